@@ -434,6 +434,11 @@ double tanh(double x) {
   return x < 0 ? -v : v;
 }
 
+double minus_tanh(double x) {
+  if (std::fabs(x) <= 0.5625) return -x * (x * x) * horner(kTanh, x * x);
+  return x - tanh(x);
+}
+
 double atan(double x) {
   if (x != x) return x;
   const double a = std::fabs(x);

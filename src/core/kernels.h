@@ -43,8 +43,9 @@ struct Kernels {
     const char* isa;
     int rank;  // a higher rank is preferred
     GenerateFn generate[kLaws][kDTypes];
-    // dst may have any alignment; src is aligned to 64 bytes plus (dst mod 64) or not at all
+    // Copies past the cache, any alignment. Other threads may read after stream_fence().
     void (*copy_stream)(void* dst, const void* src, std::size_t bytes);
+    void (*stream_fence)();
     // Probes: the mathematical functions of the kernels on whole arrays, for tests of their error.
     void (*probe_f32)(int function, const float* x, float* y, std::size_t n);
     void (*probe_f64)(int function, const double* x, double* y, std::size_t n);

@@ -12,22 +12,45 @@ namespace {
 
 using fastinit::kBlock;
 
+// Blocks in flight at once: as many as the registers hold.
+#if defined(FI_ISA_avx512)
+constexpr int kAhead = 2;
+#else
+constexpr int kAhead = 1;
+#endif
+
+// Calls sink(element, words) for every vector of words, N blocks at a time.
+template <int N, class Sink>
+FI_INLINE void for_each_words(const LawParams& p, const RoundKeys& keys, std::uint64_t block, std::size_t begin,
+                              std::size_t end, const Sink& sink) {
+    for (std::size_t b = begin; b + N <= end; b += N) {
+        for (int lane = 0; lane < 16; lane += kLanes) {
+            std::uint64_t counter[N];
+            U32 w[N][4];
+            for (int i = 0; i < N; ++i) counter[i] = (block + b + i) * 16 + static_cast<unsigned>(lane);
+            words32(counter, p.tag, keys, w);
+            for (int i = 0; i < N; ++i) sink((b + i) * kBlock + static_cast<unsigned>(lane), w[i]);
+        }
+    }
+}
+
+template <class Sink>
+FI_INLINE void for_all_words(const LawParams& p, std::uint64_t block, std::size_t blocks, const Sink& sink) {
+    const RoundKeys keys(p.key);
+    const std::size_t paired = blocks - blocks % kAhead;
+    for_each_words<kAhead>(p, keys, block, 0, paired, sink);
+    if (kAhead > 1) for_each_words<1>(p, keys, block, paired, blocks, sink);
+}
+
 // float32 arithmetic, rounded once to T.
 template <class LawF32, DType T>
 void generate_f32(const LawParams& p, std::uint64_t block, std::size_t blocks, void* dst) {
-    const RoundKeys keys(p.key);
     const LawF32 law(p);
-    for (std::size_t b = 0; b < blocks; ++b) {
-        for (int lane = 0; lane < 16; lane += kLanes) {
-            U32 w[4];
-            F32 x[4];
-            words32((block + b) * 16 + static_cast<unsigned>(lane), p.tag, keys, w);
-            law(w, x);
-            for (int k = 0; k < 4; ++k) {
-                put<T>(dst, b * kBlock + static_cast<unsigned>(k * 16 + lane), x[k]);
-            }
-        }
-    }
+    for_all_words(p, block, blocks, [&](std::size_t element, const U32 (&w)[4]) __attribute__((always_inline)) {
+        F32 x[4];
+        law(w, x);
+        for (int k = 0; k < 4; ++k) put<T>(dst, element + static_cast<unsigned>(k * 16), x[k]);
+    });
 }
 
 // float64 arithmetic on 64-bit words, stored as float64.
@@ -75,19 +98,18 @@ void generate_mixed(const LawParams& p, std::uint64_t block, std::size_t blocks,
 }
 
 void generate_words(const LawParams& p, std::uint64_t block, std::size_t blocks, void* dst) {
-    const RoundKeys keys(p.key);
-    for (std::size_t b = 0; b < blocks; ++b) {
-        for (int lane = 0; lane < 16; lane += kLanes) {
-            U32 w[4];
-            words32((block + b) * 16 + static_cast<unsigned>(lane), p.tag, keys, w);
-            for (int k = 0; k < 4; ++k) {
-                store(static_cast<std::uint32_t*>(dst) + b * kBlock + k * 16 + lane, w[k]);
-            }
-        }
-    }
+    for_all_words(p, block, blocks, [&](std::size_t element, const U32 (&w)[4]) __attribute__((always_inline)) {
+        for (int k = 0; k < 4; ++k) store(static_cast<std::uint32_t*>(dst) + element + k * 16, w[k]);
+    });
 }
 
 void copy_stream(void* dst, const void* src, std::size_t bytes) { copy_past_cache(dst, src, bytes); }
+
+void stream_fence() {
+#if defined(__x86_64__)
+    _mm_sfence();
+#endif
+}
 
 // ---- probes for tests ---------------------------------------------------------
 
@@ -164,6 +186,7 @@ constexpr fastinit::Kernels kTable = {
         {nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, generate_words},
     },
     copy_stream,
+    stream_fence,
     probe_f32,
     probe_f64,
 };

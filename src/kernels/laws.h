@@ -20,15 +20,26 @@ struct Affine {
     FI_INLINE V clamp(const Affine& a, V x) { return max(min(apply(a, x), a.high), a.low); }
 };
 
+// Rounding can reach the excluded bound only from the largest u; where it does not,
+// the clamp is left out.
 template <class V, class S, class W>
 struct Uniform {
-    Affine<V, S> affine;
-    explicit Uniform(const LawParams& p) : affine(p) {}
-    void operator()(const W w[4], V x[4]) const {
-        for (int k = 0; k < 4; ++k) x[k] = affine.clamp(affine, unit(w[k]));
+    V scale, shift, high;
+    bool reaches;
+    explicit Uniform(const LawParams& p)
+        : scale(static_cast<S>(p.scale) * kUlp - V{}), shift(static_cast<S>(p.shift) - V{}),
+          high(static_cast<S>(p.high) - V{}) {
+        reaches = fma(static_cast<S>(1.0 / kUlp - 1.0) - V{}, scale, shift)[0] > high[0];
     }
-    FI_INLINE F32 unit(U32 w) { return to_f32((I32)(w >> 8)) * 0x1p-24f; }
-    FI_INLINE F64 unit(U64 w) { return to_f64(w >> 11) * 0x1p-53; }
+    static constexpr S kUlp = sizeof(S) == 4 ? 0x1p-24 : 0x1p-53;
+    __attribute__((always_inline)) void operator()(const W w[4], V x[4]) const {
+        for (int k = 0; k < 4; ++k) {
+            x[k] = fma(unit(w[k]), scale, shift);
+            if (reaches) x[k] = min(x[k], high);
+        }
+    }
+    FI_INLINE F32 unit(U32 w) { return to_f32((I32)(w >> 8)); }
+    FI_INLINE F64 unit(U64 w) { return to_f64(w >> 11); }
 };
 
 // Box & Muller 1958: the radius from word w, the angle from word w + 2.
@@ -43,7 +54,7 @@ struct Normal {
         x = a.apply(a, r * cos);
         y = a.apply(a, r * sin);
     }
-    void operator()(const W w[4], V x[4]) const {
+    __attribute__((always_inline)) void operator()(const W w[4], V x[4]) const {
         pair(affine, w[0], w[2], x[0], x[2]);
         pair(affine, w[1], w[3], x[1], x[3]);
     }
@@ -63,7 +74,7 @@ struct Truncated {
     FI_INLINE F64 number(U64 w) { return to_f64(w) + 0.5; }
     FI_INLINE F32 centered(U32 w) { return to_f32((I32)(w ^ 0x80000000u)) + 0.5f; }
     FI_INLINE F64 centered(U64 w) { return to_f64((I64)(w ^ 0x8000000000000000u)) + 0.5; }
-    void operator()(const W w[4], V x[4]) const {
+    __attribute__((always_inline)) void operator()(const W w[4], V x[4]) const {
         for (int k = 0; k < 4; ++k) {
             const V p = fma(number(w[k]), mass, below), q = fma(number(~w[k]), mass, above);
             const V c = fma(centered(w[k]), mass, middle);
@@ -80,7 +91,7 @@ struct TruncatedFar {
     bool mirrored;
     explicit TruncatedFar(const LawParams& p)
         : affine(p), edge(f64(p.edge)), fall(f64((p.ratio - 1.0) * 0x1p-64)), mirrored(p.sign < 0) {}
-    void operator()(const U64 w[4], F64 x[4]) const {
+    __attribute__((always_inline)) void operator()(const U64 w[4], F64 x[4]) const {
         for (int k = 0; k < 4; ++k) {
             const F64 z = far_quantile(edge, neg_log1p((to_f64(mirrored ? ~w[k] : w[k]) + 0.5) * fall));
             x[k] = affine.clamp(affine, mirrored ? -z : z);

@@ -22,23 +22,29 @@ struct RoundKeys {
     }
 };
 
-// Counters index (64 bits) with the given stream tag; the valid words are the low
-// halves of the four results.
-FI_INLINE void philox(U64 index, std::uint32_t tag, const RoundKeys& keys, U64 out[4]) {
-    U64 c0 = index, c1 = index >> 32, c2 = u64(tag), c3 = u64(0);
+// N vectors of counters (64-bit index, stream tag), interleaved round by round to hide
+// the latency of the multiplication; the valid words are the low halves of the results.
+template <int N>
+FI_INLINE void philox(const U64 (&index)[N], const std::uint32_t (&tag)[N], const RoundKeys& keys, U64 (&c)[N][4]) {
     const U64 m0 = u64(0xD2511F53u), m1 = u64(0xCD9E8D57u);
+#pragma GCC unroll 8
+    for (int i = 0; i < N; ++i) {
+        c[i][0] = index[i];
+        c[i][1] = index[i] >> 32;
+        c[i][2] = u64(tag[i]);
+        c[i][3] = u64(0);
+    }
 #pragma GCC unroll 10
     for (int r = 0; r < kRounds; ++r) {
-        const U64 p0 = mul32(c0, m0), p1 = mul32(c2, m1);
-        c0 = (p1 >> 32) ^ c1 ^ keys.k0[r];
-        c1 = p1;
-        c2 = (p0 >> 32) ^ c3 ^ keys.k1[r];
-        c3 = p0;
+#pragma GCC unroll 8
+        for (int i = 0; i < N; ++i) {
+            const U64 p0 = mul32(c[i][0], m0), p1 = mul32(c[i][2], m1);
+            c[i][0] = (p1 >> 32) ^ c[i][1] ^ keys.k0[r];
+            c[i][1] = p1;
+            c[i][2] = (p0 >> 32) ^ c[i][3] ^ keys.k1[r];
+            c[i][3] = p0;
+        }
     }
-    out[0] = c0;
-    out[1] = c1;
-    out[2] = c2;
-    out[3] = c3;
 }
 
 FI_INLINE U64 lane_numbers(std::uint64_t step) {
@@ -47,30 +53,42 @@ FI_INLINE U64 lane_numbers(std::uint64_t step) {
     return v;
 }
 
-// Words of kLanes consecutive counters, in the order of the lanes: even counters in
-// one vector, odd ones in the other, so that joining them needs no permutation.
-FI_INLINE void words32(std::uint64_t counter, std::uint32_t tag, const RoundKeys& keys, U32 w[4]) {
-    const U64 even = u64(counter) + lane_numbers(2);
-    U64 a[4], b[4];
-    philox(even, tag, keys, a);
-    philox(even + 1, tag, keys, b);
-    for (int k = 0; k < 4; ++k) w[k] = (U32)((a[k] & 0xffffffffu) | (b[k] << 32));
+// Words of kLanes consecutive counters, in the order of the lanes, for each of N runs
+// of counters: even counters in one vector, odd ones in the other, so that joining
+// them needs no permutation.
+template <int N>
+FI_INLINE void words32(const std::uint64_t (&counter)[N], std::uint32_t tag, const RoundKeys& keys, U32 (&w)[N][4]) {
+    U64 index[2 * N], c[2 * N][4];
+    std::uint32_t tags[2 * N];
+    for (int i = 0; i < N; ++i) {
+        index[2 * i] = u64(counter[i]) + lane_numbers(2);
+        index[2 * i + 1] = index[2 * i] + 1;
+        tags[2 * i] = tags[2 * i + 1] = tag;
+    }
+    philox(index, tags, keys, c);
+    for (int i = 0; i < N; ++i) {
+        for (int k = 0; k < 4; ++k) w[i][k] = (U32)((c[2 * i][k] & 0xffffffffu) | (c[2 * i + 1][k] << 32));
+    }
 }
 
 // kHalf consecutive counters, each word refined to 64 bits: high from stream `tag`,
 // low from stream `tag + 1`.
-FI_INLINE void words64(std::uint64_t counter, std::uint32_t tag, const RoundKeys& keys, U64 w[4]) {
-    const U64 index = u64(counter) + lane_numbers(1);
-    U64 hi[4], lo[4];
-    philox(index, tag, keys, hi);
-    philox(index, tag + 1, keys, lo);
-    for (int k = 0; k < 4; ++k) w[k] = (hi[k] << 32) | (lo[k] & 0xffffffffu);
+FI_INLINE void words64(std::uint64_t counter, std::uint32_t tag, const RoundKeys& keys, U64 (&w)[4]) {
+    const U64 lanes = u64(counter) + lane_numbers(1);
+    const U64 index[2] = {lanes, lanes};
+    const std::uint32_t tags[2] = {tag, tag + 1};
+    U64 c[2][4];
+    philox(index, tags, keys, c);
+    for (int k = 0; k < 4; ++k) w[k] = (c[0][k] << 32) | (c[1][k] & 0xffffffffu);
 }
 
 // The same lanes with the high words alone (for float32 results of float64 arithmetic).
-FI_INLINE void words_high(std::uint64_t counter, std::uint32_t tag, const RoundKeys& keys, U64 w[4]) {
-    philox(u64(counter) + lane_numbers(1), tag, keys, w);
-    for (int k = 0; k < 4; ++k) w[k] &= 0xffffffffu;
+FI_INLINE void words_high(std::uint64_t counter, std::uint32_t tag, const RoundKeys& keys, U64 (&w)[4]) {
+    const U64 index[1] = {u64(counter) + lane_numbers(1)};
+    const std::uint32_t tags[1] = {tag};
+    U64 c[1][4];
+    philox(index, tags, keys, c);
+    for (int k = 0; k < 4; ++k) w[k] = c[0][k] & 0xffffffffu;
 }
 
 }  // namespace

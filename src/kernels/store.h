@@ -101,9 +101,6 @@ FI_INLINE void copy_past_cache(void* dst, const void* src, std::size_t bytes) {
     }
 #endif
     std::memcpy(d + i, s + i, bytes - i);
-#if defined(__x86_64__)
-    _mm_sfence();
-#endif
 }
 
 }  // namespace

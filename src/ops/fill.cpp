@@ -61,6 +61,7 @@ void fill_run(const LawParams& law, DType dtype, std::uint64_t first, std::size_
         block += blocks;
         skip = 0;
     }
+    if (stream) k.stream_fence();
 }
 
 template <std::size_t kItem>

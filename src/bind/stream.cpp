@@ -30,6 +30,13 @@ struct WordStream {
 
     WordStream(std::uint64_t k, std::uint64_t p) : key(k), position(p) {}
 
+    // In place: NumPy's Generators hold a copy of the pointer.
+    void restart(std::uint64_t k, std::uint64_t p) {
+        key = k;
+        position = p;
+        block = ~std::uint64_t{0};
+    }
+
     std::uint32_t next() {
         if (position / kBlock != block) {
             block = position / kBlock;
@@ -72,7 +79,8 @@ void register_stream(py::module_& m) {
     py::class_<WordStream>(m, "WordStream")
         .def(py::init<std::uint64_t, std::uint64_t>(), py::arg("key"), py::arg("position"))
         .def_readonly("key", &WordStream::key)
-        .def_readwrite("position", &WordStream::position);
+        .def_readonly("position", &WordStream::position)
+        .def("restart", &WordStream::restart, py::arg("key"), py::arg("position"));
     m.def("bitgen_install", &install, py::arg("capsule"), py::arg("stream"));
 }
 

@@ -116,8 +116,9 @@ void parallel_for(std::size_t chunks, int threads, const Poll& poll,
 
 int useful_threads(std::size_t bytes, int threads) {
     constexpr std::size_t kBytesPerThread = std::size_t{1} << 18;
-    return static_cast<int>(
-        std::min<std::size_t>(std::max(threads, 1), std::max<std::size_t>(1, bytes / kBytesPerThread)));
+    const std::size_t useful = std::max<std::size_t>(1, bytes / kBytesPerThread);
+    if (useful == 1) return 1;  // and the system is not asked: that takes longer than a small fill
+    return static_cast<int>(std::min<std::size_t>(threads > 0 ? threads : default_num_threads(), useful));
 }
 
 int default_num_threads() {
@@ -128,7 +129,7 @@ int default_num_threads() {
     cpu_set_t set;
     if (sched_getaffinity(0, sizeof set, &set) == 0) cpus = std::max(1, CPU_COUNT(&set));
 #endif
-    const int quota = cgroup_quota();
+    static const int quota = cgroup_quota();  // files: too slow for every call
     return quota > 0 ? std::min(cpus, quota) : cpus;
 }
 

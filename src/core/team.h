@@ -19,7 +19,7 @@ struct Interrupted {};
 void parallel_for(std::size_t chunks, int threads, const Poll& poll,
                   const std::function<void(std::size_t chunk, int worker)>& body);
 
-// Threads worth using for a piece of work of so many output bytes.
+// Threads worth using for so many bytes of output; threads = 0 asks for the default.
 int useful_threads(std::size_t bytes, int threads);
 
 // FASTINIT_NUM_THREADS, else OMP_NUM_THREADS, else affinity mask and cgroup quota.

@@ -1,0 +1,70 @@
+"""fastinit: neural-network weights, filled in parallel and the same to the bit everywhere."""
+
+from __future__ import annotations
+
+from ._core import __version__
+from ._fans import compute_fans
+from ._gains import gain
+from ._keys import Key
+from .initializers import (
+    glorot_normal,
+    glorot_uniform,
+    he_normal,
+    he_uniform,
+    kaiming_normal,
+    kaiming_uniform,
+    lecun_normal,
+    lecun_uniform,
+    normal,
+    truncated_normal,
+    uniform,
+    variance_scaling,
+    xavier_normal,
+    xavier_uniform,
+)
+from .random import Generator, Philox4x32, default_rng
+from .runtime import available_isas, build_info, get_num_threads, isa, set_num_threads
+from .spec import Spec, initialize
+from .structured import constant, dirac, eye, identity, ones, sparse, zeros
+
+#: Version of the number contract: the same version and arguments give the same bytes.
+CONTRACT_VERSION = 1
+
+__all__ = [
+    "CONTRACT_VERSION",
+    "Generator",
+    "Key",
+    "Philox4x32",
+    "Spec",
+    "__version__",
+    "available_isas",
+    "build_info",
+    "compute_fans",
+    "constant",
+    "default_rng",
+    "dirac",
+    "eye",
+    "gain",
+    "get_num_threads",
+    "glorot_normal",
+    "glorot_uniform",
+    "he_normal",
+    "he_uniform",
+    "identity",
+    "initialize",
+    "isa",
+    "kaiming_normal",
+    "kaiming_uniform",
+    "lecun_normal",
+    "lecun_uniform",
+    "normal",
+    "ones",
+    "set_num_threads",
+    "sparse",
+    "truncated_normal",
+    "uniform",
+    "variance_scaling",
+    "xavier_normal",
+    "xavier_uniform",
+    "zeros",
+]

@@ -1,0 +1,179 @@
+"""Seeds and keys of the counter-based generator."""
+
+from __future__ import annotations
+
+import functools
+import operator
+from hashlib import blake2b
+from typing import Any
+
+import numpy as np
+
+from . import _core
+
+
+@functools.lru_cache(maxsize=4096)
+def _key_of_int(seed: int) -> int:
+    low, high = np.random.SeedSequence(seed).generate_state(2, np.uint32).tolist()
+    return int(low) | int(high) << 32
+
+
+def key_bits(seed: Any) -> int:
+    """The 64 bits of the key that a seed stands for."""
+    if type(seed) is int and seed >= 0:
+        return _key_of_int(seed)
+    if isinstance(seed, Key):
+        return seed.bits
+    if seed is None:
+        sequence = np.random.SeedSequence()
+    elif isinstance(seed, np.random.SeedSequence):
+        sequence = seed
+    elif hasattr(seed, "_draw_key"):
+        return int(seed._draw_key())
+    elif isinstance(seed, (np.random.Generator, np.random.BitGenerator)):
+        generator = seed if isinstance(seed, np.random.Generator) else np.random.Generator(seed)
+        low, high = generator.integers(0, 2**32, size=2, dtype=np.uint32).tolist()
+        return int(low) | int(high) << 32
+    elif isinstance(seed, np.random.RandomState):
+        low, high = seed.randint(0, 2**32, size=2, dtype=np.uint32).tolist()
+        return int(low) | int(high) << 32
+    else:
+        sequence = np.random.SeedSequence(_entropy(seed))
+    low, high = sequence.generate_state(2, np.uint32).tolist()
+    return int(low) | int(high) << 32
+
+
+def _entropy(seed: Any) -> int | list[int]:
+    message = (
+        "seed must be None, a non-negative int, a sequence of those, a numpy SeedSequence or Generator, "
+        f"or a fastinit.Key; got {seed!r}"
+    )
+    if isinstance(seed, (str, bytes)):
+        raise TypeError(message)
+    try:
+        if isinstance(seed, (list, tuple, np.ndarray, range)):
+            if len(seed) == 0:
+                raise ValueError(message)
+            words: int | list[int] = [operator.index(s) for s in seed]
+        else:
+            words = operator.index(seed)
+    except TypeError:
+        raise TypeError(message) from None
+    if min(words) < 0 if isinstance(words, list) else words < 0:
+        raise ValueError(message)
+    return words
+
+
+class Key:
+    """A 64-bit key of the generator, immutable.
+
+    Parameters
+    ----------
+    seed : None, int, sequence of int, SeedSequence, Generator or Key, optional
+        An int, a sequence of ints or a `numpy.random.SeedSequence` gives the key by
+        ``SeedSequence.generate_state(2, uint32)``, a stream that NumPy promises to keep. None
+        takes entropy from the system. A `numpy.random.Generator` is drawn from, and advances.
+
+    Raises
+    ------
+    TypeError
+        `seed` is of another type.
+    ValueError
+        `seed` is negative.
+
+    Notes
+    -----
+    The generator is Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as
+    1, 2, 3", 2011).
+
+    Examples
+    --------
+    >>> from fastinit import Key
+    >>> key = Key(0)
+    >>> key.fold_in("layer1.weight") == Key(0).fold_in("layer1.weight")
+    True
+    >>> len(set(key.split(3)))
+    3
+    """
+
+    __slots__ = ("bits",)
+    bits: int
+
+    def __init__(self, seed: Any = None) -> None:
+        object.__setattr__(self, "bits", key_bits(seed))
+
+    @classmethod
+    def _from_bits(cls, bits: int) -> Key:
+        key = cls.__new__(cls)
+        object.__setattr__(key, "bits", bits)
+        return key
+
+    def fold_in(self, data: int | str) -> Key:
+        """A new key from this one and a name or number.
+
+        Parameters
+        ----------
+        data : int or str
+            Hashed by BLAKE2b to a 128-bit counter, which Philox turns into the new key.
+
+        Raises
+        ------
+        TypeError
+            `data` is neither an int nor a str.
+
+        Examples
+        --------
+        >>> from fastinit import Key
+        >>> Key(0).fold_in(1) == Key(0).fold_in("1")
+        False
+        """
+        if isinstance(data, str):
+            text = b"s" + data.encode("utf-8", "surrogatepass")
+        else:
+            try:
+                text = b"i%d" % operator.index(data)
+            except TypeError:
+                raise TypeError(f"data must be an int or a str, got {data!r}") from None
+        digest = blake2b(text, digest_size=16).digest()
+        counter = [int.from_bytes(digest[i : i + 4], "little") for i in range(0, 16, 4)]
+        words = _core.philox(self.bits, *counter)
+        return Key._from_bits(words[0] | words[1] << 32)
+
+    def split(self, n: int) -> list[Key]:
+        """`n` new keys: ``[key.fold_in(0), ..., key.fold_in(n - 1)]``.
+
+        Raises
+        ------
+        TypeError
+            `n` is not an int.
+        ValueError
+            `n` is negative.
+
+        Examples
+        --------
+        >>> from fastinit import Key
+        >>> Key(0).split(2)[1] == Key(0).fold_in(1)
+        True
+        """
+        try:
+            count = operator.index(n)
+        except TypeError:
+            raise TypeError(f"n must be an int, got {n!r}") from None
+        if count < 0:
+            raise ValueError(f"n must be non-negative, got {n!r}")
+        return [self.fold_in(i) for i in range(count)]
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise AttributeError("a Key is immutable")
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Key) and self.bits == other.bits
+
+    def __hash__(self) -> int:
+        return hash((Key, self.bits))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Key._from_bits, (self.bits,)
+
+    def __repr__(self) -> str:
+        return f"<fastinit.Key 0x{self.bits:016x}>"

@@ -1,0 +1,282 @@
+"""NumPy's generator interfaces over fastinit's words: `default_rng` and `Philox4x32`."""
+
+from __future__ import annotations
+
+import math
+import threading
+from typing import Any
+
+import numpy as np
+
+from . import _core
+from ._args import Array, Target, check_num_threads, check_number
+from ._keys import Key, key_bits
+from ._run import NORMAL, TRUNCATED, UNIFORM, run
+
+
+class Generator:
+    """Draws with the methods and argument order of `numpy.random.Generator`.
+
+    Each value takes one element of one stream, so a fill split into several calls gives the
+    same values, and the first draw equals the function of the same name.
+
+    Parameters
+    ----------
+    seed : None, int, sequence of int, SeedSequence, Generator or Key, optional
+        See `Key`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `Key`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastinit import default_rng
+    >>> a, b = default_rng(0), default_rng(0)
+    >>> bool((a.random(5) == np.append(b.random(2), b.random(3))).all())
+    True
+    """
+
+    def __init__(self, seed: Any = None) -> None:
+        self._key = Key(seed)
+        self._position = 0
+        self._children = 0
+        self._lock = threading.Lock()
+
+    def _draw_key(self) -> int:
+        """The key that this generator gives when it serves as a seed; it advances."""
+        with self._lock:
+            child = self._children
+            self._children += 1
+        return self._key.fold_in(f"child {child}").bits
+
+    def spawn(self, n_children: int) -> list[Generator]:
+        """`n_children` generators with keys of their own.
+
+        Examples
+        --------
+        >>> from fastinit import default_rng
+        >>> len(default_rng(0).spawn(2))
+        2
+        """
+        with self._lock:
+            first = self._children
+            self._children += int(n_children)
+        return [Generator(self._key.fold_in(f"child {first + i}")) for i in range(n_children)]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"key": self._key, "position": self._position, "children": self._children}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self._key, self._position, self._children = state["key"], state["position"], state["children"]
+        self._lock = threading.Lock()
+
+    def __repr__(self) -> str:
+        return f"Generator({self._key!r}, position={self._position})"
+
+    def _fill(
+        self, law: int, p0: float, p1: float, size: Any, dtype: Any, out: Array | None,
+        num_threads: int | None, lo: float = 0.0, hi: float = 0.0,
+    ) -> Any:
+        scalar = size is None and out is None
+        if out is None and dtype is None:
+            dtype = np.float64
+        target = Target(() if scalar else size, dtype, out, None)
+        threads = check_num_threads(num_threads)
+        with self._lock:
+            target.base = self._position
+            self._position += target.out.size
+            run(target, law, p0, p1, self._key.bits, threads, lo, hi)
+        return float(target.out) if scalar else target.out
+
+    def random(
+        self, size: Any = None, dtype: Any = None, out: Array | None = None, *, num_threads: int | None = None
+    ) -> Any:
+        """Uniform draws from [0, 1); a float where `size` is None. `dtype`: default float64.
+
+        Examples
+        --------
+        >>> from fastinit import default_rng
+        >>> 0 <= default_rng(0).random() < 1
+        True
+        """
+        return self._fill(UNIFORM, 0.0, 1.0, size, dtype, out, num_threads)
+
+    def standard_normal(
+        self, size: Any = None, dtype: Any = None, out: Array | None = None, *, num_threads: int | None = None
+    ) -> Any:
+        """Draws from N(0, 1); a float where `size` is None. `dtype`: default float64.
+
+        Examples
+        --------
+        >>> from fastinit import default_rng
+        >>> default_rng(0).standard_normal((2, 3)).shape
+        (2, 3)
+        """
+        return self._fill(NORMAL, 0.0, 1.0, size, dtype, out, num_threads)
+
+    def uniform(
+        self, low: Any = 0.0, high: Any = 1.0, size: Any = None, *, dtype: Any = None,
+        out: Array | None = None, num_threads: int | None = None,
+    ) -> Any:
+        """Uniform draws from [low, high); array bounds are broadcast.
+
+        Raises
+        ------
+        ValueError
+            ``high < low``, or a bound or their difference is not finite.
+
+        Examples
+        --------
+        >>> from fastinit import default_rng
+        >>> default_rng(0).uniform(-1, [1, 2, 3]).shape
+        (3,)
+        """
+        if np.ndim(low) or np.ndim(high):
+            lows, spans = np.asarray(low, float), np.subtract(high, low, dtype=float)
+            _check_all(np.isfinite(spans), "high - low", "finite", spans)
+            _check_all(spans >= 0, "high - low < 0: high - low", "non-negative", spans)
+            return self._broadcast(UNIFORM, lows, spans, size, dtype, out, num_threads)
+        a, b = check_number(low, "low"), check_number(high, "high")
+        if b < a:
+            raise ValueError(f"high - low < 0: low is {low!r}, high is {high!r}")
+        if not math.isfinite(b - a):
+            raise ValueError(f"high - low must be finite, got low {low!r} and high {high!r}")
+        return self._fill(UNIFORM, a, b, size, dtype, out, num_threads)
+
+    def normal(
+        self, loc: Any = 0.0, scale: Any = 1.0, size: Any = None, *, dtype: Any = None,
+        out: Array | None = None, num_threads: int | None = None,
+    ) -> Any:
+        """Draws from N(loc, scale**2); array parameters are broadcast.
+
+        Raises
+        ------
+        ValueError
+            ``scale < 0``, or a parameter is not finite.
+
+        Examples
+        --------
+        >>> from fastinit import default_rng
+        >>> default_rng(0).normal(10.0, 2.0, size=(2, 2)).shape
+        (2, 2)
+        """
+        if np.ndim(loc) or np.ndim(scale):
+            locs, scales = np.asarray(loc, float), np.asarray(scale, float)
+            _check_all(np.isfinite(locs), "loc", "finite", locs)
+            _check_all(np.isfinite(scales), "scale", "finite", scales)
+            _check_all(scales >= 0, "scale < 0: scale", "non-negative", scales)
+            return self._broadcast(NORMAL, locs, scales, size, dtype, out, num_threads)
+        mean, std = check_number(loc, "loc"), check_number(scale, "scale", low=0.0)
+        return self._fill(NORMAL, mean, std, size, dtype, out, num_threads)
+
+    def truncated_normal(
+        self, loc: float = 0.0, scale: float = 1.0, lower: float = -2.0, upper: float = 2.0,
+        size: Any = None, *, dtype: Any = None, out: Array | None = None, num_threads: int | None = None,
+    ) -> Any:
+        """Draws from N(loc, scale**2) truncated `lower` and `upper` scales from `loc`.
+
+        Raises
+        ------
+        ValueError
+            ``scale < 0``, ``lower >= upper``, or a parameter is not finite (bounds may be infinite).
+
+        Examples
+        --------
+        >>> from fastinit import default_rng
+        >>> bool(abs(default_rng(0).truncated_normal(size=100)).max() <= 2)
+        True
+        """
+        mean, std = check_number(loc, "loc"), check_number(scale, "scale", low=0.0)
+        a = check_number(lower, "lower", infinite=True)
+        b = check_number(upper, "upper", infinite=True)
+        if not a < b:
+            raise ValueError(f"lower must be below upper, got {lower!r} and {upper!r}")
+        return self._fill(TRUNCATED, mean, std, size, dtype, out, num_threads, a, b)
+
+    def _broadcast(
+        self, law: int, shift: Array, scale: Array, size: Any, dtype: Any, out: Array | None,
+        num_threads: int | None,
+    ) -> Array:
+        shape = np.broadcast_shapes(shift.shape, scale.shape)
+        if size is None:
+            size = shape if out is None else out.shape
+        full = Target(size, dtype if dtype is not None else (np.float64 if out is None else None), out, None)
+        if np.broadcast_shapes(shape, full.shape) != full.shape:
+            raise ValueError(f"size {full.shape} does not hold parameters of shape {shape}")
+        draws = self._fill(law, 0.0, 1.0, full.shape, np.float64, None, num_threads)
+        full.out[...] = shift + scale * draws
+        return full.out
+
+
+def _check_all(ok: Any, name: str, allowed: str, values: Array) -> None:
+    if not np.all(ok):
+        raise ValueError(f"{name} must be {allowed}, got {values[np.logical_not(ok)].flat[0]!r}")
+
+
+def default_rng(seed: Any = None) -> Generator:
+    """A `Generator`; one that is passed in is returned as it is.
+
+    Examples
+    --------
+    >>> import fastinit
+    >>> fastinit.default_rng(0).random(3).shape
+    (3,)
+    """
+    return seed if isinstance(seed, Generator) else Generator(seed)
+
+
+class Philox4x32(np.random.BitGenerator):
+    """NumPy bit generator over fastinit's words, in the order of a fill's elements.
+
+    ``numpy.random.Generator(fastinit.Philox4x32(0))`` gives all of NumPy's distributions.
+
+    Parameters
+    ----------
+    seed : None, int, sequence of int or SeedSequence, optional
+        As for NumPy's bit generators.
+
+    Notes
+    -----
+    Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011. Each number takes a
+    32-bit word; 64-bit numbers and doubles take two, the high one first.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastinit import Philox4x32
+    >>> int(np.random.Generator(Philox4x32(0)).integers(1, 7)) in range(1, 7)
+    True
+    """
+
+    def __init__(self, seed: Any = None) -> None:
+        super().__init__(seed)
+        self._stream = _core.WordStream(key_bits(self.seed_seq), 0)
+        _core.bitgen_install(self.capsule, self._stream)
+
+    @property
+    def state(self) -> Any:
+        """Key and position (the number of 32-bit words taken)."""
+        return {
+            "bit_generator": type(self).__name__,
+            "state": {"key": self._stream.key, "position": self._stream.position},
+        }
+
+    @state.setter
+    def state(self, value: Any) -> None:
+        if not isinstance(value, dict) or value.get("bit_generator") != type(self).__name__:
+            raise ValueError(f"state must be a dict for a {type(self).__name__} generator, got {value!r}")
+        self._stream.restart(int(value["state"]["key"]), int(value["state"]["position"]))
+
+    def advance(self, delta: int) -> Philox4x32:
+        """Move by `delta` words (modulo 2**64); returns the generator itself."""
+        self._stream.restart(self._stream.key, (self._stream.position + int(delta)) % 2**64)
+        return self
+
+    def jumped(self, jumps: int = 1) -> Philox4x32:
+        """A new generator, `jumps` times 2**60 words ahead."""
+        other = type(self)(self.seed_seq)
+        other._stream.restart(self._stream.key, (self._stream.position + int(jumps) * 2**60) % 2**64)
+        return other

@@ -1,0 +1,100 @@
+"""Threads, instruction set and build of this process."""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+from . import _core
+
+_threads: int | None = None
+
+
+def get_num_threads() -> int:
+    """Threads that a call uses when it is not told otherwise.
+
+    In this order: `set_num_threads`, the environment variables ``FASTINIT_NUM_THREADS`` and
+    ``OMP_NUM_THREADS``, the CPUs that the affinity mask and the cgroup quota leave.
+
+    Examples
+    --------
+    >>> import fastinit
+    >>> fastinit.get_num_threads() >= 1
+    True
+    """
+    return _core.default_num_threads() if _threads is None else _threads
+
+
+def chosen_threads() -> int:
+    """What `set_num_threads` set, or 0."""
+    return _threads or 0
+
+
+def set_num_threads(num_threads: int | None) -> None:
+    """Set the number of threads of later calls; ``None`` takes the setting back.
+
+    Values never depend on the number of threads.
+
+    Raises
+    ------
+    TypeError
+        `num_threads` is not an int.
+    ValueError
+        `num_threads` is below 1.
+
+    Examples
+    --------
+    >>> import fastinit
+    >>> fastinit.set_num_threads(2)
+    >>> fastinit.get_num_threads()
+    2
+    >>> fastinit.set_num_threads(None)
+    """
+    global _threads
+    if num_threads is not None:
+        try:
+            n = operator.index(num_threads)
+        except TypeError:
+            n = 0
+        if isinstance(num_threads, bool) or (n == 0 and not isinstance(num_threads, int)):
+            raise TypeError(f"num_threads must be an int, got {num_threads!r}")
+        if n < 1:
+            raise ValueError(f"num_threads must be at least 1, got {num_threads!r}")
+        num_threads = n
+    _threads = num_threads
+
+
+def isa() -> str:
+    """Name of the instruction set in use: the best available, or ``FASTINIT_ISA``.
+
+    Examples
+    --------
+    >>> import fastinit
+    >>> fastinit.isa() in fastinit.available_isas()
+    True
+    """
+    return _core.isa()
+
+
+def available_isas() -> list[str]:
+    """Names of the instruction sets that this build and this CPU have.
+
+    Examples
+    --------
+    >>> import fastinit
+    >>> len(fastinit.available_isas()) >= 1
+    True
+    """
+    return _core.available_isas()
+
+
+def build_info() -> dict[str, Any]:
+    """Version, compiler and flags of the compiled core.
+
+    Examples
+    --------
+    >>> import fastinit
+    >>> sorted(fastinit.build_info())
+    ['compiler', 'flags', 'version']
+    """
+    return _core.build_info()

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// What the process runs on: instruction set, threads, build.
+#include "bind/bind.h"
+
+namespace fastinit {
+namespace {
+
+std::vector<std::string> available() {
+    const Kernels* list[8];
+    const std::size_t n = available_kernels(list, 8);
+    std::vector<std::string> names;
+    for (std::size_t i = 0; i < n; ++i) names.emplace_back(list[i]->isa);
+    return names;
+}
+
+py::dict build_info() {
+    py::dict d;
+    d["version"] = FI_VERSION;
+#if defined(__clang__)
+    d["compiler"] = std::string("clang ") + __clang_version__;
+#else
+    d["compiler"] = std::string("gcc ") + __VERSION__;
+#endif
+    d["flags"] = FI_BUILD_FLAGS;
+    return d;
+}
+
+}  // namespace
+
+void register_runtime(py::module_& m) {
+    m.attr("__version__") = FI_VERSION;
+    m.def("isa", [] { return std::string(kernels().isa); });
+    m.def("available_isas", &available);
+    m.def("set_isa", [](const std::string& isa) { set_kernels(isa.c_str()); }, py::arg("isa"));
+    m.def("build_info", &build_info);
+    m.def("default_num_threads", &default_num_threads);
+}
+
+}  // namespace fastinit

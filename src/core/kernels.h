@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// The table of functions that every instruction set provides, and the choice of
+// the active one. Kernels see this header and nothing else of the core.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+#include "core/dtype.h"
+
+namespace fastinit {
+
+struct Key {
+    std::uint32_t k0, k1;
+};
+
+// One block is 64 consecutive elements: 16 counters of four words.
+constexpr std::size_t kBlock = 64;
+
+enum class Law : int {
+    uniform,
+    normal,
+    truncated,       // |bounds| <= 3.5 sigma and not narrow: float32 arithmetic
+    truncated_wide,  // any other window that reaches within 4 sigma: float64 arithmetic
+    truncated_far,   // the window lies beyond 4 sigma on one side
+    words,
+};
+constexpr int kLaws = 6;
+
+// Everything a law needs, computed once per fill in float64 (ops/law.cpp).
+struct LawParams {
+    Law law;
+    Key key;
+    std::uint32_t tag;   // stream tag of the main words; float64 adds tag + 1
+    double scale, shift; // result = fma(sample, scale, shift)
+    double low, high;    // results are clamped to [low, high]
+    double mass, below, above;  // truncated: P(a<z<b), P(z<a), P(z>b)
+    double edge, ratio, sign;   // far: nearest bound, P(z>b)/P(z>a), mirror sign
+};
+
+using GenerateFn = void (*)(const LawParams&, std::uint64_t block, std::size_t blocks, void* dst);
+
+struct Kernels {
+    const char* isa;
+    int rank;  // a higher rank is preferred
+    GenerateFn generate[kLaws][kDTypes];
+    // Copies past the cache, any alignment. Other threads may read after stream_fence().
+    void (*copy_stream)(void* dst, const void* src, std::size_t bytes);
+    void (*stream_fence)();
+    // Probes: the mathematical functions of the kernels on whole arrays, for tests of their error.
+    void (*probe_f32)(int function, const float* x, float* y, std::size_t n);
+    void (*probe_f64)(int function, const double* x, double* y, std::size_t n);
+};
+
+// The table in use: the best that the CPU offers, or the one FASTINIT_ISA names.
+// Throws std::invalid_argument when FASTINIT_ISA asks for the impossible.
+const Kernels& kernels();
+void set_kernels(const char* isa);
+std::size_t available_kernels(const Kernels** out, std::size_t capacity);
+
+}  // namespace fastinit

@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Compiled once per instruction set (FI_ISA names it). Exports one strong symbol,
+// the table; everything else is local, so that no function built for a wide
+// instruction set can be picked for a narrow one by the linker.
+#include "core/kernels.h"
+
+#include "kernels/laws.h"
+#include "kernels/philox.h"
+#include "kernels/store.h"
+
+namespace {
+
+using fastinit::kBlock;
+
+// Blocks in flight at once: as many as the registers hold.
+#if defined(FI_ISA_avx512)
+constexpr int kAhead = 2;
+#else
+constexpr int kAhead = 1;
+#endif
+
+// Calls sink(element, words) for every vector of words, N blocks at a time.
+template <int N, class Sink>
+FI_INLINE void for_each_words(const LawParams& p, const RoundKeys& keys, std::uint64_t block, std::size_t begin,
+                              std::size_t end, const Sink& sink) {
+    for (std::size_t b = begin; b + N <= end; b += N) {
+        for (int lane = 0; lane < 16; lane += kLanes) {
+            std::uint64_t counter[N];
+            U32 w[N][4];
+            for (int i = 0; i < N; ++i) counter[i] = (block + b + i) * 16 + static_cast<unsigned>(lane);
+            words32(counter, p.tag, keys, w);
+            for (int i = 0; i < N; ++i) sink((b + i) * kBlock + static_cast<unsigned>(lane), w[i]);
+        }
+    }
+}
+
+template <class Sink>
+FI_INLINE void for_all_words(const LawParams& p, std::uint64_t block, std::size_t blocks, const Sink& sink) {
+    const RoundKeys keys(p.key);
+    const std::size_t paired = blocks - blocks % kAhead;
+    for_each_words<kAhead>(p, keys, block, 0, paired, sink);
+    if (kAhead > 1) for_each_words<1>(p, keys, block, paired, blocks, sink);
+}
+
+// float32 arithmetic, rounded once to T.
+template <class LawF32, DType T>
+void generate_f32(const LawParams& p, std::uint64_t block, std::size_t blocks, void* dst) {
+    const LawF32 law(p);
+    for_all_words(p, block, blocks, [&](std::size_t element, const U32 (&w)[4]) __attribute__((always_inline)) {
+        F32 x[4];
+        law(w, x);
+        for (int k = 0; k < 4; ++k) put<T>(dst, element + static_cast<unsigned>(k * 16), x[k]);
+    });
+}
+
+// float64 arithmetic on 64-bit words, stored as float64.
+template <class LawF64>
+void generate_f64(const LawParams& p, std::uint64_t block, std::size_t blocks, void* dst) {
+    const RoundKeys keys(p.key);
+    const LawF64 law(p);
+    for (std::size_t b = 0; b < blocks; ++b) {
+        for (int lane = 0; lane < 16; lane += kHalf) {
+            U64 w[4];
+            F64 x[4];
+            words64((block + b) * 16 + static_cast<unsigned>(lane), p.tag, keys, w);
+            law(w, x);
+            for (int k = 0; k < 4; ++k) {
+                store(static_cast<double*>(dst) + b * kBlock + k * 16 + lane, x[k]);
+            }
+        }
+    }
+}
+
+// float64 arithmetic on 32-bit words (their middle as 64-bit ones), rounded to
+// float32 and then once more to T: laws that float32 arithmetic cannot resolve.
+template <class LawF64, DType T>
+void generate_mixed(const LawParams& p, std::uint64_t block, std::size_t blocks, void* dst) {
+    const RoundKeys keys(p.key);
+    const LawF64 law(p);
+    for (std::size_t b = 0; b < blocks; ++b) {
+        for (int lane = 0; lane < 16; lane += kLanes) {
+            alignas(64) float x32[4][kLanes];
+            for (int part = 0; part < kLanes; part += kHalf) {
+                U64 w[4];
+                F64 x[4];
+                words_high((block + b) * 16 + static_cast<unsigned>(lane + part), p.tag, keys, w);
+                for (int k = 0; k < 4; ++k) w[k] = (w[k] << 32) | 0x7fffffffu;
+                law(w, x);
+                for (int k = 0; k < 4; ++k) {
+                    for (int i = 0; i < kHalf; ++i) x32[k][part + i] = static_cast<float>(x[k][i]);
+                }
+            }
+            for (int k = 0; k < 4; ++k) {
+                put<T>(dst, b * kBlock + static_cast<unsigned>(k * 16 + lane), load<F32>(x32[k]));
+            }
+        }
+    }
+}
+
+void generate_words(const LawParams& p, std::uint64_t block, std::size_t blocks, void* dst) {
+    for_all_words(p, block, blocks, [&](std::size_t element, const U32 (&w)[4]) __attribute__((always_inline)) {
+        for (int k = 0; k < 4; ++k) store(static_cast<std::uint32_t*>(dst) + element + k * 16, w[k]);
+    });
+}
+
+void copy_stream(void* dst, const void* src, std::size_t bytes) { copy_past_cache(dst, src, bytes); }
+
+void stream_fence() {
+#if defined(__x86_64__)
+    _mm_sfence();
+#endif
+}
+
+// ---- probes for tests ---------------------------------------------------------
+
+enum Probe { kNegLog, kSinTurn, kCosTurn, kQuantile };
+
+// kSinTurn and kCosTurn take a signed integral number of 2^-32 (2^-64) turns.
+template <class V, class W, class I, class S>
+FI_INLINE V probe(int function, V x) {
+    if (function == kNegLog) return neg_log(x);
+    if (function == kQuantile) {
+        const V p = x;
+        return normal_quantile(p - S(0.5), p, S(1) - p);
+    }
+    W w{};
+    for (unsigned i = 0; i < sizeof(V) / sizeof(S); ++i) {
+        using Signed = decltype(I{}[0] + 0);
+        w[i] = static_cast<decltype(w[0] + 0)>(static_cast<Signed>(x[i]));
+    }
+    V sin, cos;
+    sincos_of_word(w, sin, cos);
+    return function == kSinTurn ? sin : cos;
+}
+
+template <class V, class W, class I, class S>
+FI_INLINE void probe_all(int function, const S* x, S* y, std::size_t n) {
+    constexpr std::size_t lanes = sizeof(V) / sizeof(S);
+    for (std::size_t i = 0; i < n; i += lanes) {
+        const std::size_t m = n - i < lanes ? n - i : lanes;
+        S part[lanes];
+        for (std::size_t j = 0; j < lanes; ++j) part[j] = x[i + (j < m ? j : 0)];
+        const V r = probe<V, W, I, S>(function, load<V>(part));
+        std::memcpy(y + i, &r, m * sizeof(S));
+    }
+}
+void probe_f32(int function, const float* x, float* y, std::size_t n) {
+    probe_all<F32, U32, I32>(function, x, y, n);
+}
+void probe_f64(int function, const double* x, double* y, std::size_t n) {
+    probe_all<F64, U64, I64>(function, x, y, n);
+}
+
+using Uniform32 = Uniform<F32, float, U32>;
+using Uniform64 = Uniform<F64, double, U64>;
+using Normal32 = Normal<F32, float, U32>;
+using Normal64 = Normal<F64, double, U64>;
+using Truncated32 = Truncated<F32, float, U32>;
+using Truncated64 = Truncated<F64, double, U64>;
+
+#define FI_ROW(small, wide)                                                             \
+    {generate_##small<DType::float32>,       generate_f64<wide>,                       \
+     generate_##small<DType::float16>,       generate_##small<DType::bfloat16>,        \
+     generate_##small<DType::float8_e4m3fn>, generate_##small<DType::float8_e5m2>, nullptr}
+
+template <DType T> constexpr auto generate_uniform = generate_f32<Uniform32, T>;
+template <DType T> constexpr auto generate_normal = generate_f32<Normal32, T>;
+template <DType T> constexpr auto generate_truncated = generate_f32<Truncated32, T>;
+template <DType T> constexpr auto generate_wide = generate_mixed<Truncated64, T>;
+template <DType T> constexpr auto generate_far = generate_mixed<TruncatedFar, T>;
+
+#define FI_STRING(x) #x
+#define FI_NAME(x) FI_STRING(x)
+#define FI_JOIN(a, b) a##b
+#define FI_TABLE(isa) FI_JOIN(fastinit_kernels_, isa)
+
+constexpr fastinit::Kernels kTable = {
+    FI_NAME(FI_ISA),
+    kLanes,
+    {
+        FI_ROW(uniform, Uniform64),
+        FI_ROW(normal, Normal64),
+        FI_ROW(truncated, Truncated64),
+        FI_ROW(wide, Truncated64),
+        FI_ROW(far, TruncatedFar),
+        {nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, generate_words},
+    },
+    copy_stream,
+    stream_fence,
+    probe_f32,
+    probe_f64,
+};
+
+}  // namespace
+
+extern "C" const fastinit::Kernels* FI_TABLE(FI_ISA)() { return &kTable; }

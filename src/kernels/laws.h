@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// One struct per law: turns the four words of a counter into four samples, in the
+// vectors of float32 (32-bit words) or of float64 (64-bit words).
+#pragma once
+#include "core/kernels.h"
+#include "kernels/math.h"
+
+namespace {
+
+using fastinit::LawParams;
+
+// Parameters broadcast once per call, rounded once to the computing type.
+template <class V, class S>
+struct Affine {
+    V scale, shift, low, high;
+    explicit Affine(const LawParams& p)
+        : scale(static_cast<S>(p.scale) - V{}), shift(static_cast<S>(p.shift) - V{}),
+          low(static_cast<S>(p.low) - V{}), high(static_cast<S>(p.high) - V{}) {}
+    FI_INLINE V apply(const Affine& a, V x) { return fma(x, a.scale, a.shift); }
+    FI_INLINE V clamp(const Affine& a, V x) { return max(min(apply(a, x), a.high), a.low); }
+};
+
+// Rounding can reach the excluded bound only from the largest u; where it does not,
+// the clamp is left out.
+template <class V, class S, class W>
+struct Uniform {
+    V scale, shift, high;
+    bool reaches;
+    explicit Uniform(const LawParams& p)
+        : scale(static_cast<S>(p.scale) * kUlp - V{}), shift(static_cast<S>(p.shift) - V{}),
+          high(static_cast<S>(p.high) - V{}) {
+        reaches = fma(static_cast<S>(1.0 / kUlp - 1.0) - V{}, scale, shift)[0] > high[0];
+    }
+    static constexpr S kUlp = sizeof(S) == 4 ? 0x1p-24 : 0x1p-53;
+    __attribute__((always_inline)) void operator()(const W w[4], V x[4]) const {
+        for (int k = 0; k < 4; ++k) {
+            x[k] = fma(unit(w[k]), scale, shift);
+            if (reaches) x[k] = min(x[k], high);
+        }
+    }
+    FI_INLINE F32 unit(U32 w) { return to_f32((I32)(w >> 8)); }
+    FI_INLINE F64 unit(U64 w) { return to_f64(w >> 11); }
+};
+
+// Box & Muller 1958: the radius from word w, the angle from word w + 2.
+template <class V, class S, class W>
+struct Normal {
+    Affine<V, S> affine;
+    explicit Normal(const LawParams& p) : affine(p) {}
+    FI_INLINE void pair(const Affine<V, S>& a, W radius, W angle, V& x, V& y) {
+        const V r = sqrt(neg_log2_of_word(radius));
+        V sin, cos;
+        sincos_of_word(angle, sin, cos);
+        x = a.apply(a, r * cos);
+        y = a.apply(a, r * sin);
+    }
+    __attribute__((always_inline)) void operator()(const W w[4], V x[4]) const {
+        pair(affine, w[0], w[2], x[0], x[2]);
+        pair(affine, w[1], w[3], x[1], x[3]);
+    }
+};
+
+// Inverse CDF. The mass below and above comes from the word and from its complement,
+// each without cancellation, so both tails have the same resolution.
+template <class V, class S, class W>
+struct Truncated {
+    Affine<V, S> affine;
+    V mass, below, above, middle;
+    explicit Truncated(const LawParams& p)
+        : affine(p), mass(static_cast<S>(p.mass * kStep) - V{}), below(static_cast<S>(p.below) - V{}),
+          above(static_cast<S>(p.above) - V{}), middle(static_cast<S>(0.5 * (p.below - p.above)) - V{}) {}
+    static constexpr double kStep = sizeof(S) == 4 ? 0x1p-32 : 0x1p-64;
+    FI_INLINE F32 number(U32 w) { return to_f32(w) + 0.5f; }
+    FI_INLINE F64 number(U64 w) { return to_f64(w) + 0.5; }
+    FI_INLINE F32 centered(U32 w) { return to_f32((I32)(w ^ 0x80000000u)) + 0.5f; }
+    FI_INLINE F64 centered(U64 w) { return to_f64((I64)(w ^ 0x8000000000000000u)) + 0.5; }
+    __attribute__((always_inline)) void operator()(const W w[4], V x[4]) const {
+        for (int k = 0; k < 4; ++k) {
+            const V p = fma(number(w[k]), mass, below), q = fma(number(~w[k]), mass, above);
+            const V c = fma(centered(w[k]), mass, middle);
+            x[k] = affine.clamp(affine, normal_quantile(c, p, q));
+        }
+    }
+};
+
+// The window [a, b] (mirrored to a >= 4) of the tail: P(Z > x) falls from 1 to `ratio`
+// in units of P(Z > a).
+struct TruncatedFar {
+    Affine<F64, double> affine;
+    F64 edge, fall;
+    bool mirrored;
+    explicit TruncatedFar(const LawParams& p)
+        : affine(p), edge(f64(p.edge)), fall(f64((p.ratio - 1.0) * 0x1p-64)), mirrored(p.sign < 0) {}
+    __attribute__((always_inline)) void operator()(const U64 w[4], F64 x[4]) const {
+        for (int k = 0; k < 4; ++k) {
+            const F64 z = far_quantile(edge, neg_log1p((to_f64(mirrored ? ~w[k] : w[k]) + 0.5) * fall));
+            x[k] = affine.clamp(affine, mirrored ? -z : z);
+        }
+    }
+};
+
+}  // namespace

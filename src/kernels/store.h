@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Writes vectors of float32 (or float64) results in the target type: rounded once,
+// to nearest even. Also the copy from scratch to the target with streaming stores.
+#pragma once
+#include "core/dtype.h"
+#include "kernels/vec.h"
+
+namespace {
+
+using fastinit::DType;
+
+FI_INLINE U32 round_bfloat16(F32 x) {
+    const U32 bits = (U32)x;
+    const U32 rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
+    const U32 nan = (bits >> 16) | 0x40u;
+    return x == x ? rounded : nan;
+}
+
+// IEEE-like small floats with M mantissa bits; `largest` is the code of the largest
+// finite value, `overflow` the code of everything beyond it and of infinity.
+template <int M, int kBias, std::uint32_t kLargest, std::uint32_t kOverflow, int kSignBit>
+FI_INLINE U32 round_small(F32 x) {
+    const U32 bits = (U32)x;
+    const U32 a = bits & 0x7fffffffu;
+    constexpr int drop = 23 - M;
+    const U32 normal =
+        ((a + ((1u << (drop - 1)) - 1u) + ((a >> drop) & 1u)) >> drop) - ((127u - kBias) << M);
+    // Below the smallest normal, adding 2^(23 + exponent of the spacing) rounds for us.
+    constexpr std::uint32_t magic_exponent = 127 + 1 - kBias - M + 23;
+    constexpr std::uint32_t magic_bits = magic_exponent << 23;
+    const U32 magic = magic_bits + U32{};
+    const U32 subnormal = (U32)((F32)a + (F32)magic) - magic_bits;
+    constexpr std::uint32_t smallest_normal = (127u + 1u - kBias) << 23;
+    U32 code = a < smallest_normal ? subnormal : normal;
+    code = (a >= 0x7f800000u) | (code > kLargest) ? kOverflow + U32{} : code;
+    return code | ((bits >> 31) << kSignBit);
+}
+
+FI_INLINE U32 round_float8_e4m3fn(F32 x) { return round_small<3, 7, 0x7e, 0x7f, 7>(x); }
+FI_INLINE U32 round_float8_e5m2(F32 x) {
+    const U32 code = round_small<2, 15, 0x7b, 0x7c, 7>(x);
+    return x == x ? code : (code | 0x7eu);
+}
+#if !defined(FI_ISA_avx512) && !defined(FI_ISA_avx2) && !defined(FI_ISA_neon)
+FI_INLINE U32 round_float16(F32 x) {
+    const U32 code = round_small<10, 15, 0x7bff, 0x7c00, 15>(x);
+    return x == x ? code : (code | 0x7e00u);
+}
+#endif
+
+// kLanes results to dst + element.
+template <DType T>
+FI_INLINE void put(void* dst, std::size_t element, F32 x) {
+    char* p = static_cast<char*>(dst) + element * fastinit::item_size(T);
+    if constexpr (T == DType::float32) {
+        store(p, x);
+    } else if constexpr (T == DType::float16) {
+#if defined(FI_ISA_avx512)
+        store(p, _mm512_cvtps_ph((__m512)x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+#elif defined(FI_ISA_avx2)
+        store(p, _mm256_cvtps_ph((__m256)x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+#elif defined(FI_ISA_neon)
+        store(p, vcvt_f16_f32((float32x4_t)x));
+#else
+        store(p, __builtin_convertvector(round_float16(x), U16));
+#endif
+    } else if constexpr (T == DType::bfloat16) {
+        store(p, __builtin_convertvector(round_bfloat16(x), U16));
+    } else if constexpr (T == DType::float8_e4m3fn) {
+        store(p, __builtin_convertvector(round_float8_e4m3fn(x), U8));
+    } else {
+        static_assert(T == DType::float8_e5m2);
+        store(p, __builtin_convertvector(round_float8_e5m2(x), U8));
+    }
+}
+
+// src in ordinary memory; dst is written past the cache where its alignment allows.
+FI_INLINE void copy_past_cache(void* dst, const void* src, std::size_t bytes) {
+    char* d = static_cast<char*>(dst);
+    const char* s = static_cast<const char*>(src);
+    constexpr std::size_t line = 64;
+    const std::size_t lead = (line - reinterpret_cast<std::uintptr_t>(d) % line) % line;
+    if (bytes < lead + line) {
+        std::memcpy(d, s, bytes);
+        return;
+    }
+    std::memcpy(d, s, lead);
+    std::size_t i = lead;
+#if defined(__x86_64__)
+    for (; i + line <= bytes; i += line) {
+#if defined(FI_ISA_avx512)
+        _mm512_stream_si512(reinterpret_cast<__m512i*>(d + i), load<__m512i>(s + i));
+#elif defined(FI_ISA_avx2)
+        _mm256_stream_si256(reinterpret_cast<__m256i*>(d + i), load<__m256i>(s + i));
+        _mm256_stream_si256(reinterpret_cast<__m256i*>(d + i + 32), load<__m256i>(s + i + 32));
+#else
+        for (std::size_t j = i; j < i + line; j += 16) {
+            _mm_stream_si128(reinterpret_cast<__m128i*>(d + j), load<__m128i>(s + j));
+        }
+#endif
+    }
+#endif
+    std::memcpy(d + i, s + i, bytes - i);
+}
+
+}  // namespace

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Vectors of one instruction set, as wide as it allows, over the compiler's
+// vector extensions; intrinsics only where those do not reach. kLanes 32-bit
+// lanes or kLanes/2 64-bit lanes. The same operations give the same bits on
+// every instruction set: no reciprocal estimates, fma only where it is written.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+#if defined(FI_ISA_avx512) || defined(FI_ISA_avx2)
+#include <immintrin.h>
+#elif defined(FI_ISA_neon)
+#include <arm_neon.h>
+#elif defined(__x86_64__)
+#include <emmintrin.h>
+#endif
+
+#define FI_INLINE static inline __attribute__((always_inline))
+
+namespace {
+
+#if defined(FI_ISA_avx512)
+constexpr int kLanes = 16;
+#elif defined(FI_ISA_avx2)
+constexpr int kLanes = 8;
+#else
+constexpr int kLanes = 4;
+#endif
+constexpr int kHalf = kLanes / 2;
+
+typedef float F32 __attribute__((vector_size(4 * kLanes)));
+typedef std::int32_t I32 __attribute__((vector_size(4 * kLanes)));
+typedef std::uint32_t U32 __attribute__((vector_size(4 * kLanes)));
+typedef double F64 __attribute__((vector_size(4 * kLanes)));
+typedef std::int64_t I64 __attribute__((vector_size(4 * kLanes)));
+typedef std::uint64_t U64 __attribute__((vector_size(4 * kLanes)));
+// As many lanes as F32, narrower: for stores of 2- and 1-byte types.
+typedef std::uint16_t U16 __attribute__((vector_size(2 * kLanes)));
+typedef std::uint8_t U8 __attribute__((vector_size(kLanes)));
+// As many lanes as F64, in float32.
+typedef float F32h __attribute__((vector_size(4 * kHalf)));
+
+FI_INLINE F32 f32(float x) { return x - F32{}; }
+FI_INLINE F64 f64(double x) { return x - F64{}; }
+FI_INLINE U64 u64(std::uint64_t x) { return x + U64{}; }
+
+template <class V>
+FI_INLINE V load(const void* p) {
+    V v;
+    std::memcpy(&v, p, sizeof v);
+    return v;
+}
+template <class V>
+FI_INLINE void store(void* p, V v) {
+    std::memcpy(p, &v, sizeof v);
+}
+
+// Low 32 bits of each 64-bit lane, multiplied to 64 bits.
+FI_INLINE U64 mul32(U64 a, U64 b) {
+#if defined(FI_ISA_avx512)
+    return (U64)_mm512_mul_epu32((__m512i)a, (__m512i)b);
+#elif defined(FI_ISA_avx2)
+    return (U64)_mm256_mul_epu32((__m256i)a, (__m256i)b);
+#elif defined(FI_ISA_neon)
+    return (U64)vmull_u32(vmovn_u64((uint64x2_t)a), vmovn_u64((uint64x2_t)b));
+#else
+    return (U64)_mm_mul_epu32((__m128i)a, (__m128i)b);
+#endif
+}
+
+#if !defined(FI_ISA_avx512) && !defined(FI_ISA_avx2) && !defined(FI_ISA_neon)
+// The baseline has no fma. The float32 product is exact in float64; the sum is
+// rounded to odd there (Boldo & Melquiond 2008), so that the last rounding, to
+// float32, is the only one that counts.
+FI_INLINE __m128d fma_to_odd(__m128d a, __m128d b, __m128d c) {
+    const __m128d p = _mm_mul_pd(a, b);
+    const __m128d s = _mm_add_pd(p, c);
+    const __m128d t = _mm_sub_pd(s, p);
+    const __m128d e = _mm_add_pd(_mm_sub_pd(p, _mm_sub_pd(s, t)), _mm_sub_pd(c, t));
+    // Inexact and even: step one ulp towards the error, which makes the last bit odd.
+    const __m128i bits = _mm_castpd_si128(s);
+    const __m128i one = _mm_set1_epi64x(1);
+    const __m128d inexact = _mm_cmpneq_pd(e, _mm_setzero_pd());
+    const __m128i even = _mm_sub_epi64(_mm_and_si128(bits, one), one);
+    const __m128i move = _mm_and_si128(_mm_castpd_si128(inexact), even);
+    // Same sign of s and e: away from zero (+1); else towards zero (-1).
+    const __m128i differ = _mm_srli_epi64(_mm_xor_si128(bits, _mm_castpd_si128(e)), 63);
+    const __m128i step = _mm_sub_epi64(one, _mm_add_epi64(differ, differ));
+    return _mm_castsi128_pd(_mm_add_epi64(bits, _mm_and_si128(step, move)));
+}
+#endif
+
+FI_INLINE F32 fma(F32 a, F32 b, F32 c) {
+#if defined(FI_ISA_avx512)
+    return (F32)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+#elif defined(FI_ISA_avx2)
+    return (F32)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+#elif defined(FI_ISA_neon)
+    return (F32)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b);
+#else
+    const __m128 x = (__m128)a, y = (__m128)b, z = (__m128)c;
+    const __m128d lo = fma_to_odd(_mm_cvtps_pd(x), _mm_cvtps_pd(y), _mm_cvtps_pd(z));
+    const __m128d hi = fma_to_odd(_mm_cvtps_pd(_mm_movehl_ps(x, x)), _mm_cvtps_pd(_mm_movehl_ps(y, y)),
+                                  _mm_cvtps_pd(_mm_movehl_ps(z, z)));
+    return (F32)_mm_movelh_ps(_mm_cvtpd_ps(lo), _mm_cvtpd_ps(hi));
+#endif
+}
+
+FI_INLINE F64 fma(F64 a, F64 b, F64 c) {
+#if defined(FI_ISA_avx512)
+    return (F64)_mm512_fmadd_pd((__m512d)a, (__m512d)b, (__m512d)c);
+#elif defined(FI_ISA_avx2)
+    return (F64)_mm256_fmadd_pd((__m256d)a, (__m256d)b, (__m256d)c);
+#elif defined(FI_ISA_neon)
+    return (F64)vfmaq_f64((float64x2_t)c, (float64x2_t)a, (float64x2_t)b);
+#else
+    return F64{__builtin_fma(a[0], b[0], c[0]), __builtin_fma(a[1], b[1], c[1])};
+#endif
+}
+
+FI_INLINE F32 sqrt(F32 a) {
+#if defined(FI_ISA_avx512)
+    return (F32)_mm512_sqrt_ps((__m512)a);
+#elif defined(FI_ISA_avx2)
+    return (F32)_mm256_sqrt_ps((__m256)a);
+#elif defined(FI_ISA_neon)
+    return (F32)vsqrtq_f32((float32x4_t)a);
+#else
+    return (F32)_mm_sqrt_ps((__m128)a);
+#endif
+}
+
+FI_INLINE F64 sqrt(F64 a) {
+#if defined(FI_ISA_avx512)
+    return (F64)_mm512_sqrt_pd((__m512d)a);
+#elif defined(FI_ISA_avx2)
+    return (F64)_mm256_sqrt_pd((__m256d)a);
+#elif defined(FI_ISA_neon)
+    return (F64)vsqrtq_f64((float64x2_t)a);
+#else
+    return (F64)_mm_sqrt_pd((__m128d)a);
+#endif
+}
+
+// Masks are vectors of all-ones or all-zero lanes (result of a comparison).
+FI_INLINE F32 select(I32 m, F32 a, F32 b) { return m ? a : b; }
+FI_INLINE F64 select(I64 m, F64 a, F64 b) { return m ? a : b; }
+template <class V>
+FI_INLINE V min(V a, V b) { return a < b ? a : b; }
+template <class V>
+FI_INLINE V max(V a, V b) { return a > b ? a : b; }
+
+FI_INLINE F32 to_f32(I32 a) { return __builtin_convertvector(a, F32); }
+FI_INLINE F32 to_f32(U32 a) {
+    // Both halves are exact; the one rounding is that of the fma.
+    const F32 hi = to_f32((I32)(a >> 16)), lo = to_f32((I32)(a & 0xffffu));
+    return fma(hi, f32(65536.0f), lo);
+}
+
+// 64-bit integers to float64, one rounding. Each 32-bit half is exact through the
+// bits of 2^52 + half.
+FI_INLINE F64 low_half(U64 a) {
+    return (F64)((a & 0xffffffffu) | 0x4330000000000000u) - 0x1p52;
+}
+FI_INLINE F64 to_f64(U64 a) {
+    return fma(low_half(a >> 32), f64(0x1p32), low_half(a));
+}
+FI_INLINE F64 to_f64(I64 a) {
+    const F64 hi = (F64)((((U64)a >> 32) ^ 0x80000000u) | 0x4330000000000000u) - (0x1p52 + 0x1p31);
+    return fma(hi, f64(0x1p32), low_half((U64)a));
+}
+
+}  // namespace

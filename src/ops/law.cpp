@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// From the request of a caller to the constants of a kernel, in float64.
+#include <cmath>
+#include <limits>
+
+#include "core/gauss.h"
+#include "ops/fill.h"
+
+namespace fastinit {
+namespace {
+
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+constexpr double kFar = 4.0;     // a window beyond this is solved in its own tail
+constexpr double kFast = 3.5;    // float32 arithmetic reaches so far ...
+constexpr double kNarrow = 0.5;  // ... in windows at least so wide
+
+void set_uniform(LawParams& p, double low, double high, bool wide) {
+    if (!wide) {
+        low = static_cast<float>(low);
+        high = static_cast<float>(high);
+    }
+    p.scale = high - low;
+    p.shift = p.low = low;
+    // The excluded bound: rounding may reach it, the clamp takes it back.
+    p.high = wide ? std::nextafter(high, low)
+                  : std::nextafter(static_cast<float>(high), static_cast<float>(low));
+}
+
+void set_truncated(LawParams& p, const Request& r, bool wide) {
+    const bool absolute = r.asked == Asked::truncated_absolute;
+    p.shift = r.p0;
+    p.scale = r.p1;
+    p.low = absolute ? r.lo : r.p0 + r.lo * r.p1;
+    p.high = absolute ? r.hi : r.p0 + r.hi * r.p1;
+    if (r.p1 == 0.0) {  // a point mass
+        p.law = Law::normal;
+        return;
+    }
+    const double a = absolute ? (r.lo - r.p0) / r.p1 : r.lo;
+    const double b = absolute ? (r.hi - r.p0) / r.p1 : r.hi;
+    if (a >= kFar || b <= -kFar) {
+        p.law = Law::truncated_far;
+        p.sign = a >= kFar ? 1.0 : -1.0;
+        p.edge = p.sign > 0 ? a : -b;
+        const double end = p.sign > 0 ? b : -a;
+        p.ratio = end == kInfinity ? 0.0
+                                   : gauss::exp(-(end - p.edge) * (0.5 * end + 0.5 * p.edge)) *
+                                         gauss::mills(end) / gauss::mills(p.edge);
+        return;
+    }
+    const bool fast = !wide && a >= -kFast && b <= kFast && b - a >= kNarrow;
+    p.law = fast ? Law::truncated : Law::truncated_wide;
+    p.below = gauss::upper(-a);
+    p.above = gauss::upper(b);
+    p.mass = a > 0 ? gauss::upper(a) - p.above : b < 0 ? gauss::upper(-b) - p.below
+                                                       : 1.0 - p.below - p.above;
+}
+
+}  // namespace
+
+LawParams law_params(const Request& r, DType dtype, Key key, std::uint32_t tag) {
+    LawParams p{};
+    p.key = key;
+    p.tag = tag;
+    const bool wide = dtype == DType::float64;
+    switch (r.asked) {
+        case Asked::uniform:
+            p.law = Law::uniform;
+            set_uniform(p, r.p0, r.p1, wide);
+            break;
+        case Asked::normal:
+            p.law = Law::normal;
+            p.shift = r.p0;
+            p.scale = r.p1;
+            break;
+        case Asked::words: p.law = Law::words; break;
+        default: set_truncated(p, r, wide);
+    }
+    return p;
+}
+
+}  // namespace fastinit

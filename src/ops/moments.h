@@ -7,7 +7,7 @@
 
 #include <vector>
 
-#include "activations.h"
+#include "ops/activations.h"
 
 namespace fastinit {
 
@@ -17,13 +17,16 @@ Moments gaussian_moments(const Function& f, double q, double mean = 0.0);
 // E[phi(h)^2] over h ~ N(0, q), q >= 0.
 double second_moment(const Function& f, double q);
 
+// Var phi(h) over h ~ N(0, q), q >= 0.
+double variance(const Function& f, double q);
+
 // Normalised Hermite coefficients a_n of phi(sqrt(q) z), n = 0, 1, ...; stops when
 // reach^n a_n^2 (n + 1) is rounding noise. converged is false if `limit` came first.
 struct HermiteSeries {
-  std::vector<double> square;  // a_n^2
-  double total, slope_total;   // E[phi^2], q E[phi'^2]
-  double reach;                // largest |c| it was built for
-  bool converged;
+    std::vector<double> square;  // a_n^2
+    double total, slope_total;   // E[phi^2], q E[phi'^2]
+    double reach;                // largest |c| it was built for
+    bool converged;
 };
 HermiteSeries hermite_series(const Function& f, double q, double reach, int limit);
 
@@ -33,13 +36,13 @@ PairMoments pair_moments(const Function& f, double q, const Correlation& r);
 // Keeps the Hermite series of the last q: maps along a network reach a fixed point.
 class PairCache {
  public:
-  explicit PairCache(const Function& f) : f_(f) {}
-  PairMoments operator()(double q, const Correlation& r);
+    explicit PairCache(const Function& f) : f_(f) {}
+    PairMoments operator()(double q, const Correlation& r);
 
  private:
-  const Function& f_;
-  double q_ = -1.0;
-  HermiteSeries series_;
+    const Function& f_;
+    double q_ = -1.0;
+    HermiteSeries series_;
 };
 
 }  // namespace fastinit

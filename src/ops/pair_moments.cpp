@@ -8,9 +8,9 @@
 #include <algorithm>
 #include <cmath>
 
-#include "../core/special.h"
-#include "moments.h"
-#include "quadrature.h"
+#include "core/special.h"
+#include "ops/moments.h"
+#include "ops/quadrature.h"
 
 namespace fastinit {
 namespace {
@@ -19,266 +19,266 @@ constexpr double kNoise = 4e-16;
 
 // c = 1 or c = -1.
 PairMoments degenerate(const Function& f, double q, bool same) {
-  if (same) {
-    const Moments m = gaussian_moments(f, q);
-    return {m.phi2, m.dphi2, 0.0, 2.0 * m.phi2};
-  }
-  const double s = std::sqrt(q);
-  Structure st = structure(f, -38.0 * s, 38.0 * s);
-  std::vector<double> mirrored;
-  for (double e : st.edges) mirrored.push_back(-e);
-  const Grid g = make_grid(f, q, 0.0, false, 6.0, mirrored);
-  std::vector<double> back(g.h.size()), phi(g.h.size()), dphi(g.h.size());
-  for (std::size_t i = 0; i < back.size(); ++i) back[i] = -g.h[i];
-  // without phi' of its own: the grid is symmetric, so phi'(-h) is the mirrored entry
-  f.eval(back.data(), back.size(), phi.data(), f.traits.has_derivative ? dphi.data() : nullptr);
-  PairMoments p{};
-  for (std::size_t i = 0; i < back.size(); ++i) {
-    const double w = g.weight[i], minus = g.phi[i] - phi[i], plus = g.phi[i] + phi[i];
-    if (!f.traits.has_derivative) dphi[i] = g.dphi[back.size() - 1 - i];
-    p.phi_phi += w * g.phi[i] * phi[i];
-    p.dphi_dphi += w * g.dphi[i] * dphi[i];
-    p.below += 0.5 * w * minus * minus;
-    p.above += 0.5 * w * plus * plus;
-  }
-  return p;
+    if (same) {
+        const Moments m = gaussian_moments(f, q);
+        return {m.phi2, m.dphi2, 0.0, 2.0 * m.phi2};
+    }
+    const double s = std::sqrt(q);
+    Structure st = structure(f, -38.0 * s, 38.0 * s);
+    std::vector<double> mirrored;
+    for (double e : st.edges) mirrored.push_back(-e);
+    const Grid g = make_grid(f, q, 0.0, false, 6.0, mirrored);
+    std::vector<double> back(g.h.size()), phi(g.h.size()), dphi(g.h.size());
+    for (std::size_t i = 0; i < back.size(); ++i) back[i] = -g.h[i];
+    // without phi' of its own: the grid is symmetric, so phi'(-h) is the mirrored entry
+    f.eval(back.data(), back.size(), phi.data(), f.traits.has_derivative ? dphi.data() : nullptr);
+    PairMoments p{};
+    for (std::size_t i = 0; i < back.size(); ++i) {
+        const double w = g.weight[i], minus = g.phi[i] - phi[i], plus = g.phi[i] + phi[i];
+        if (!f.traits.has_derivative) dphi[i] = g.dphi[back.size() - 1 - i];
+        p.phi_phi += w * g.phi[i] * phi[i];
+        p.dphi_dphi += w * g.dphi[i] * dphi[i];
+        p.below += 0.5 * w * minus * minus;
+        p.above += 0.5 * w * plus * plus;
+    }
+    return p;
 }
 
 // ---- two-dimensional panels ----
 
 struct Plane {
-  const Function& f;
-  double s, a, b;     // sqrt(q), inner and outer coefficient
-  bool flip;          // c < 0: u = s (b t + a y), v = s (b t - a y)
-  bool use_slope;     // u - v (or u + v) is tiny: differences from phi'
-  std::vector<double> edges;
+    const Function& f;
+    double s, a, b;     // sqrt(q), inner and outer coefficient
+    bool flip;          // c < 0: u = s (b t + a y), v = s (b t - a y)
+    bool use_slope;     // u - v (or u + v) is tiny: differences from phi'
+    std::vector<double> edges;
 };
 
 // Points of one batch of inner panels and what to do with them.
 struct Batch {
-  std::vector<double> u, v, weight, step;
-  std::vector<double> width;
+    std::vector<double> u, v, weight, step;
+    std::vector<double> width;
 };
 
 void add_line(const Plane& g, double t, Batch* out) {
-  const double reach = 10.0;
-  std::vector<double> y = {-reach, -5.0, 5.0, reach};
-  for (double e : g.edges) {
-    const double k = e / g.s;
-    const double first = (k - g.b * t) / g.a;
-    const double second = g.flip ? (g.b * t - k) / g.a : (k + g.b * t) / g.a;
-    if (std::fabs(first) < reach) y.push_back(first);
-    if (std::fabs(second) < reach) y.push_back(second);
-  }
-  std::sort(y.begin(), y.end());
-  const GaussRule& rule = gauss_rule2();
-  for (std::size_t p = 0; p + 1 < y.size(); ++p) {
-    const double c = 0.5 * (y[p] + y[p + 1]), r = 0.5 * (y[p + 1] - y[p]);
-    if (r <= 0.0) continue;
-    out->width.push_back(r * g.a * g.s);
-    for (int i = 0; i < rule.n; ++i) {
-      const double at = c + r * rule.x[i];
-      out->u.push_back(g.s * (g.flip ? g.b * t + g.a * at : g.a * at + g.b * t));
-      out->v.push_back(g.s * (g.flip ? g.b * t - g.a * at : g.a * at - g.b * t));
-      out->step.push_back(g.s * g.b * t);
-      out->weight.push_back(r * rule.w[i] * special::normal_pdf(at));
+    const double reach = 10.0;
+    std::vector<double> y = {-reach, -5.0, 5.0, reach};
+    for (double e : g.edges) {
+        const double k = e / g.s;
+        const double first = (k - g.b * t) / g.a;
+        const double second = g.flip ? (g.b * t - k) / g.a : (k + g.b * t) / g.a;
+        if (std::fabs(first) < reach) y.push_back(first);
+        if (std::fabs(second) < reach) y.push_back(second);
     }
-  }
+    std::sort(y.begin(), y.end());
+    const GaussRule& rule = gauss_rule2();
+    for (std::size_t p = 0; p + 1 < y.size(); ++p) {
+        const double c = 0.5 * (y[p] + y[p + 1]), r = 0.5 * (y[p + 1] - y[p]);
+        if (r <= 0.0) continue;
+        out->width.push_back(r * g.a * g.s);
+        for (int i = 0; i < rule.n; ++i) {
+            const double at = c + r * rule.x[i];
+            out->u.push_back(g.s * (g.flip ? g.b * t + g.a * at : g.a * at + g.b * t));
+            out->v.push_back(g.s * (g.flip ? g.b * t - g.a * at : g.a * at - g.b * t));
+            out->step.push_back(g.s * g.b * t);
+            out->weight.push_back(r * rule.w[i] * special::normal_pdf(at));
+        }
+    }
 }
 
 // phi(x + d) - phi(x - d) from phi' by three Gauss nodes.
 void slope_difference(const Function& f, const std::vector<double>& x,
-                      const std::vector<double>& d, std::vector<double>* out) {
-  constexpr double node = 0.774596669241483377036, outer = 5.0 / 9.0, inner = 8.0 / 9.0;
-  const std::size_t n = x.size();
-  std::vector<double> at(3 * n), phi(3 * n), dphi(3 * n);
-  for (std::size_t i = 0; i < n; ++i) {
-    at[i] = x[i] - node * d[i];
-    at[n + i] = x[i];
-    at[2 * n + i] = x[i] + node * d[i];
-  }
-  f.eval(at.data(), at.size(), phi.data(), dphi.data());
-  out->resize(n);
-  for (std::size_t i = 0; i < n; ++i)
-    (*out)[i] = d[i] * (outer * (dphi[i] + dphi[2 * n + i]) + inner * dphi[n + i]);
+                                            const std::vector<double>& d, std::vector<double>* out) {
+    constexpr double node = 0.774596669241483377036, outer = 5.0 / 9.0, inner = 8.0 / 9.0;
+    const std::size_t n = x.size();
+    std::vector<double> at(3 * n), phi(3 * n), dphi(3 * n);
+    for (std::size_t i = 0; i < n; ++i) {
+        at[i] = x[i] - node * d[i];
+        at[n + i] = x[i];
+        at[2 * n + i] = x[i] + node * d[i];
+    }
+    f.eval(at.data(), at.size(), phi.data(), dphi.data());
+    out->resize(n);
+    for (std::size_t i = 0; i < n; ++i)
+        (*out)[i] = d[i] * (outer * (dphi[i] + dphi[2 * n + i]) + inner * dphi[n + i]);
 }
 
 void add_batch(const Plane& g, const Batch& b, PairMoments* p) {
-  const GaussRule& rule = gauss_rule2();
-  const std::size_t n = b.u.size();
-  std::vector<double> both = b.u, width = b.width, phi, dphi, small;
-  both.insert(both.end(), b.v.begin(), b.v.end());
-  for (std::size_t i = 0; i < b.width.size(); ++i) width.push_back(g.flip ? -b.width[i] : b.width[i]);
-  eval_panels(g.f, rule, both, width, &phi, &dphi);
-  if (g.use_slope && !g.flip) {
-    std::vector<double> middle(n);
-    for (std::size_t i = 0; i < n; ++i) middle[i] = 0.5 * (b.u[i] + b.v[i]);
-    slope_difference(g.f, middle, b.step, &small);
-  }
-  for (std::size_t i = 0; i < n; ++i) {
-    const double w = b.weight[i], x = phi[i], y = phi[n + i];
-    const double minus = small.empty() ? x - y : small[i], plus = x + y;
-    p->phi_phi += w * x * y;
-    p->dphi_dphi += w * dphi[i] * dphi[n + i];
-    p->below += 0.5 * w * minus * minus;
-    p->above += 0.5 * w * plus * plus;
-  }
+    const GaussRule& rule = gauss_rule2();
+    const std::size_t n = b.u.size();
+    std::vector<double> both = b.u, width = b.width, phi, dphi, small;
+    both.insert(both.end(), b.v.begin(), b.v.end());
+    for (std::size_t i = 0; i < b.width.size(); ++i) width.push_back(g.flip ? -b.width[i] : b.width[i]);
+    eval_panels(g.f, rule, both, width, &phi, &dphi);
+    if (g.use_slope && !g.flip) {
+        std::vector<double> middle(n);
+        for (std::size_t i = 0; i < n; ++i) middle[i] = 0.5 * (b.u[i] + b.v[i]);
+        slope_difference(g.f, middle, b.step, &small);
+    }
+    for (std::size_t i = 0; i < n; ++i) {
+        const double w = b.weight[i], x = phi[i], y = phi[n + i];
+        const double minus = small.empty() ? x - y : small[i], plus = x + y;
+        p->phi_phi += w * x * y;
+        p->dphi_dphi += w * dphi[i] * dphi[n + i];
+        p->below += 0.5 * w * minus * minus;
+        p->above += 0.5 * w * plus * plus;
+    }
 }
 
 // Outer breaks: kink lines of u and v meet, and the step b t s passes a scale.
 std::vector<double> outer_breaks(const Plane& g, const Structure& st, double scale, bool half) {
-  const double reach = 10.0;
-  std::vector<double> t = {0.0, 5.0, reach};
-  const double unit = g.b * g.s;
-  auto add = [&](double at) {
-    if (at > 0.0 && at < reach) t.push_back(at);
-  };
-  for (double x : st.kinks)
-    for (double y : st.kinks) add(std::fabs(g.flip ? x + y : x - y) / (2.0 * unit));
-  if (scale > 0.0)
-    for (double at = 2.0 * scale / unit; at < reach; at *= 2.0) add(at);
-  std::sort(t.begin(), t.end());
-  t.erase(std::unique(t.begin(), t.end()), t.end());
-  if (half) return t;
-  std::vector<double> full;
-  for (std::size_t i = t.size(); i-- > 1;) full.push_back(-t[i]);
-  full.insert(full.end(), t.begin(), t.end());
-  return full;
+    const double reach = 10.0;
+    std::vector<double> t = {0.0, 5.0, reach};
+    const double unit = g.b * g.s;
+    auto add = [&](double at) {
+        if (at > 0.0 && at < reach) t.push_back(at);
+    };
+    for (double x : st.kinks)
+        for (double y : st.kinks) add(std::fabs(g.flip ? x + y : x - y) / (2.0 * unit));
+    if (scale > 0.0)
+        for (double at = 2.0 * scale / unit; at < reach; at *= 2.0) add(at);
+    std::sort(t.begin(), t.end());
+    t.erase(std::unique(t.begin(), t.end()), t.end());
+    if (half) return t;
+    std::vector<double> full;
+    for (std::size_t i = t.size(); i-- > 1;) full.push_back(-t[i]);
+    full.insert(full.end(), t.begin(), t.end());
+    return full;
 }
 
 PairMoments by_panels(const Function& f, double q, const Correlation& r) {
-  const bool flip = r.c < 0.0;
-  Plane g{f, std::sqrt(q), std::sqrt(0.5 * (flip ? r.below : r.above)),
-          std::sqrt(0.5 * (flip ? r.above : r.below)), flip, false, {}};
-  const Structure st = structure(f, -15.0 * g.s, 15.0 * g.s);
-  g.edges = st.edges;
-  double scale = f.traits.discover ? 1.0 : f.traits.scale;
-  const double step = 2.0 * g.b * g.s;
-  g.use_slope = f.traits.has_derivative && step < 0.1 * (scale > 0.0 ? std::min(scale, 1.0) : 1.0);
-  const bool half = !flip || f.traits.parity != Parity::none;
-  const std::vector<double> t = outer_breaks(g, st, scale, half);
-  const GaussRule& rule = gauss_rule2();
-  PairMoments p{};
-  Batch batch;
-  for (std::size_t k = 0; k + 1 < t.size(); ++k) {
-    const double c = 0.5 * (t[k] + t[k + 1]), w = 0.5 * (t[k + 1] - t[k]);
-    for (int i = 0; i < rule.n; ++i) {
-      const double at = c + w * rule.x[i];
-      const std::size_t first = batch.weight.size();
-      add_line(g, at, &batch);
-      const double outer = w * rule.w[i] * special::normal_pdf(at) * (half ? 2.0 : 1.0);
-      for (std::size_t j = first; j < batch.weight.size(); ++j) batch.weight[j] *= outer;
-      if (batch.u.size() > (f.traits.discover ? 200000u : 2000u)) {
-        add_batch(g, batch, &p);
-        batch = Batch{};
-      }
+    const bool flip = r.c < 0.0;
+    Plane g{f, std::sqrt(q), std::sqrt(0.5 * (flip ? r.below : r.above)),
+                    std::sqrt(0.5 * (flip ? r.above : r.below)), flip, false, {}};
+    const Structure st = structure(f, -15.0 * g.s, 15.0 * g.s);
+    g.edges = st.edges;
+    double scale = f.traits.discover ? 1.0 : f.traits.scale;
+    const double step = 2.0 * g.b * g.s;
+    g.use_slope = f.traits.has_derivative && step < 0.1 * (scale > 0.0 ? std::min(scale, 1.0) : 1.0);
+    const bool half = !flip || f.traits.parity != Parity::none;
+    const std::vector<double> t = outer_breaks(g, st, scale, half);
+    const GaussRule& rule = gauss_rule2();
+    PairMoments p{};
+    Batch batch;
+    for (std::size_t k = 0; k + 1 < t.size(); ++k) {
+        const double c = 0.5 * (t[k] + t[k + 1]), w = 0.5 * (t[k + 1] - t[k]);
+        for (int i = 0; i < rule.n; ++i) {
+            const double at = c + w * rule.x[i];
+            const std::size_t first = batch.weight.size();
+            add_line(g, at, &batch);
+            const double outer = w * rule.w[i] * special::normal_pdf(at) * (half ? 2.0 : 1.0);
+            for (std::size_t j = first; j < batch.weight.size(); ++j) batch.weight[j] *= outer;
+            if (batch.u.size() > (f.traits.discover ? 200000u : 2000u)) {
+                add_batch(g, batch, &p);
+                batch = Batch{};
+            }
+        }
     }
-  }
-  if (!batch.u.empty()) add_batch(g, batch, &p);
-  if (f.traits.parity == Parity::odd && flip && g.use_slope) {
-    // E over (u, -v) has correlation -c
-    const PairMoments o = by_panels(f, q, {-r.c, r.above, r.below});
-    p.above = o.below;
-  }
-  return p;
+    if (!batch.u.empty()) add_batch(g, batch, &p);
+    if (f.traits.parity == Parity::odd && flip && g.use_slope) {
+        // E over (u, -v) has correlation -c
+        const PairMoments o = by_panels(f, q, {-r.c, r.above, r.below});
+        p.above = o.below;
+    }
+    return p;
 }
 
 PairMoments by_series(const HermiteSeries& h, double q, const Correlation& r) {
-  PairMoments p{};
-  // 1 - |c|^n = -expm1(n log |c|), log |c| from the distance to the near end
-  const bool flip = r.c < 0.0;
-  const double gap = flip ? r.above : r.below;
-  const double log_c = gap < 0.5 ? special::log1p(-gap) : special::log(std::fabs(r.c));
-  double power = 1.0, before = 0.0;  // c^n, c^(n-1)
-  for (std::size_t n = 0; n < h.square.size(); ++n) {
-    const double a = h.square[n];
-    p.phi_phi += a * power;
-    if (n > 0) p.dphi_dphi += n * a * before;
-    const double near = n == 0 ? 0.0
-                        : r.c == 0.0 ? 1.0
-                                     : -special::expm1(static_cast<double>(n) * log_c);
-    const bool negative = flip && n % 2 == 1;
-    p.below += a * (negative ? 2.0 - near : near);
-    p.above += a * (negative ? near : 2.0 - near);
-    before = power;
-    power *= r.c;
-  }
-  p.dphi_dphi /= q;
-  return p;
+    PairMoments p{};
+    // 1 - |c|^n = -expm1(n log |c|), log |c| from the distance to the near end
+    const bool flip = r.c < 0.0;
+    const double gap = flip ? r.above : r.below;
+    const double log_c = gap < 0.5 ? special::log1p(-gap) : special::log(std::fabs(r.c));
+    double power = 1.0, before = 0.0;  // c^n, c^(n-1)
+    for (std::size_t n = 0; n < h.square.size(); ++n) {
+        const double a = h.square[n];
+        p.phi_phi += a * power;
+        if (n > 0) p.dphi_dphi += n * a * before;
+        const double near = n == 0 ? 0.0
+                                                : r.c == 0.0 ? 1.0
+                                                                          : -special::expm1(static_cast<double>(n) * log_c);
+        const bool negative = flip && n % 2 == 1;
+        p.below += a * (negative ? 2.0 - near : near);
+        p.above += a * (negative ? near : 2.0 - near);
+        before = power;
+        power *= r.c;
+    }
+    p.dphi_dphi /= q;
+    return p;
 }
 
 }  // namespace
 
 HermiteSeries hermite_series(const Function& f, double q, double reach, int limit) {
-  const Grid g = make_grid(f, q, 0.0, true, 2.0);
-  const std::size_t n = g.h.size();
-  const Parity parity = f.traits.parity;
-  std::vector<double> phi(n), other(n), even(n), odd(n), back(n);
-  f.eval(g.h.data(), n, phi.data(), nullptr);
-  if (parity == Parity::none) {
-    for (std::size_t i = 0; i < n; ++i) back[i] = -g.h[i];
-    f.eval(back.data(), n, other.data(), nullptr);
-  }
-  HermiteSeries out;
-  out.total = 0.0;
-  for (std::size_t i = 0; i < n; ++i) {
-    const double x = phi[i];
-    const double y = parity == Parity::odd ? -x : parity == Parity::even ? x : other[i];
-    out.total += g.weight[i] * (x * x + y * y);
-    even[i] = g.weight[i] * (x + y);
-    odd[i] = g.weight[i] * (x - y);
-  }
-  out.slope_total = q * gaussian_moments(f, q).dphi2;
-  out.reach = reach;
-  out.converged = false;
-  // normalised he_n by the stable three-term recurrence, all nodes at once
-  std::vector<double> p0(n, 1.0), p1 = g.z, p2(n);
-  double sum = 0.0, slope_sum = 0.0, power = 1.0, recent = 0.0;
-  for (int k = 0; k < limit; ++k) {
-    const std::vector<double>& part = k % 2 ? odd : even;
-    double a = 0.0;
-    if (!(parity == Parity::odd && k % 2 == 0) && !(parity == Parity::even && k % 2 == 1))
-      for (std::size_t i = 0; i < n; ++i) a += part[i] * p0[i];
-    out.square.push_back(a * a);
-    sum += a * a;
-    slope_sum += k * a * a;
-    recent = std::max(0.7 * recent, (k + 1) * a * a * power);
-    power *= reach;
-    if (k >= 3 && recent < 0.1 * kNoise * out.slope_total &&
-        std::fabs(out.slope_total - slope_sum) * power < 8.0 * kNoise * out.slope_total &&
-        std::fabs(out.total - sum) * power < 8.0 * kNoise * out.total) {
-      out.converged = true;
-      break;
+    const Grid g = make_grid(f, q, 0.0, true, 2.0);
+    const std::size_t n = g.h.size();
+    const Parity parity = f.traits.parity;
+    std::vector<double> phi(n), other(n), even(n), odd(n), back(n);
+    f.eval(g.h.data(), n, phi.data(), nullptr);
+    if (parity == Parity::none) {
+        for (std::size_t i = 0; i < n; ++i) back[i] = -g.h[i];
+        f.eval(back.data(), n, other.data(), nullptr);
     }
-    const double up = 1.0 / std::sqrt(k + 2.0), down = std::sqrt((k + 1.0) / (k + 2.0));
-    for (std::size_t i = 0; i < n; ++i) p2[i] = g.z[i] * p1[i] * up - p0[i] * down;
-    p0.swap(p1);
-    p1.swap(p2);
-  }
-  return out;
+    HermiteSeries out;
+    out.total = 0.0;
+    for (std::size_t i = 0; i < n; ++i) {
+        const double x = phi[i];
+        const double y = parity == Parity::odd ? -x : parity == Parity::even ? x : other[i];
+        out.total += g.weight[i] * (x * x + y * y);
+        even[i] = g.weight[i] * (x + y);
+        odd[i] = g.weight[i] * (x - y);
+    }
+    out.slope_total = q * gaussian_moments(f, q).dphi2;
+    out.reach = reach;
+    out.converged = false;
+    // normalised he_n by the stable three-term recurrence, all nodes at once
+    std::vector<double> p0(n, 1.0), p1 = g.z, p2(n);
+    double sum = 0.0, slope_sum = 0.0, power = 1.0, recent = 0.0;
+    for (int k = 0; k < limit; ++k) {
+        const std::vector<double>& part = k % 2 ? odd : even;
+        double a = 0.0;
+        if (!(parity == Parity::odd && k % 2 == 0) && !(parity == Parity::even && k % 2 == 1))
+            for (std::size_t i = 0; i < n; ++i) a += part[i] * p0[i];
+        out.square.push_back(a * a);
+        sum += a * a;
+        slope_sum += k * a * a;
+        recent = std::max(0.7 * recent, (k + 1) * a * a * power);
+        power *= reach;
+        if (k >= 3 && recent < 0.1 * kNoise * out.slope_total &&
+                std::fabs(out.slope_total - slope_sum) * power < 8.0 * kNoise * out.slope_total &&
+                std::fabs(out.total - sum) * power < 8.0 * kNoise * out.total) {
+            out.converged = true;
+            break;
+        }
+        const double up = 1.0 / std::sqrt(k + 2.0), down = std::sqrt((k + 1.0) / (k + 2.0));
+        for (std::size_t i = 0; i < n; ++i) p2[i] = g.z[i] * p1[i] * up - p0[i] * down;
+        p0.swap(p1);
+        p1.swap(p2);
+    }
+    return out;
 }
 
 PairMoments PairCache::operator()(double q, const Correlation& r) {
-  if (r.below <= 0.0) return degenerate(f_, q, true);
-  if (r.above <= 0.0) return degenerate(f_, q, false);
-  PairMoments p;
-  if (f_.closed_pair(q, r, &p)) return p;
-  const double c = std::fabs(r.c);
-  const bool kinked = !f_.traits.kinks.empty();
-  const bool hopeless = f_.traits.discover && !f_.traits.has_derivative && c > 0.9;
-  if (!hopeless && (!kinked || c < 0.8)) {
-    const double reach = c < 0.8 ? 0.8 : 1.0;
-    if (q != q_ || c > series_.reach) {
-      series_ = hermite_series(f_, q, reach, 240);
-      q_ = q;
+    if (r.below <= 0.0) return degenerate(f_, q, true);
+    if (r.above <= 0.0) return degenerate(f_, q, false);
+    PairMoments p;
+    if (f_.closed_pair(q, r, &p)) return p;
+    const double c = std::fabs(r.c);
+    const bool kinked = !f_.traits.kinks.empty();
+    const bool hopeless = f_.traits.discover && !f_.traits.has_derivative && c > 0.9;
+    if (!hopeless && (!kinked || c < 0.8)) {
+        const double reach = c < 0.8 ? 0.8 : 1.0;
+        if (q != q_ || c > series_.reach) {
+            series_ = hermite_series(f_, q, reach, 240);
+            q_ = q;
+        }
+        if (series_.converged) return by_series(series_, q, r);
     }
-    if (series_.converged) return by_series(series_, q, r);
-  }
-  return by_panels(f_, q, r);
+    return by_panels(f_, q, r);
 }
 
 PairMoments pair_moments(const Function& f, double q, const Correlation& r) {
-  return PairCache(f)(q, r);
+    return PairCache(f)(q, r);
 }
 
 }  // namespace fastinit

@@ -143,7 +143,7 @@ def initialize(
     with collecting() as jobs:
         for name, spec in specs.items():
             try:
-                result[name] = spec.build(root.fold_in(name), arrays.get(name), threads)
+                result[name] = spec.build(root.fold_in(name), arrays.get(name), num_threads)
             except (TypeError, ValueError, MemoryError) as error:
                 raise type(error)(f"{name}: {error}") from error
     run_now(jobs, threads)

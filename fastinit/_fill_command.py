@@ -47,7 +47,7 @@ OPTIONS: tuple[tuple[str, Callable[[str], Any], str], ...] = (
 def parse_shape(text: str) -> tuple[int, ...]:
     """``4096x4096`` or ``4096,4096`` as a tuple."""
     try:
-        return check_shape(tuple(int(part) for part in text.replace("x", ",").split(",") if part))
+        return check_shape(tuple(int(part) for part in text.replace("x", ",").split(",")))
     except ValueError as error:
         raise ValueError(f"SHAPE must look like 4096x4096, got {text!r} ({error})") from None
 

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from . import __version__, get_num_threads, initializers, isa, structured
+from . import __version__, get_num_threads, isa
 from ._args import Array
+from .spec import INITIALIZERS
 
 _HE = math.sqrt(2.0)
 # Name, arguments, asked-for std as a function of n, NumPy's corresponding fill.
@@ -62,8 +63,7 @@ def measure(n: int = 4096) -> dict[str, Any]:
     numpy_seconds = {name: _best(fill, 2) for name, fill in peers.items()}
     rows = []
     for name, kwargs, asked, peer in _ROWS:
-        function = getattr(initializers, name, None) or getattr(structured, name)
-        seconds = _best(lambda f=function, k=kwargs: f(out=out, seed=0, **k), 3)  # type: ignore[misc]
+        seconds = _best(lambda f=INITIALIZERS[name], k=kwargs: f(out=out, seed=0, **k), 3)  # type: ignore[misc]
         rows.append({
             "initializer": name,
             "seconds": seconds,

@@ -123,7 +123,8 @@ def test_bit_generator() -> None:
 def test_initialize() -> None:
     specs = {
         "a": Spec("he_normal", (64, 32)), "b": Spec("zeros", 32), "c": Spec(fi.uniform, (5,), low=-1.0),
-        "s": Spec("sparse", (8, 8), sparsity=0.5), "q": Spec("xavier_normal", (6, 6), blocks=[2, 4], dtype="bfloat16"),
+        "s": Spec("sparse", (8, 8), sparsity=0.5),
+        "q": Spec("xavier_normal", (6, 6), blocks=[2, 4], dtype="bfloat16"),
     }  # fmt: skip
     got = fi.initialize(specs, seed=5)
     assert list(got) == list(specs)

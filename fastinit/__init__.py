@@ -6,24 +6,20 @@ from ._core import __version__
 from ._fans import compute_fans
 from ._gains import gain
 from ._keys import Key
-from .initializers import (
+from .laws import normal, truncated_normal, uniform
+from .named import (
     glorot_normal,
     glorot_uniform,
     he_normal,
     he_uniform,
     kaiming_normal,
     kaiming_uniform,
-    lecun_normal,
-    lecun_uniform,
-    normal,
-    truncated_normal,
-    uniform,
-    variance_scaling,
     xavier_normal,
     xavier_uniform,
 )
 from .random import Generator, Philox4x32, default_rng
 from .runtime import available_isas, build_info, get_num_threads, isa, set_num_threads
+from .scaling import lecun_normal, lecun_uniform, variance_scaling
 from .spec import Spec, initialize
 from .structured import constant, dirac, eye, identity, ones, sparse, zeros
 

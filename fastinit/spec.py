@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from . import initializers, structured
+from . import laws, named, scaling, structured
 from ._args import Array, check_num_threads
 from ._keys import Key
 from ._run import collecting, run_now
 
-_NAMES = """
-    normal uniform truncated_normal variance_scaling xavier_normal xavier_uniform glorot_normal
-    glorot_uniform he_normal he_uniform kaiming_normal kaiming_uniform lecun_normal lecun_uniform
-    identity eye dirac sparse zeros ones constant
-""".split()
+_NAMES = {
+    laws: "normal uniform truncated_normal",
+    scaling: "variance_scaling lecun_normal lecun_uniform",
+    named: "xavier_normal xavier_uniform glorot_normal glorot_uniform he_normal he_uniform "
+    "kaiming_normal kaiming_uniform",
+    structured: "identity eye dirac sparse zeros ones constant",
+}
 INITIALIZERS: dict[str, Callable[..., Array]] = {
-    name: getattr(initializers, name, None) or getattr(structured, name) for name in _NAMES
+    name: getattr(module, name) for module, names in _NAMES.items() for name in names.split()
 }
 _RESERVED = ("seed", "out", "num_threads")
 
@@ -143,7 +145,7 @@ def initialize(
     with collecting() as jobs:
         for name, spec in specs.items():
             try:
-                result[name] = spec.build(root.fold_in(name), arrays.get(name), threads)
+                result[name] = spec.build(root.fold_in(name), arrays.get(name), num_threads)
             except (TypeError, ValueError, MemoryError) as error:
                 raise type(error)(f"{name}: {error}") from error
     run_now(jobs, threads)

@@ -1,0 +1,88 @@
+"""The command line: ``python -m fastinit``, also installed as ``fastinit``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+import fastinit
+
+from . import _fill_command, _tour
+
+
+def _parser() -> argparse.ArgumentParser:
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(
+        prog="fastinit", description="Neural-network weights, filled in parallel. Without a command: the tour.",
+        epilog="example:\n  fastinit fill he_normal 4096x4096 --seed 0 -o w.npy", formatter_class=raw,
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    commands = parser.add_subparsers(dest="command", metavar="{fill,info}")
+    fill = commands.add_parser(
+        "fill", help="fill a .npy file", formatter_class=raw,
+        description="Fill a .npy file, which may be larger than memory.",
+        epilog="example:\n  fastinit fill xavier_uniform 512x256x3x3 --layout oihw --dtype float16 -o conv.npy",
+    )
+    fill.add_argument("initializer", metavar="INIT", help="name of an initializer")
+    fill.add_argument("shape", metavar="SHAPE", help="such as 4096x4096")
+    fill.add_argument("-o", "--output", required=True, metavar="FILE", help="the .npy file to write")
+    fill.add_argument("--dtype", default="float32", help="default float32")
+    fill.add_argument("--seed", type=int, default=0, help="default 0")
+    fill.add_argument("--shard", help="block of the tensor, such as 0:1024,:")
+    fill.add_argument("--num-threads", type=int)
+    for name, kind, text in _fill_command.OPTIONS:
+        fill.add_argument(f"--{name}", type=kind, help=text)
+    info = commands.add_parser(
+        "info", help="what this installation runs on", formatter_class=raw,
+        epilog="example:\n  fastinit info --json",
+    )
+    for command in (fill, info):
+        command.add_argument("--json", action="store_true", help="print JSON", default=argparse.SUPPRESS)
+    return parser
+
+
+def _info() -> dict[str, Any]:
+    return {
+        "version": fastinit.__version__,
+        "contract_version": fastinit.CONTRACT_VERSION,
+        "isa": fastinit.isa(),
+        "available_isas": fastinit.available_isas(),
+        "threads": fastinit.get_num_threads(),
+        "numpy": np.__version__,
+        **{f"build_{k}": v for k, v in fastinit.build_info().items() if k != "version"},
+    }
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    options = _parser().parse_args(argv)
+    try:
+        if options.command == "fill":
+            result = _fill_command.run(options)
+            text = _fill_command.describe(result)
+        elif options.command == "info":
+            result = _info()
+            width = max(map(len, result))
+            text = "\n".join(
+                f"{k:<{width}}  {', '.join(v) if isinstance(v, list) else v}" for k, v in result.items()
+            )
+        else:
+            result = _tour.measure()
+            text = _tour.table(result)
+    except KeyboardInterrupt:
+        print("fastinit: interrupted", file=sys.stderr)
+        return 130
+    except (TypeError, ValueError, MemoryError, OSError) as error:
+        print(f"fastinit {options.command or ''}: error: {error}", file=sys.stderr)
+        return 2
+    print(json.dumps(result, indent=2) if options.json else text)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,344 @@
+"""Xavier and He initialization: variance scaling with the gain of an activation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ._args import Array, Target, check_choice, check_num_threads, check_number
+from ._fans import AxisLike, resolve_fans
+from ._gains import gain as activation_gain
+from ._keys import key_bits
+from .scaling import MODES, scaled
+
+
+def _gain_number(gain: Any) -> float:
+    if isinstance(gain, str):
+        return float(activation_gain(gain))
+    return check_number(gain, "gain", low=0.0)
+
+
+def _he_gain_squared(nonlinearity: Any, negative_slope: Any, gain: Any) -> float:
+    if not isinstance(nonlinearity, str) and not callable(nonlinearity):
+        raise TypeError(f"nonlinearity must be the name of an activation or a function, got {nonlinearity!r}")
+    slope = check_number(negative_slope, "negative_slope")
+    if gain is not None:
+        number = check_number(gain, "gain", low=0.0)
+        return number * number
+    if nonlinearity in ("relu", "leaky_relu", "prelu"):
+        return 2.0 / (1.0 + slope * slope)
+    if slope != 0.0:
+        raise ValueError(f"negative_slope belongs to relu, leaky_relu and prelu, not to {nonlinearity!r}")
+    try:
+        number = float(activation_gain(nonlinearity))
+    except ValueError as error:
+        raise ValueError(f"nonlinearity: {error}") from None
+    return number * number
+
+
+def xavier_normal(
+    shape: Any = None,
+    gain: float | str = 1.0,
+    *,
+    layout: str | None = None,
+    in_axis: AxisLike = None,
+    out_axis: AxisLike = None,
+    batch_axis: AxisLike = None,
+    groups: int = 1,
+    blocks: int | Sequence[int] | None = None,
+    fan_in: float | None = None,
+    fan_out: float | None = None,
+    dtype: Any = None,
+    seed: Any = None,
+    out: Array | None = None,
+    shard: Any = None,
+    num_threads: int | None = None,
+) -> Array:
+    """Xavier (Glorot) initialization, normal: ``std = gain * sqrt(2 / (fan_in + fan_out))``.
+
+    Parameters
+    ----------
+    shape : int or sequence of int, optional
+        May be left out where `out` is given.
+    gain : float or str
+        A number ``>= 0`` or the name of an activation (see `fastinit.gain`).
+    layout, in_axis, out_axis, batch_axis, groups, blocks, fan_in, fan_out : optional
+        What the dimensions mean; see `compute_fans`.
+    dtype : dtype-like, optional
+        float32, float64, float16, bfloat16, float8_e4m3fn or float8_e5m2. Default: that of
+        `out`, else float32. Types narrower than float32 are the float32 result, rounded once.
+    seed : None, int, sequence of int, SeedSequence, Generator or Key, optional
+        See `Key`.
+    out : ndarray, optional
+        Filled in logical order, whatever its strides, and returned.
+    shard : tuple of slice, optional
+        The block of the global tensor to return; `shape` stays the global one.
+    num_threads : int, optional
+        Default `get_num_threads()`. Values do not depend on it.
+
+    Returns
+    -------
+    ndarray
+
+    Raises
+    ------
+    TypeError, ValueError
+        An argument of a wrong type or value; the message names it. `out` is untouched then.
+
+    Notes
+    -----
+    Glorot and Bengio, "Understanding the difficulty of training deep feedforward neural
+    networks", 2010.
+
+    Examples
+    --------
+    >>> import fastinit
+    >>> fastinit.xavier_normal((784, 256), seed=0).shape
+    (784, 256)
+    """
+    target = Target(shape, dtype, out, shard)
+    factor = _gain_number(gain)
+    fans = resolve_fans(
+        target.shape, layout=layout, in_axis=in_axis, out_axis=out_axis, batch_axis=batch_axis,
+        groups=groups, blocks=blocks, fan_in=fan_in, fan_out=fan_out, need="fan_avg",
+    )
+    threads = check_num_threads(num_threads)
+    return scaled(target, factor * factor, "fan_avg", "normal", fans, key_bits(seed), threads)
+
+
+def xavier_uniform(
+    shape: Any = None,
+    gain: float | str = 1.0,
+    *,
+    layout: str | None = None,
+    in_axis: AxisLike = None,
+    out_axis: AxisLike = None,
+    batch_axis: AxisLike = None,
+    groups: int = 1,
+    blocks: int | Sequence[int] | None = None,
+    fan_in: float | None = None,
+    fan_out: float | None = None,
+    dtype: Any = None,
+    seed: Any = None,
+    out: Array | None = None,
+    shard: Any = None,
+    num_threads: int | None = None,
+) -> Array:
+    """Xavier (Glorot) initialization, uniform: ``limit = gain * sqrt(6 / (fan_in + fan_out))``.
+
+    Parameters
+    ----------
+    shape : int or sequence of int, optional
+        May be left out where `out` is given.
+    gain : float or str
+        A number ``>= 0`` or the name of an activation (see `fastinit.gain`).
+    layout, in_axis, out_axis, batch_axis, groups, blocks, fan_in, fan_out : optional
+        What the dimensions mean; see `compute_fans`.
+    dtype : dtype-like, optional
+        float32, float64, float16, bfloat16, float8_e4m3fn or float8_e5m2. Default: that of
+        `out`, else float32. Types narrower than float32 are the float32 result, rounded once.
+    seed : None, int, sequence of int, SeedSequence, Generator or Key, optional
+        See `Key`.
+    out : ndarray, optional
+        Filled in logical order, whatever its strides, and returned.
+    shard : tuple of slice, optional
+        The block of the global tensor to return; `shape` stays the global one.
+    num_threads : int, optional
+        Default `get_num_threads()`. Values do not depend on it.
+
+    Returns
+    -------
+    ndarray
+
+    Raises
+    ------
+    TypeError, ValueError
+        An argument of a wrong type or value; the message names it. `out` is untouched then.
+
+    Notes
+    -----
+    Glorot and Bengio, "Understanding the difficulty of training deep feedforward neural
+    networks", 2010.
+
+    Examples
+    --------
+    >>> import fastinit
+    >>> fastinit.xavier_uniform((784, 256), seed=0).shape
+    (784, 256)
+    """
+    target = Target(shape, dtype, out, shard)
+    factor = _gain_number(gain)
+    fans = resolve_fans(
+        target.shape, layout=layout, in_axis=in_axis, out_axis=out_axis, batch_axis=batch_axis,
+        groups=groups, blocks=blocks, fan_in=fan_in, fan_out=fan_out, need="fan_avg",
+    )
+    threads = check_num_threads(num_threads)
+    return scaled(target, factor * factor, "fan_avg", "uniform", fans, key_bits(seed), threads)
+
+
+def he_normal(
+    shape: Any = None,
+    *,
+    mode: str = "fan_in",
+    nonlinearity: str = "relu",
+    negative_slope: float = 0.0,
+    gain: float | None = None,
+    layout: str | None = None,
+    in_axis: AxisLike = None,
+    out_axis: AxisLike = None,
+    batch_axis: AxisLike = None,
+    groups: int = 1,
+    blocks: int | Sequence[int] | None = None,
+    fan_in: float | None = None,
+    fan_out: float | None = None,
+    dtype: Any = None,
+    seed: Any = None,
+    out: Array | None = None,
+    shard: Any = None,
+    num_threads: int | None = None,
+) -> Array:
+    """He (Kaiming) initialization, normal: ``std = gain / sqrt(fan)``.
+
+    Parameters
+    ----------
+    shape : int or sequence of int, optional
+        May be left out where `out` is given.
+    mode : {"fan_in", "fan_out", "fan_avg", "fan_geo_avg"}
+        ``"fan_in"`` keeps the variance of activations, ``"fan_out"`` that of gradients.
+    nonlinearity : str
+        The activation that follows; for "relu", "leaky_relu" and "prelu" the gain is
+        ``sqrt(2 / (1 + negative_slope**2))``, for others that of `fastinit.gain`.
+    negative_slope : float, default 0
+        Finite; of the three named above.
+    gain : float, optional
+        Given outright, ``>= 0``.
+    layout, in_axis, out_axis, batch_axis, groups, blocks, fan_in, fan_out : optional
+        What the dimensions mean; see `compute_fans`.
+    dtype : dtype-like, optional
+        float32, float64, float16, bfloat16, float8_e4m3fn or float8_e5m2. Default: that of
+        `out`, else float32. Types narrower than float32 are the float32 result, rounded once.
+    seed : None, int, sequence of int, SeedSequence, Generator or Key, optional
+        See `Key`.
+    out : ndarray, optional
+        Filled in logical order, whatever its strides, and returned.
+    shard : tuple of slice, optional
+        The block of the global tensor to return; `shape` stays the global one.
+    num_threads : int, optional
+        Default `get_num_threads()`. Values do not depend on it.
+
+    Returns
+    -------
+    ndarray
+
+    Raises
+    ------
+    TypeError, ValueError
+        An argument of a wrong type or value; the message names it. `out` is untouched then.
+
+    Notes
+    -----
+    He et al., "Delving deep into rectifiers", 2015.
+
+    Examples
+    --------
+    >>> import fastinit
+    >>> w = fastinit.he_normal((512, 256), seed=0)
+    >>> round(float(w.var() * 512), 1)
+    2.0
+    """
+    target = Target(shape, dtype, out, shard)
+    check_choice(mode, "mode", MODES)
+    square = _he_gain_squared(nonlinearity, negative_slope, gain)
+    fans = resolve_fans(
+        target.shape, layout=layout, in_axis=in_axis, out_axis=out_axis, batch_axis=batch_axis,
+        groups=groups, blocks=blocks, fan_in=fan_in, fan_out=fan_out, need=mode,
+    )
+    threads = check_num_threads(num_threads)
+    return scaled(target, square, mode, "normal", fans, key_bits(seed), threads)
+
+
+def he_uniform(
+    shape: Any = None,
+    *,
+    mode: str = "fan_in",
+    nonlinearity: str = "relu",
+    negative_slope: float = 0.0,
+    gain: float | None = None,
+    layout: str | None = None,
+    in_axis: AxisLike = None,
+    out_axis: AxisLike = None,
+    batch_axis: AxisLike = None,
+    groups: int = 1,
+    blocks: int | Sequence[int] | None = None,
+    fan_in: float | None = None,
+    fan_out: float | None = None,
+    dtype: Any = None,
+    seed: Any = None,
+    out: Array | None = None,
+    shard: Any = None,
+    num_threads: int | None = None,
+) -> Array:
+    """He (Kaiming) initialization, uniform: ``limit = gain * sqrt(3 / fan)``.
+
+    Parameters
+    ----------
+    shape : int or sequence of int, optional
+        May be left out where `out` is given.
+    mode : {"fan_in", "fan_out", "fan_avg", "fan_geo_avg"}
+        ``"fan_in"`` keeps the variance of activations, ``"fan_out"`` that of gradients.
+    nonlinearity : str
+        The activation that follows; for "relu", "leaky_relu" and "prelu" the gain is
+        ``sqrt(2 / (1 + negative_slope**2))``, for others that of `fastinit.gain`.
+    negative_slope : float, default 0
+        Finite; of the three named above.
+    gain : float, optional
+        Given outright, ``>= 0``.
+    layout, in_axis, out_axis, batch_axis, groups, blocks, fan_in, fan_out : optional
+        What the dimensions mean; see `compute_fans`.
+    dtype : dtype-like, optional
+        float32, float64, float16, bfloat16, float8_e4m3fn or float8_e5m2. Default: that of
+        `out`, else float32. Types narrower than float32 are the float32 result, rounded once.
+    seed : None, int, sequence of int, SeedSequence, Generator or Key, optional
+        See `Key`.
+    out : ndarray, optional
+        Filled in logical order, whatever its strides, and returned.
+    shard : tuple of slice, optional
+        The block of the global tensor to return; `shape` stays the global one.
+    num_threads : int, optional
+        Default `get_num_threads()`. Values do not depend on it.
+
+    Returns
+    -------
+    ndarray
+
+    Raises
+    ------
+    TypeError, ValueError
+        An argument of a wrong type or value; the message names it. `out` is untouched then.
+
+    Notes
+    -----
+    He et al., "Delving deep into rectifiers", 2015.
+
+    Examples
+    --------
+    >>> import fastinit
+    >>> w = fastinit.he_uniform((512, 256), seed=0)
+    >>> round(float(w.var() * 512), 1)
+    2.0
+    """
+    target = Target(shape, dtype, out, shard)
+    check_choice(mode, "mode", MODES)
+    square = _he_gain_squared(nonlinearity, negative_slope, gain)
+    fans = resolve_fans(
+        target.shape, layout=layout, in_axis=in_axis, out_axis=out_axis, batch_axis=batch_axis,
+        groups=groups, blocks=blocks, fan_in=fan_in, fan_out=fan_out, need=mode,
+    )
+    threads = check_num_threads(num_threads)
+    return scaled(target, square, mode, "uniform", fans, key_bits(seed), threads)
+
+
+glorot_normal = xavier_normal
+glorot_uniform = xavier_uniform
+kaiming_normal = he_normal
+kaiming_uniform = he_uniform

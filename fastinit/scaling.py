@@ -1,0 +1,255 @@
+"""Variance scaling, which Xavier and He initialization build on, and LeCun initialization."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from . import _core
+from ._args import Array, Target, check_choice, check_num_threads, check_number
+from ._fans import AxisLike, Fans, resolve_fans
+from ._keys import key_bits
+from ._run import NORMAL, TRUNCATED, UNIFORM, run
+
+MODES = ("fan_in", "fan_out", "fan_avg", "fan_geo_avg")
+DISTRIBUTIONS = ("normal", "uniform", "truncated_normal")
+
+
+def _fan_for(mode: str, fan_in: float | None, fan_out: float | None) -> float:
+    if mode == "fan_in":
+        n = fan_in
+    elif mode == "fan_out":
+        n = fan_out
+    elif mode == "fan_avg":
+        n = 0.5 * (fan_in + fan_out)  # type: ignore[operator]
+    else:
+        n = math.sqrt(fan_in * fan_out)  # type: ignore[operator]
+    return max(n, 1.0)  # type: ignore[type-var,return-value]
+
+
+def scaled(
+    target: Target, scale: float, mode: str, distribution: str, fans: Fans, key: int, threads: int
+) -> Array:
+    """Variance ``scale / fan``, block by block where the blocks' fans differ."""
+    outs = fans.fan_out or (None,)
+    if len(outs) == 1:
+        return _draw(target, scale / _fan_for(mode, fans.fan_in, outs[0]), distribution, key, threads)
+    assert fans.sizes is not None and fans.out_axis is not None
+    for part, fan_out in zip(target.split(fans.out_axis, fans.sizes), outs, strict=True):
+        _draw(part, scale / _fan_for(mode, fans.fan_in, fan_out), distribution, key, threads)
+    return target.out
+
+
+def _draw(target: Target, variance: float, distribution: str, key: int, threads: int) -> Array:
+    if distribution == "normal":
+        return run(target, NORMAL, 0.0, math.sqrt(variance), key, threads)
+    if distribution == "uniform":
+        limit = math.sqrt(3.0 * variance)
+        return run(target, UNIFORM, -limit, limit, key, threads)
+    std = math.sqrt(variance / _core.truncated_moments(-2.0, 2.0)[1])
+    return run(target, TRUNCATED, 0.0, std, key, threads, -2.0, 2.0)
+
+
+def variance_scaling(
+    shape: Any = None,
+    scale: float = 1.0,
+    mode: str = "fan_in",
+    distribution: str = "normal",
+    *,
+    layout: str | None = None,
+    in_axis: AxisLike = None,
+    out_axis: AxisLike = None,
+    batch_axis: AxisLike = None,
+    groups: int = 1,
+    blocks: int | Sequence[int] | None = None,
+    fan_in: float | None = None,
+    fan_out: float | None = None,
+    dtype: Any = None,
+    seed: Any = None,
+    out: Array | None = None,
+    shard: Any = None,
+    num_threads: int | None = None,
+) -> Array:
+    """Draws with variance ``scale / fan``.
+
+    Parameters
+    ----------
+    shape : int or sequence of int, optional
+        May be left out where `out` is given.
+    scale : float
+        Finite, ``>= 0``.
+    mode : {"fan_in", "fan_out", "fan_avg", "fan_geo_avg"}
+        Which fan: the input's, the output's, their mean, their geometric mean.
+    distribution : {"normal", "uniform", "truncated_normal"}
+        The truncated one is cut at two of its sigmas and widened, so that its variance is exact.
+    layout, in_axis, out_axis, batch_axis, groups, blocks, fan_in, fan_out : optional
+        What the dimensions mean; see `compute_fans`.
+    dtype : dtype-like, optional
+        float32, float64, float16, bfloat16, float8_e4m3fn or float8_e5m2. Default: that of
+        `out`, else float32. Types narrower than float32 are the float32 result, rounded once.
+    seed : None, int, sequence of int, SeedSequence, Generator or Key, optional
+        See `Key`.
+    out : ndarray, optional
+        Filled in logical order, whatever its strides, and returned.
+    shard : tuple of slice, optional
+        The block of the global tensor to return; `shape` stays the global one.
+    num_threads : int, optional
+        Default `get_num_threads()`. Values do not depend on it.
+
+    Returns
+    -------
+    ndarray
+
+    Raises
+    ------
+    TypeError, ValueError
+        An argument of a wrong type or value; the message names it. `out` is untouched then.
+
+    Examples
+    --------
+    >>> import fastinit
+    >>> w = fastinit.variance_scaling((256, 128), 2.0, "fan_avg", seed=0)
+    >>> round(float(w.var() * 192), 1)
+    2.0
+    """
+    target = Target(shape, dtype, out, shard)
+    scale = check_number(scale, "scale", low=0.0)
+    check_choice(mode, "mode", MODES)
+    check_choice(distribution, "distribution", DISTRIBUTIONS)
+    fans = resolve_fans(
+        target.shape, layout=layout, in_axis=in_axis, out_axis=out_axis, batch_axis=batch_axis,
+        groups=groups, blocks=blocks, fan_in=fan_in, fan_out=fan_out, need=mode,
+    )
+    threads = check_num_threads(num_threads)
+    return scaled(target, scale, mode, distribution, fans, key_bits(seed), threads)
+
+
+def lecun_normal(
+    shape: Any = None,
+    *,
+    layout: str | None = None,
+    in_axis: AxisLike = None,
+    out_axis: AxisLike = None,
+    batch_axis: AxisLike = None,
+    groups: int = 1,
+    blocks: int | Sequence[int] | None = None,
+    fan_in: float | None = None,
+    fan_out: float | None = None,
+    dtype: Any = None,
+    seed: Any = None,
+    out: Array | None = None,
+    shard: Any = None,
+    num_threads: int | None = None,
+) -> Array:
+    """LeCun initialization, normal: ``std = sqrt(1 / fan_in)``.
+
+    Parameters
+    ----------
+    shape : int or sequence of int, optional
+        May be left out where `out` is given.
+    layout, in_axis, out_axis, batch_axis, groups, blocks, fan_in, fan_out : optional
+        What the dimensions mean; see `compute_fans`.
+    dtype : dtype-like, optional
+        float32, float64, float16, bfloat16, float8_e4m3fn or float8_e5m2. Default: that of
+        `out`, else float32. Types narrower than float32 are the float32 result, rounded once.
+    seed : None, int, sequence of int, SeedSequence, Generator or Key, optional
+        See `Key`.
+    out : ndarray, optional
+        Filled in logical order, whatever its strides, and returned.
+    shard : tuple of slice, optional
+        The block of the global tensor to return; `shape` stays the global one.
+    num_threads : int, optional
+        Default `get_num_threads()`. Values do not depend on it.
+
+    Returns
+    -------
+    ndarray
+
+    Raises
+    ------
+    TypeError, ValueError
+        An argument of a wrong type or value; the message names it. `out` is untouched then.
+
+    Notes
+    -----
+    LeCun et al., "Efficient BackProp", 1998; the choice for SELU (Klambauer et al. 2017).
+
+    Examples
+    --------
+    >>> import fastinit
+    >>> fastinit.lecun_normal((784, 256), seed=0).shape
+    (784, 256)
+    """
+    target = Target(shape, dtype, out, shard)
+    fans = resolve_fans(
+        target.shape, layout=layout, in_axis=in_axis, out_axis=out_axis, batch_axis=batch_axis,
+        groups=groups, blocks=blocks, fan_in=fan_in, fan_out=fan_out, need="fan_in",
+    )
+    threads = check_num_threads(num_threads)
+    return scaled(target, 1.0, "fan_in", "normal", fans, key_bits(seed), threads)
+
+
+def lecun_uniform(
+    shape: Any = None,
+    *,
+    layout: str | None = None,
+    in_axis: AxisLike = None,
+    out_axis: AxisLike = None,
+    batch_axis: AxisLike = None,
+    groups: int = 1,
+    blocks: int | Sequence[int] | None = None,
+    fan_in: float | None = None,
+    fan_out: float | None = None,
+    dtype: Any = None,
+    seed: Any = None,
+    out: Array | None = None,
+    shard: Any = None,
+    num_threads: int | None = None,
+) -> Array:
+    """LeCun initialization, uniform: ``limit = sqrt(3 / fan_in)``.
+
+    Parameters
+    ----------
+    shape : int or sequence of int, optional
+        May be left out where `out` is given.
+    layout, in_axis, out_axis, batch_axis, groups, blocks, fan_in, fan_out : optional
+        What the dimensions mean; see `compute_fans`.
+    dtype : dtype-like, optional
+        float32, float64, float16, bfloat16, float8_e4m3fn or float8_e5m2. Default: that of
+        `out`, else float32. Types narrower than float32 are the float32 result, rounded once.
+    seed : None, int, sequence of int, SeedSequence, Generator or Key, optional
+        See `Key`.
+    out : ndarray, optional
+        Filled in logical order, whatever its strides, and returned.
+    shard : tuple of slice, optional
+        The block of the global tensor to return; `shape` stays the global one.
+    num_threads : int, optional
+        Default `get_num_threads()`. Values do not depend on it.
+
+    Returns
+    -------
+    ndarray
+
+    Raises
+    ------
+    TypeError, ValueError
+        An argument of a wrong type or value; the message names it. `out` is untouched then.
+
+    Notes
+    -----
+    LeCun et al., "Efficient BackProp", 1998; the choice for SELU (Klambauer et al. 2017).
+
+    Examples
+    --------
+    >>> import fastinit
+    >>> fastinit.lecun_uniform((784, 256), seed=0).shape
+    (784, 256)
+    """
+    target = Target(shape, dtype, out, shard)
+    fans = resolve_fans(
+        target.shape, layout=layout, in_axis=in_axis, out_axis=out_axis, batch_axis=batch_axis,
+        groups=groups, blocks=blocks, fan_in=fan_in, fan_out=fan_out, need="fan_in",
+    )
+    threads = check_num_threads(num_threads)
+    return scaled(target, 1.0, "fan_in", "uniform", fans, key_bits(seed), threads)

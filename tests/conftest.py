@@ -1,0 +1,23 @@
+"""Fixtures over the orthogonal switches: instruction sets and thread counts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+import fastinit as fi
+from fastinit import _core
+
+
+@pytest.fixture(params=fi.available_isas())
+def isa(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Each instruction set of this machine in turn."""
+    before = _core.isa()
+    _core.set_isa(request.param)
+    yield request.param
+    _core.set_isa(before)
+
+
+def pytest_report_header() -> str:
+    return f"fastinit: ISA {fi.isa()} of {', '.join(fi.available_isas())}; {fi.get_num_threads()} threads"

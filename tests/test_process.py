@@ -1,0 +1,119 @@
+"""What a process does to a library: fork, threads, signals, import."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import subprocess
+import sys
+import textwrap
+import threading
+
+import numpy as np
+import pytest
+
+import fastinit as fi
+
+
+def run(code: str, **env: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", textwrap.dedent(code)], env={**os.environ, **env},
+                          capture_output=True, text=True, check=False, timeout=120)
+
+
+def _child(queue: object) -> None:
+    queue.put(fi.normal(2**20, seed=1, num_threads=2).tobytes())  # type: ignore[attr-defined]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_fork_after_use() -> None:
+    want = fi.normal(2**20, seed=1, num_threads=2).tobytes()
+    context = multiprocessing.get_context("fork")
+    queue = context.Queue()
+    child = context.Process(target=_child, args=(queue,))
+    child.start()
+    assert queue.get(timeout=60) == want
+    child.join(60)
+    assert child.exitcode == 0
+
+
+def test_32_python_threads_at_once() -> None:
+    want = fi.normal(300_000, seed=2).tobytes()
+    results: list[bytes] = []
+    threads = [
+        threading.Thread(target=lambda: results.append(fi.normal(300_000, seed=2, num_threads=3).tobytes()))
+        for _ in range(32)
+    ]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert results == [want] * 32
+
+
+def test_one_generator_from_many_threads() -> None:
+    rng = fi.default_rng(0)
+    parts: list[np.ndarray] = []
+    threads = [threading.Thread(target=lambda: parts.append(rng.random(1000))) for _ in range(16)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert sorted(np.concatenate(parts)) == sorted(fi.uniform(16_000, seed=0, dtype="float64"))
+
+
+def test_ctrl_c_stops_a_long_fill() -> None:
+    code = """
+        import signal, sys, threading, time, os
+        import numpy as np, fastinit as fi
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        out = np.empty(2**20, np.float64)
+        def press():
+            time.sleep(0.5)
+            global pressed
+            pressed = time.perf_counter()
+            os.kill(os.getpid(), signal.SIGINT)
+        threading.Thread(target=press, daemon=True).start()
+        jobs = [(out, 1, 2, 0.0, 1.0, 5.0, 6.0, 1, 0, None)] * 3000   # minutes of far tails
+        try:
+            fi._core.fill(jobs, 1)
+        except KeyboardInterrupt:
+            print("late", time.perf_counter() - pressed)
+            sys.exit(0 if time.perf_counter() - pressed < 0.2 else 3)
+        sys.exit(4)
+    """
+    done = run(code)
+    assert done.returncode == 0, (done.stdout, done.stderr)
+
+
+def test_environment_sets_threads() -> None:
+    code = "import fastinit; print(fastinit.get_num_threads())"
+    assert run(code, FASTINIT_NUM_THREADS="3").stdout.strip() == "3"
+    assert run(code, FASTINIT_NUM_THREADS="", OMP_NUM_THREADS="5,2").stdout.strip() == "5"
+
+
+def test_import_is_light() -> None:
+    code = """
+        import numpy, sys
+        before = set(sys.modules)
+        import fastinit
+        heavy = {m.split(".")[0] for m in set(sys.modules) - before} & {"ml_dtypes", "tqdm", "torch", "scipy"}
+        assert not heavy, heavy
+    """
+    assert run(code).returncode == 0
+
+
+def test_fill_takes_no_second_array() -> None:
+    code = """
+        import resource, numpy as np, fastinit as fi
+        out = np.zeros(2**25, np.float32)
+        out.fill(1)
+        fi.normal(out=out[:2**22]); fi.normal(out=np.empty((64, 64), np.float32))
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        fi.normal(out=out, num_threads=2)
+        fi.truncated_normal(out=out.reshape(2**12, -1).T, num_threads=2)
+        print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before))
+    """
+    done = run(code)
+    assert int(done.stdout) < 1024, done
+

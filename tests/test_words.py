@@ -1,0 +1,83 @@
+"""Known answers: the words, and what is made of them, re-derived in plain NumPy."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import reference
+
+import fastinit as fi
+from fastinit import _core
+
+KAT = json.loads((Path(__file__).parent / "data" / "philox4x32_10_kat.json").read_text())
+ELEMENTS = np.arange(20_000)
+
+
+@pytest.mark.parametrize("answer", KAT, ids=["zeros", "ones", "pi"])
+def test_known_answers(answer: dict[str, list[str]]) -> None:
+    counter, key, result = ([int(x, 16) for x in answer[k]] for k in ("counter", "key", "result"))
+    assert list(_core.philox(key[0] | key[1] << 32, *counter)) == result
+    assert reference.philox(np.array([counter]), (key[0], key[1]))[0].tolist() == result
+
+
+@pytest.mark.parametrize("first", [0, 1, 63, 64, 2**32 * 4 - 100, 2**40 + 17])
+def test_words_of_elements(isa: str, first: int) -> None:
+    out = np.empty(300, np.uint32)
+    key = reference.key_of(5)
+    _core.fill([(out, 6, 3, 0.0, 0.0, 0.0, 0.0, key[0] | key[1] << 32, first, None)], 1)
+    assert out.tolist() == reference.words(first + np.arange(300), key).tolist()
+
+
+@pytest.mark.parametrize("seed", [0, 7, 2**80, [1, 2, 3]])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_uniforms(isa: str, seed: object, dtype: str) -> None:
+    got = fi.uniform(len(ELEMENTS), seed=seed, dtype=dtype)
+    assert got.tobytes() == reference.uniforms(ELEMENTS, reference.key_of(seed), dtype).tobytes()
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 4e-7), ("float64", 2e-14)])
+def test_normals(isa: str, dtype: str, tolerance: float) -> None:
+    got = fi.normal(len(ELEMENTS), seed=3, dtype=dtype).astype(np.float64)
+    want = reference.normals(ELEMENTS, reference.key_of(3), dtype)
+    # The reference itself loses digits where 1 - u cancels: hence the absolute part.
+    np.testing.assert_allclose(got, want, rtol=tolerance, atol=tolerance if dtype == "float32" else 1e-8)
+
+
+@pytest.mark.parametrize(("a", "b"), [(-2, 2), (-3.5, 3.5), (-1, np.inf), (5, 6), (3, 3.25), (-9, -8), (0, 8)])
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 5e-7), ("float64", 3e-9)])
+def test_truncated(isa: str, a: float, b: float, dtype: str, tolerance: float) -> None:
+    got = fi.truncated_normal(len(ELEMENTS), lower=a, upper=b, seed=3, dtype=dtype).astype(np.float64)
+    want = reference.truncated(ELEMENTS, reference.key_of(3), a, b)
+    # Word 0 of a half-open window is an extreme whose low bits matter to float64.
+    np.testing.assert_allclose(got, want, rtol=tolerance if dtype == "float32" else 1e-4, atol=tolerance)
+    assert got.min() >= a
+    assert got.max() <= b
+
+
+def test_precisions_agree() -> None:
+    for name in ("normal", "uniform", "truncated_normal"):
+        wide, narrow = (getattr(fi, name)(100_000, seed=1, dtype=d) for d in ("float64", "float32"))
+        assert np.abs(wide - narrow).max() < 4e-6
+        assert np.median(np.abs(wide - narrow)) < 1e-7
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float8_e4m3fn", "float8_e5m2"])
+@pytest.mark.parametrize("std", [1e-9, 1e-4, 1e-2, 1.0, 100.0, 1e4, 1e30])
+def test_narrow_types_are_float32_rounded_once(isa: str, dtype: str, std: float) -> None:
+    narrow = fi.normal(50_000, std=std, seed=2, dtype=dtype)
+    wide = fi.normal(50_000, std=std, seed=2)
+    with np.errstate(over="ignore", invalid="ignore"):
+        want = wide.astype(narrow.dtype)
+    bits = f"u{narrow.itemsize}"
+    assert (narrow.view(bits) == want.view(bits)).all()
+
+
+def test_excluded_bound_is_never_returned(isa: str) -> None:
+    for low, high in [(1.0, np.nextafter(np.float32(1), np.float32(2))), (1e8, 1e8 + 16), (-1.0, 1.0)]:
+        x = fi.uniform(100_000, float(low), float(high), seed=0)
+        assert x.min() >= np.float32(low)
+        assert x.max() < np.float32(high)
+    assert (fi.uniform(10, 2.5, 2.5) == 2.5).all()

@@ -61,6 +61,14 @@ inline double sin_minus(double a) {
     return 2.0 * a * h * h - minus_sin(a);
 }
 
+Traits smooth(double scale, double tail, Parity parity = Parity::none) {
+    Traits t;
+    t.parity = parity;
+    t.scale = scale;
+    t.tail = tail;
+    return t;
+}
+
 struct Plain {  // no closed form
     static bool moments(double, double, Moments*) { return false; }
     static bool first(double, double*) { return false; }
@@ -168,6 +176,7 @@ struct Elu : Plain {
         Traits t;
         t.kinks = {0.0};
         t.scale = 4.0 * s;  // entire on each side
+        t.tail = 45.0 * s;
         return t;
     }
     void operator()(double x, double& f, double& d) const {
@@ -208,7 +217,7 @@ struct Elu : Plain {
 };
 
 struct Gelu : Plain {
-    Traits traits() const { return {}; }
+    Traits traits() const { return smooth(1.4, 12.0); }
     void operator()(double x, double& f, double& d) const {
         const double cdf = 0.5 * sp::erfc(-x * kRootHalf);
         f = x * cdf;
@@ -262,7 +271,7 @@ struct Gelu : Plain {
 };
 
 struct GeluTanh : Plain {
-    Traits traits() const { return {}; }
+    Traits traits() const { return smooth(1.5, 12.0); }
     void operator()(double x, double& f, double& d) const {
         constexpr double k = 2.0 * 0.797884560802865355880, b = 0.044715;
         const double z = x * x;
@@ -273,12 +282,12 @@ struct GeluTanh : Plain {
 struct Swish : Plain {
     double beta;
     explicit Swish(double b) : beta(b) {}
-    Traits traits() const { return {}; }
+    Traits traits() const { return smooth(2.35 / beta, 45.0 / beta); }
     void operator()(double x, double& f, double& d) const { gated(x, beta * x, beta, f, d); }
 };
 
 struct Mish : Plain {
-    Traits traits() const { return {}; }
+    Traits traits() const { return smooth(1.75, 45.0); }
     void operator()(double x, double& f, double& d) const {
         if (x > 20.0) {
             f = x;
@@ -294,7 +303,7 @@ struct Mish : Plain {
 };
 
 struct Softplus : Plain {
-    Traits traits() const { return {}; }
+    Traits traits() const { return smooth(2.35, 45.0); }
     void operator()(double x, double& f, double& d) const {
         const double e = sp::exp(-std::fabs(x));
         f = (x > 0 ? x : 0.0) + sp::log1p(e);
@@ -303,7 +312,7 @@ struct Softplus : Plain {
 };
 
 struct LogSigmoid : Plain {
-    Traits traits() const { return {}; }
+    Traits traits() const { return smooth(2.35, 45.0); }
     void operator()(double x, double& f, double& d) const {
         Softplus{}(-x, f, d);
         f = -f;
@@ -313,11 +322,7 @@ struct LogSigmoid : Plain {
 inline double sech2(double e) { return 4.0 * e / ((1.0 + e) * (1.0 + e)); }  // e = exp(-2|x|)
 
 struct Tanh : Plain {
-    Traits traits() const {
-        Traits t;
-        t.parity = Parity::odd;
-        return t;
-    }
+    Traits traits() const { return smooth(1.0, 22.0, Parity::odd); }
     void operator()(double x, double& f, double& d) const {
         const double a = std::fabs(x), e = sp::exp(-2.0 * a);
         d = sech2(e);
@@ -326,11 +331,7 @@ struct Tanh : Plain {
 };
 
 struct Tanhshrink : Plain {
-    Traits traits() const {
-        Traits t;
-        t.parity = Parity::odd;
-        return t;
-    }
+    Traits traits() const { return smooth(1.0, 22.0, Parity::odd); }
     void operator()(double x, double& f, double& d) const {
         const double t = sp::tanh(x);
         d = t * t;
@@ -339,7 +340,7 @@ struct Tanhshrink : Plain {
 };
 
 struct Sigmoid : Plain {
-    Traits traits() const { return {}; }
+    Traits traits() const { return smooth(2.35, 45.0); }
     void operator()(double x, double& f, double& d) const {
         const double e = sp::exp(-std::fabs(x)), r = 1.0 / (1.0 + e);
         f = x >= 0 ? r : e * r;
@@ -422,11 +423,7 @@ struct Softsign : Plain {
 };
 
 struct Erf : Plain {
-    Traits traits() const {
-        Traits t;
-        t.parity = Parity::odd;
-        return t;
-    }
+    Traits traits() const { return smooth(1.0, 8.0, Parity::odd); }
     void operator()(double x, double& f, double& d) const {
         f = sp::erf(x);
         d = std::fabs(x) < 27.5 ? 1.12837916709551257390 * sp::exp(-x * x) : 0.0;
@@ -455,11 +452,7 @@ struct Erf : Plain {
 };
 
 struct Atan : Plain {
-    Traits traits() const {
-        Traits t;
-        t.parity = Parity::odd;
-        return t;
-    }
+    Traits traits() const { return smooth(1.0, 1e300, Parity::odd); }
     void operator()(double x, double& f, double& d) const {
         f = sp::atan(x);
         d = 1.0 / (1.0 + x * x);

@@ -39,7 +39,8 @@ struct PairMoments {
 struct Traits {
     Parity parity = Parity::none;
     std::vector<double> kinks;  // phi or a derivative jumps here
-    double scale = 1.0;         // panels at 2 scale 2^k resolve it; 0: polynomial between kinks
+    double scale = 1.0;         // panels at 2 scale 3^k resolve it; 0: polynomial between kinks
+    double tail = 1e300;        // beyond it phi is a polynomial to the last digit
     bool discover = false;      // nothing is known: find the panels by refinement
     bool has_derivative = true;
 };

@@ -16,6 +16,8 @@ namespace fastinit {
 namespace {
 
 constexpr double kNoise = 4e-16;
+constexpr double kAgree = 2e-13;  // of a sum of squares with the integral, both rounded
+constexpr double kPeak = 0.398942280401432677940;  // density of N(0, 1) at 0
 
 // c = 1 or c = -1.
 PairMoments degenerate(const Function& f, double q, bool same) {
@@ -51,37 +53,53 @@ struct Plane {
     double s, a, b;     // sqrt(q), inner and outer coefficient
     bool flip;          // c < 0: u = s (b t + a y), v = s (b t - a y)
     bool use_slope;     // u - v (or u + v) is tiny: differences from phi'
-    std::vector<double> edges;
+    std::vector<double> edges, kinks;  // in units of z
 };
 
 // Points of one batch of inner panels and what to do with them.
 struct Batch {
     std::vector<double> u, v, weight, step;
     std::vector<double> width;
+    std::vector<char> straddles;  // a kink lies between u and v
 };
 
-void add_line(const Plane& g, double t, Batch* out) {
-    const double reach = 10.0;
-    std::vector<double> y = {-reach, -5.0, 5.0, reach};
-    for (double e : g.edges) {
-        const double k = e / g.s;
-        const double first = (k - g.b * t) / g.a;
-        const double second = g.flip ? (g.b * t - k) / g.a : (k + g.b * t) / g.a;
-        if (std::fabs(first) < reach) y.push_back(first);
-        if (std::fabs(second) < reach) y.push_back(second);
+constexpr double kReach2 = 88.0;  // y^2 + t^2 beyond which the density is below 1e-19
+constexpr double kWidest = 5.0;   // of a panel: 16 nodes give 1e-15 on the Gaussian
+
+// Appends the inner panels at outer coordinate t; weights include `outer`.
+void add_line(const Plane& g, double t, double outer, std::vector<double>* y, Batch* out) {
+    const double reach = std::sqrt(std::max(1.0, kReach2 - t * t));
+    y->assign({-reach, reach});
+    const double shift = g.b * t, inv_a = 1.0 / g.a;
+    for (double k : g.edges) {
+        const double first = (k - shift) * inv_a;
+        const double second = g.flip ? (shift - k) * inv_a : (k + shift) * inv_a;
+        if (std::fabs(first) < reach) y->push_back(first);
+        if (std::fabs(second) < reach) y->push_back(second);
     }
-    std::sort(y.begin(), y.end());
+    std::sort(y->begin(), y->end());
     const GaussRule& rule = gauss_rule2();
-    for (std::size_t p = 0; p + 1 < y.size(); ++p) {
-        const double c = 0.5 * (y[p] + y[p + 1]), r = 0.5 * (y[p + 1] - y[p]);
-        if (r <= 0.0) continue;
-        out->width.push_back(r * g.a * g.s);
-        for (int i = 0; i < rule.n; ++i) {
-            const double at = c + r * rule.x[i];
-            out->u.push_back(g.s * (g.flip ? g.b * t + g.a * at : g.a * at + g.b * t));
-            out->v.push_back(g.s * (g.flip ? g.b * t - g.a * at : g.a * at - g.b * t));
-            out->step.push_back(g.s * g.b * t);
-            out->weight.push_back(r * rule.w[i] * special::normal_pdf(at));
+    for (std::size_t p = 0; p + 1 < y->size(); ++p) {
+        const double wide = (*y)[p + 1] - (*y)[p];
+        if (wide <= 0.0) continue;
+        const int parts = static_cast<int>(wide / kWidest) + 1;
+        const double r = 0.5 * wide / parts;
+        for (int part = 0; part < parts; ++part) {
+            const double c = (*y)[p] + (2 * part + 1) * r;
+            out->width.push_back(r * g.a * g.s);
+            bool between = false;
+            if (g.use_slope)
+                for (double k : g.kinks)
+                    between = between || std::fabs(k - g.a * c) < std::fabs(shift);
+            out->straddles.push_back(between);
+            for (int i = 0; i < rule.n; ++i) {
+                const double at = c + r * rule.x[i];
+                const double one = g.s * g.a * at, two = g.s * shift;
+                out->u.push_back(two + one);
+                out->v.push_back(g.flip ? two - one : one - two);
+                out->step.push_back(two);
+                out->weight.push_back(outer * r * rule.w[i] * kPeak * special::exp(-0.5 * at * at));
+            }
         }
     }
 }
@@ -117,7 +135,8 @@ void add_batch(const Plane& g, const Batch& b, PairMoments* p) {
     }
     for (std::size_t i = 0; i < n; ++i) {
         const double w = b.weight[i], x = phi[i], y = phi[n + i];
-        const double minus = small.empty() ? x - y : small[i], plus = x + y;
+        const bool direct = small.empty() || b.straddles[i / rule.n];
+        const double minus = direct ? x - y : small[i], plus = x + y;
         p->phi_phi += w * x * y;
         p->dphi_dphi += w * dphi[i] * dphi[n + i];
         p->below += 0.5 * w * minus * minus;
@@ -126,9 +145,10 @@ void add_batch(const Plane& g, const Batch& b, PairMoments* p) {
 }
 
 // Outer breaks: kink lines of u and v meet, and the step b t s passes a scale.
-std::vector<double> outer_breaks(const Plane& g, const Structure& st, double scale, bool half) {
-    const double reach = 10.0;
-    std::vector<double> t = {0.0, 5.0, reach};
+std::vector<double> outer_breaks(const Plane& g, const Structure& st, double scale,
+                                 double tail, bool half) {
+    const double reach = 9.3;
+    std::vector<double> t = {0.0, 0.5 * reach, reach};
     const double unit = g.b * g.s;
     auto add = [&](double at) {
         if (at > 0.0 && at < reach) t.push_back(at);
@@ -136,7 +156,7 @@ std::vector<double> outer_breaks(const Plane& g, const Structure& st, double sca
     for (double x : st.kinks)
         for (double y : st.kinks) add(std::fabs(g.flip ? x + y : x - y) / (2.0 * unit));
     if (scale > 0.0)
-        for (double at = 2.0 * scale / unit; at < reach; at *= 2.0) add(at);
+        for (double at = 2.0 * scale / unit; at < std::min(reach, tail / unit); at *= 3.0) add(at);
     std::sort(t.begin(), t.end());
     t.erase(std::unique(t.begin(), t.end()), t.end());
     if (half) return t;
@@ -149,25 +169,25 @@ std::vector<double> outer_breaks(const Plane& g, const Structure& st, double sca
 PairMoments by_panels(const Function& f, double q, const Correlation& r) {
     const bool flip = r.c < 0.0;
     Plane g{f, std::sqrt(q), std::sqrt(0.5 * (flip ? r.below : r.above)),
-                    std::sqrt(0.5 * (flip ? r.above : r.below)), flip, false, {}};
-    const Structure st = structure(f, -15.0 * g.s, 15.0 * g.s);
-    g.edges = st.edges;
+                    std::sqrt(0.5 * (flip ? r.above : r.below)), flip, false, {}, {}};
+    const Structure st = structure(f, -15.0 * g.s, 15.0 * g.s, f.traits.tail);
+    for (double e : st.edges) g.edges.push_back(e / g.s);
+    for (double k : st.kinks) g.kinks.push_back(k / g.s);
     double scale = f.traits.discover ? 1.0 : f.traits.scale;
     const double step = 2.0 * g.b * g.s;
-    g.use_slope = f.traits.has_derivative && step < 0.1 * (scale > 0.0 ? std::min(scale, 1.0) : 1.0);
+    g.use_slope = f.traits.has_derivative && step < 0.01 * (scale > 0.0 ? std::min(scale, 1.0) : 1.0);
     const bool half = !flip || f.traits.parity != Parity::none;
-    const std::vector<double> t = outer_breaks(g, st, scale, half);
+    const std::vector<double> t = outer_breaks(g, st, scale, f.traits.tail, half);
     const GaussRule& rule = gauss_rule2();
     PairMoments p{};
     Batch batch;
+    std::vector<double> y;
     for (std::size_t k = 0; k + 1 < t.size(); ++k) {
         const double c = 0.5 * (t[k] + t[k + 1]), w = 0.5 * (t[k + 1] - t[k]);
         for (int i = 0; i < rule.n; ++i) {
             const double at = c + w * rule.x[i];
-            const std::size_t first = batch.weight.size();
-            add_line(g, at, &batch);
             const double outer = w * rule.w[i] * special::normal_pdf(at) * (half ? 2.0 : 1.0);
-            for (std::size_t j = first; j < batch.weight.size(); ++j) batch.weight[j] *= outer;
+            add_line(g, at, outer, &y, &batch);
             if (batch.u.size() > (f.traits.discover ? 200000u : 2000u)) {
                 add_batch(g, batch, &p);
                 batch = Batch{};
@@ -203,6 +223,15 @@ PairMoments by_series(const HermiteSeries& h, double q, const Correlation& r) {
         before = power;
         power *= r.c;
     }
+    // the part beyond the last coefficient has c^n ~ 0: it counts whole in both gaps
+    double sum = 0.0;
+    for (double a : h.square) sum += a;
+    const double rest = h.total - sum;
+    if (rest > 1e-14 * h.total) {
+        const double lost = 1.0 - std::fabs(power);
+        p.below += rest * lost;
+        p.above += rest * lost;
+    }
     p.dphi_dphi /= q;
     return p;
 }
@@ -210,7 +239,8 @@ PairMoments by_series(const HermiteSeries& h, double q, const Correlation& r) {
 }  // namespace
 
 HermiteSeries hermite_series(const Function& f, double q, double reach, int limit) {
-    const Grid g = make_grid(f, q, 0.0, true, 2.0);
+    // he_n turns with wave number sqrt(n): 20 nodes on a panel follow 10 radians
+    const Grid g = make_grid(f, q, 0.0, true, limit > 200 ? 1.0 : 2.0);
     const std::size_t n = g.h.size();
     const Parity parity = f.traits.parity;
     std::vector<double> phi(n), other(n), even(n), odd(n), back(n);
@@ -258,18 +288,24 @@ HermiteSeries hermite_series(const Function& f, double q, double reach, int limi
     return out;
 }
 
+// a_n^2 falls like exp(-2 d sqrt(n)) with d the distance of the nearest singularity in units
+// of sqrt(q), algebraically with a kink; reach^n helps.
+static bool series_can_converge(const Traits& t, double q, double reach) {
+    if (reach < 1.0) return true;  // 0.8^170 is noise
+    if (!t.kinks.empty() || (t.discover && !t.has_derivative)) return false;
+    return q < 16.0 * t.scale * t.scale;
+}
+
 PairMoments PairCache::operator()(double q, const Correlation& r) {
     if (r.below <= 0.0) return degenerate(f_, q, true);
     if (r.above <= 0.0) return degenerate(f_, q, false);
     PairMoments p;
     if (f_.closed_pair(q, r, &p)) return p;
-    const double c = std::fabs(r.c);
-    const bool kinked = !f_.traits.kinks.empty();
-    const bool hopeless = f_.traits.discover && !f_.traits.has_derivative && c > 0.9;
-    if (!hopeless && (!kinked || c < 0.8)) {
-        const double reach = c < 0.8 ? 0.8 : 1.0;
-        if (q != q_ || c > series_.reach) {
-            series_ = hermite_series(f_, q, reach, 240);
+    const double reach = std::fabs(r.c) < 0.8 ? 0.8 : 1.0;
+    if (series_can_converge(f_.traits, q, reach)) {
+        if (q != q_ || reach > series_.reach) {
+            series_ = hermite_series(f_, q, reach, 200);
+            if (!series_.converged) series_ = hermite_series(f_, q, reach, 700);
             q_ = q;
         }
         if (series_.converged) return by_series(series_, q, r);

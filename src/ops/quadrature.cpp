@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // Panel widths: with 20 nodes a panel of up to six standard deviations integrates the
-// Gaussian times a polynomial to 1e-17, and a panel [a, 2a] (or [0, 2 scale]) a function
-// whose nearest singularity is `scale` away from the real axis to better than 1e-15.
+// Gaussian times a polynomial to 1e-17, and a panel [a, 3a] (or [0, 2 scale]) a function
+// whose nearest singularity is 4/3 scale away from the real axis to 1e-15 (its fourth power
+// to 1e-14).
 #include "ops/quadrature.h"
 
 #include <algorithm>
@@ -81,13 +82,14 @@ void add_symmetric(std::vector<double>* edges, double at, double low, double hig
     if (-at > low && -at < high) edges->push_back(-at);
 }
 
-// 0, and 2 scale 2^k on both sides, inside (low, high).
-void add_scales(std::vector<double>* edges, double scale, double low, double high) {
-    const double reach = std::max(std::fabs(low), std::fabs(high));
+// 0, and 2 scale 3^k on both sides, inside (low, high), up to the first beyond tail.
+void add_scales(std::vector<double>* edges, double scale, double low, double high,
+                double tail = 1e300) {
+    const double reach = std::min(3.0 * tail, std::max(std::fabs(low), std::fabs(high)));
     double at = 2.0 * scale;
     if (!(at < reach)) return;
     add_symmetric(edges, 0.0, low, high);
-    for (; at < reach; at *= 2.0) add_symmetric(edges, at, low, high);
+    for (; at < reach; at *= 3.0) add_symmetric(edges, at, low, high);
 }
 
 void sort_unique(std::vector<double>* v) {
@@ -178,13 +180,13 @@ const GaussRule& gauss_rule2() {
     return r;
 }
 
-Structure structure(const Function& f, double low, double high) {
+Structure structure(const Function& f, double low, double high, double tail) {
     Structure s;
     if (!f.traits.discover) {
         for (double k : f.traits.kinks)
             if (k > low && k < high) s.kinks.push_back(k);
         s.edges = s.kinks;
-        if (f.traits.scale > 0.0) add_scales(&s.edges, f.traits.scale, low, high);
+        if (f.traits.scale > 0.0) add_scales(&s.edges, f.traits.scale, low, high, tail);
         sort_unique(&s.edges);
         return s;
     }

@@ -29,7 +29,8 @@ struct Structure {
     std::vector<double> kinks;  // phi or a derivative jumps
     std::vector<double> edges;  // kinks, and where curvature asks for shorter panels
 };
-Structure structure(const Function& f, double low, double high);
+// Beyond `tail` no curvature is looked for.
+Structure structure(const Function& f, double low, double high, double tail = 1e300);
 
 // Nodes of E over h ~ N(mean, q): h, z = (h - mean) / sqrt(q), weight with the density.
 struct Grid {

@@ -87,8 +87,16 @@ def resolve(activation: Any, params: dict[str, Any]) -> _core.Activation:
     kinks = _check_kinks(rest.pop("kinks", ()))
     if derivative is not None and not callable(derivative):
         raise TypeError(f"derivative must be a function of an array or None, got {derivative!r}")
-    function = activation
-    if rest:
-        function = functools.partial(activation, **rest)
-        derivative = functools.partial(derivative, **rest) if derivative is not None else None
-    return _core.Activation.from_callable(function, derivative, kinks)
+    return _core.Activation.from_callable(
+        _quiet(activation, rest), None if derivative is None else _quiet(derivative, rest), kinks
+    )
+
+
+def _quiet(function: Callable[..., Any], params: dict[str, Any]) -> Callable[[Any], Any]:
+    """Without NumPy's warnings: the points lie far outside the range that a network sees."""
+
+    def call(x: Any) -> Any:
+        with np.errstate(all="ignore"):
+            return function(x, **params)
+
+    return call

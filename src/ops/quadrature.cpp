@@ -101,17 +101,24 @@ struct Panel {
     double low, high;
 };
 
-// True where the last Legendre coefficients are rounding noise.
-bool resolved(const std::vector<double>& legendre, int n, const double* value) {
-    double top = 0.0;
-    for (int i = 0; i < n; ++i) top = std::max(top, std::fabs(value[i]));
+// True where the last Legendre coefficients over the panel [low, high] are rounding noise: of the
+// values, or of the points (the slope times the spacing of doubles there).
+bool resolved(const std::vector<double>& legendre, int n, const double* value, double low,
+              double high) {
+    double top = 0.0, most = value[0], least = value[0];
+    for (int i = 0; i < n; ++i) {
+        top = std::max(top, std::fabs(value[i]));
+        most = std::max(most, value[i]);
+        least = std::min(least, value[i]);
+    }
     double tail = 0.0;
     for (int k = n - 4; k < n; ++k) {
         double c = 0.0;
         for (int j = 0; j < n; ++j) c += legendre[k * n + j] * value[j];
         tail = std::max(tail, std::fabs(c));
     }
-    return tail <= 4e-14 * top + 1e-300;
+    const double spacing = 1e-15 * std::max(std::fabs(low), std::fabs(high));
+    return tail <= 4e-14 * top + spacing * (most - least) / (high - low) + 1e-300;
 }
 
 // A short decimal or dyadic number inside [low, high], else the middle: kinks of hand-written
@@ -148,10 +155,10 @@ std::vector<double> refine(const Function& f, std::vector<double> edges, double 
         next.clear();
         for (std::size_t k = 0; k < pending.size(); ++k) {
             const double *v = &phi[k * rule.n], *d = &dphi[k * rule.n];
-            if (resolved(legendre, rule.n, v) &&
-                    (!f.traits.has_derivative || resolved(legendre, rule.n, d)))
-                continue;
             const Panel p = pending[k];
+            if (resolved(legendre, rule.n, v, p.low, p.high) &&
+                (!f.traits.has_derivative || resolved(legendre, rule.n, d, p.low, p.high)))
+                continue;
             const double middle = 0.5 * (p.low + p.high);
             if (p.high - p.low < sliver || middle <= p.low || middle >= p.high) {
                 kinks->push_back(snap(p.low, p.high));
@@ -166,6 +173,29 @@ std::vector<double> refine(const Function& f, std::vector<double> edges, double 
     }
     sort_unique(&edges);
     return edges;
+}
+
+// A bisection may land on a kink, and then both sides are resolved: edges across which the
+// function is not smooth.
+void kinks_among(const Function& f, const std::vector<double>& edges, std::vector<double>* kinks) {
+    const GaussRule& rule = gauss_rule();
+    const std::vector<double> legendre = make_legendre(rule);
+    const std::size_t n = static_cast<std::size_t>(rule.n);
+    std::vector<double> h;
+    for (std::size_t i = 1; i + 1 < edges.size(); ++i) {
+        const double gap = std::min(edges[i] - edges[i - 1], edges[i + 1] - edges[i]);
+        for (double x : rule.x) h.push_back(edges[i] + 0.25 * gap * x);
+    }
+    if (h.empty()) return;
+    std::vector<double> phi(h.size()), dphi(h.size());
+    f.eval(h.data(), h.size(), phi.data(), f.traits.has_derivative ? dphi.data() : nullptr);
+    for (std::size_t i = 1; i + 1 < edges.size(); ++i) {
+        const std::size_t at = (i - 1) * n;
+        const double low = h[at], high = h[at + n - 1];
+        if (!resolved(legendre, rule.n, &phi[at], low, high) ||
+            (f.traits.has_derivative && !resolved(legendre, rule.n, &dphi[at], low, high)))
+            kinks->push_back(edges[i]);
+    }
 }
 
 }  // namespace
@@ -196,7 +226,7 @@ Structure structure(const Function& f, double low, double high, double tail) {
         if (k > low && k < high) s.kinks.push_back(k);
     start.insert(start.end(), s.kinks.begin(), s.kinks.end());
     sort_unique(&start);
-    const double sliver = 0x1p-46 * (high - low);
+    const double sliver = 0x1p-41 * (high - low);
     std::vector<double> found;
     std::vector<double> edges = refine(f, start, sliver, &found);
     if (!found.empty()) {
@@ -210,6 +240,7 @@ Structure structure(const Function& f, double low, double high, double tail) {
         std::vector<double> again;
         edges = refine(f, start, 16.0 * sliver, &again);
     }
+    kinks_among(f, edges, &s.kinks);
     s.edges.assign(edges.begin() + 1, edges.end() - 1);
     sort_unique(&s.kinks);
     return s;

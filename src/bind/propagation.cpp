@@ -17,7 +17,7 @@ namespace {
 using Array = py::array_t<double, py::array::c_style | py::array::forcecast>;
 
 class PythonFunction final : public Function {
-   public:
+ public:
     PythonFunction(py::object phi, py::object dphi, std::vector<double> kinks)
         : phi_(std::move(phi)), dphi_(std::move(dphi)) {
         traits.discover = true;
@@ -30,7 +30,7 @@ class PythonFunction final : public Function {
         if (dphi) call(dphi_, "derivative", x, n, dphi);
     }
 
-   private:
+ private:
     static void call(const py::object& f, const char* name, const double* x, std::size_t n,
                      double* out) {
         Array points(static_cast<py::ssize_t>(n));
@@ -104,8 +104,7 @@ py::tuple pair_of(const Activation& a, double q, double c, bool complement) {
     return py::make_tuple(p.phi_phi, p.dphi_dphi, p.below, p.above);
 }
 
-py::tuple c_map_of(const Activation& a, double c, double q, double sw, double sb,
-                   bool complement) {
+py::tuple c_map_of(const Activation& a, double c, double q, double sw, double sb, bool complement) {
     const Correlation r = correlation(c, complement);
     const CorrelationStep s =
         a.run([&](const Function& f) { return CorrelationMap(f)(q, r, sw, sb); });
@@ -113,8 +112,7 @@ py::tuple c_map_of(const Activation& a, double c, double q, double sw, double sb
 }
 
 // (q, 1 - c) after each of `depth` layers.
-py::tuple trajectory_of(const Activation& a, double q, double c, double sw, double sb,
-                        int depth) {
+py::tuple trajectory_of(const Activation& a, double q, double c, double sw, double sb, int depth) {
     std::vector<double> qs, below;
     a.run([&](const Function& f) {
         CorrelationMap map(f);
@@ -135,8 +133,7 @@ py::tuple trajectory_of(const Activation& a, double q, double c, double sw, doub
 py::list fixed_points_of(const Activation& a, double sw, double sb) {
     const auto found = a.run([&](const Function& f) { return fixed_points(f, sw, sb); });
     py::list out;
-    for (const FixedPoint& p : found)
-        out.append(py::make_tuple(p.q, p.slope, p.chi1, p.stable));
+    for (const FixedPoint& p : found) out.append(py::make_tuple(p.q, p.slope, p.chi1, p.stable));
     return out;
 }
 
@@ -157,8 +154,8 @@ py::tuple depth_scales_of(const Activation& a, double sw, double sb) {
 }
 
 py::tuple spectrum_of(const Activation& a, int depth, double sw, double q, bool orthogonal) {
-    const Spectrum s = a.run(
-        [&](const Function& f) { return jacobian_spectrum(f, depth, sw, q, orthogonal); });
+    const Spectrum s =
+        a.run([&](const Function& f) { return jacobian_spectrum(f, depth, sw, q, orthogonal); });
     return py::make_tuple(s.mean, s.variance, s.largest);
 }
 
@@ -190,14 +187,22 @@ py::tuple panel_moments(const Activation& a, double q, double mean) {
 // One special function over an array, for tests.
 Array special_by_name(const std::string& name, const Array& x) {
     static const std::pair<const char*, double (*)(double)> functions[] = {
-        {"exp", special::exp},     {"expm1", special::expm1},
-        {"log", special::log},     {"log1p", special::log1p},
-        {"sin", special::sin},     {"cos", special::cos},
-        {"sinh", special::sinh},   {"cosh", special::cosh},
-        {"tanh", special::tanh},   {"minus_tanh", special::minus_tanh},
-        {"atan", special::atan},   {"asin", special::asin},
-        {"acos", special::acos},   {"erf", special::erf},
-        {"erfc", special::erfc},   {"erfcx", special::erfcx},
+        {"exp", special::exp},
+        {"expm1", special::expm1},
+        {"log", special::log},
+        {"log1p", special::log1p},
+        {"sin", special::sin},
+        {"cos", special::cos},
+        {"sinh", special::sinh},
+        {"cosh", special::cosh},
+        {"tanh", special::tanh},
+        {"minus_tanh", special::minus_tanh},
+        {"atan", special::atan},
+        {"asin", special::asin},
+        {"acos", special::acos},
+        {"erf", special::erf},
+        {"erfc", special::erfc},
+        {"erfcx", special::erfcx},
         {"normal_pdf", special::normal_pdf},
         {"normal_cdf", special::normal_cdf},
         {"log_normal_cdf", special::log_normal_cdf},
@@ -226,20 +231,22 @@ void register_propagation(py::module_& m) {
         .def("moments", &moments_of, py::arg("q"), py::arg("mean"))
         .def("panel_moments", &panel_moments, py::arg("q"), py::arg("mean"))
         .def("pair_moments", &pair_of, py::arg("q"), py::arg("c"), py::arg("complement"))
-        .def("second_moment",
-             [](const Activation& a, double q) {
-                 return a.run([&](const Function& f) { return second_moment(f, q); });
-             },
-             py::arg("q"))
-        .def("variance",
-             [](const Activation& a, double q) {
-                 return a.run([&](const Function& f) { return variance(f, q); });
-             },
-             py::arg("q"))
+        .def(
+            "second_moment",
+            [](const Activation& a, double q) {
+                return a.run([&](const Function& f) { return second_moment(f, q); });
+            },
+            py::arg("q"))
+        .def(
+            "variance",
+            [](const Activation& a, double q) {
+                return a.run([&](const Function& f) { return variance(f, q); });
+            },
+            py::arg("q"))
         .def("c_map", &c_map_of, py::arg("c"), py::arg("q"), py::arg("sw"), py::arg("sb"),
              py::arg("complement"))
-        .def("trajectory", &trajectory_of, py::arg("q"), py::arg("c"), py::arg("sw"),
-             py::arg("sb"), py::arg("depth"))
+        .def("trajectory", &trajectory_of, py::arg("q"), py::arg("c"), py::arg("sw"), py::arg("sb"),
+             py::arg("depth"))
         .def("fixed_points", &fixed_points_of, py::arg("sw"), py::arg("sb"))
         .def("critical_point", &critical_point_of, py::arg("sb"))
         .def("critical_line", &critical_line_of, py::arg("q"))

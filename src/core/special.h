@@ -10,23 +10,23 @@
 namespace fastinit::special {
 
 // All functions: NaN gives NaN; infinities give the limit (NaN where there is none).
-double exp(double x);     // 1 ulp; subnormal results within 1 of their last bit
-double expm1(double x);   // 2 ulp
-double log(double x);     // 1 ulp; log(0) = -inf, x < 0 gives NaN
-double log1p(double x);   // 2 ulp
-double sin(double x);     // 1 ulp for every finite x
-double cos(double x);     // 1 ulp for every finite x
-double sinh(double x);    // 2 ulp
-double cosh(double x);    // 2 ulp
-double tanh(double x);    // 2 ulp
-double minus_tanh(double x);  // x - tanh(x) without cancellation; 3 ulp
-double atan(double x);    // 1 ulp
+double exp(double x);              // 1 ulp; subnormal results within 1 of their last bit
+double expm1(double x);            // 2 ulp
+double log(double x);              // 1 ulp; log(0) = -inf, x < 0 gives NaN
+double log1p(double x);            // 2 ulp
+double sin(double x);              // 1 ulp for every finite x
+double cos(double x);              // 1 ulp for every finite x
+double sinh(double x);             // 2 ulp
+double cosh(double x);             // 2 ulp
+double tanh(double x);             // 2 ulp
+double minus_tanh(double x);       // x - tanh(x) without cancellation; 3 ulp
+double atan(double x);             // 1 ulp
 double atan2(double y, double x);  // 2 ulp, quadrants as in C
-double asin(double x);    // 2 ulp; |x| > 1 gives NaN
-double acos(double x);    // 2 ulp; |x| > 1 gives NaN
-double erf(double x);     // 2 ulp
-double erfc(double x);    // 2 ulp, far tail and subnormal results included
-double erfcx(double x);   // exp(x^2) erfc(x); 2 ulp
+double asin(double x);             // 2 ulp; |x| > 1 gives NaN
+double acos(double x);             // 2 ulp; |x| > 1 gives NaN
+double erf(double x);              // 2 ulp
+double erfc(double x);             // 2 ulp, far tail and subnormal results included
+double erfcx(double x);            // exp(x^2) erfc(x); 2 ulp
 
 // Standard normal.
 double normal_pdf(double x);

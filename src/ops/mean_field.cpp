@@ -16,8 +16,8 @@ namespace fastinit {
 namespace {
 
 constexpr double kInf = std::numeric_limits<double>::infinity();
-constexpr double kTiny = 1e-30;     // stands for q -> 0: panels and closed forms are exact there
-constexpr double kFlat = 1e-13;     // relative noise of a second moment
+constexpr double kTiny = 1e-30;  // stands for q -> 0: panels and closed forms are exact there
+constexpr double kFlat = 1e-13;  // relative noise of a second moment
 constexpr double kLow = -27.631021115928548, kHigh = 27.631021115928548;  // log 1e-12, 1e12
 constexpr int kScan = 240;
 
@@ -136,9 +136,12 @@ CorrelationStep CorrelationMap::operator()(double q, const Correlation& c, doubl
     const double below = sw * p.below / next, above = (sw * p.above + 2.0 * sb) / next;
     const double middle = (sw * p.phi_phi + sb) / next;
     s.c = {middle, below, above};
-    if (below < 0.25) s.c = {1.0 - below, below, 2.0 - below};
-    else if (above < 0.25) s.c = {above - 1.0, 2.0 - above, above};
-    else s.c = {middle, 1.0 - middle, 1.0 + middle};
+    if (below < 0.25)
+        s.c = {1.0 - below, below, 2.0 - below};
+    else if (above < 0.25)
+        s.c = {above - 1.0, 2.0 - above, above};
+    else
+        s.c = {middle, 1.0 - middle, 1.0 + middle};
     s.slope = sw * p.dphi_dphi * (q / next);
     return s;
 }
@@ -230,7 +233,7 @@ DepthScales depth_scales(const Function& f, double sw, double sb) {
     if (!chosen) {
         for (const FixedPoint& p : points)
             if (rising ? p.q > 1.0 && (!chosen || p.q < chosen->q)
-                                  : p.q < 1.0 && (!chosen || p.q > chosen->q))
+                       : p.q < 1.0 && (!chosen || p.q > chosen->q))
                 chosen = &p;
     }
     double slope;
@@ -251,8 +254,8 @@ DepthScales depth_scales(const Function& f, double sw, double sb) {
     const double off = d.chi1 - 1.0;
     d.phase = std::fabs(off) <= 1e-9 ? Phase::critical : off < 0 ? Phase::ordered : Phase::chaotic;
     d.xi_grad = d.phase == Phase::critical ? kInf
-                            : d.chi1 == 0.0            ? 0.0
-                                                                                  : 1.0 / std::fabs(log_of(d.chi1));
+                : d.chi1 == 0.0            ? 0.0
+                                           : 1.0 / std::fabs(log_of(d.chi1));
     CorrelationMap map(f);
     const double next = q_map(f, q, sw, sb);
     const double at_one = next > 0.0 ? d.chi1 * (q / next) : 0.0;

@@ -50,9 +50,9 @@ PairMoments degenerate(const Function& f, double q, bool same) {
 
 struct Plane {
     const Function& f;
-    double s, a, b;     // sqrt(q), inner and outer coefficient
-    bool flip;          // c < 0: u = s (b t + a y), v = s (b t - a y)
-    bool use_slope;     // u - v (or u + v) is tiny: differences from phi'
+    double s, a, b;                    // sqrt(q), inner and outer coefficient
+    bool flip;                         // c < 0: u = s (b t + a y), v = s (b t - a y)
+    bool use_slope;                    // u - v (or u + v) is tiny: differences from phi'
     std::vector<double> edges, kinks;  // in units of z
 };
 
@@ -105,8 +105,8 @@ void add_line(const Plane& g, double t, double outer, std::vector<double>* y, Ba
 }
 
 // phi(x + d) - phi(x - d) from phi' by three Gauss nodes.
-void slope_difference(const Function& f, const std::vector<double>& x,
-                                            const std::vector<double>& d, std::vector<double>* out) {
+void slope_difference(const Function& f, const std::vector<double>& x, const std::vector<double>& d,
+                      std::vector<double>* out) {
     constexpr double node = 0.774596669241483377036, outer = 5.0 / 9.0, inner = 8.0 / 9.0;
     const std::size_t n = x.size();
     std::vector<double> at(3 * n), phi(3 * n), dphi(3 * n);
@@ -126,7 +126,8 @@ void add_batch(const Plane& g, const Batch& b, PairMoments* p) {
     const std::size_t n = b.u.size();
     std::vector<double> both = b.u, width = b.width, phi, dphi, small;
     both.insert(both.end(), b.v.begin(), b.v.end());
-    for (std::size_t i = 0; i < b.width.size(); ++i) width.push_back(g.flip ? -b.width[i] : b.width[i]);
+    for (std::size_t i = 0; i < b.width.size(); ++i)
+        width.push_back(g.flip ? -b.width[i] : b.width[i]);
     eval_panels(g.f, rule, both, width, &phi, &dphi);
     if (g.use_slope && !g.flip) {
         std::vector<double> middle(n);
@@ -145,8 +146,8 @@ void add_batch(const Plane& g, const Batch& b, PairMoments* p) {
 }
 
 // Outer breaks: kink lines of u and v meet, and the step b t s passes a scale.
-std::vector<double> outer_breaks(const Plane& g, const Structure& st, double scale,
-                                 double tail, bool half) {
+std::vector<double> outer_breaks(const Plane& g, const Structure& st, double scale, double tail,
+                                 bool half) {
     const double reach = 9.3;
     std::vector<double> t = {0.0, 0.5 * reach, reach};
     const double unit = g.b * g.s;
@@ -168,14 +169,21 @@ std::vector<double> outer_breaks(const Plane& g, const Structure& st, double sca
 
 PairMoments by_panels(const Function& f, double q, const Correlation& r) {
     const bool flip = r.c < 0.0;
-    Plane g{f, std::sqrt(q), std::sqrt(0.5 * (flip ? r.below : r.above)),
-                    std::sqrt(0.5 * (flip ? r.above : r.below)), flip, false, {}, {}};
+    Plane g{f,
+            std::sqrt(q),
+            std::sqrt(0.5 * (flip ? r.below : r.above)),
+            std::sqrt(0.5 * (flip ? r.above : r.below)),
+            flip,
+            false,
+            {},
+            {}};
     const Structure st = structure(f, -15.0 * g.s, 15.0 * g.s, f.traits.tail);
     for (double e : st.edges) g.edges.push_back(e / g.s);
     for (double k : st.kinks) g.kinks.push_back(k / g.s);
     double scale = f.traits.discover ? 1.0 : f.traits.scale;
     const double step = 2.0 * g.b * g.s;
-    g.use_slope = f.traits.has_derivative && step < 0.01 * (scale > 0.0 ? std::min(scale, 1.0) : 1.0);
+    g.use_slope =
+        f.traits.has_derivative && step < 0.01 * (scale > 0.0 ? std::min(scale, 1.0) : 1.0);
     const bool half = !flip || f.traits.parity != Parity::none;
     const std::vector<double> t = outer_breaks(g, st, scale, f.traits.tail, half);
     const GaussRule& rule = gauss_rule2();
@@ -214,9 +222,9 @@ PairMoments by_series(const HermiteSeries& h, double q, const Correlation& r) {
         const double a = h.square[n];
         p.phi_phi += a * power;
         if (n > 0) p.dphi_dphi += n * a * before;
-        const double near = n == 0 ? 0.0
-                                                : r.c == 0.0 ? 1.0
-                                                                          : -special::expm1(static_cast<double>(n) * log_c);
+        const double near = n == 0       ? 0.0
+                            : r.c == 0.0 ? 1.0
+                                         : -special::expm1(static_cast<double>(n) * log_c);
         const bool negative = flip && n % 2 == 1;
         p.below += a * (negative ? 2.0 - near : near);
         p.above += a * (negative ? near : 2.0 - near);
@@ -275,8 +283,8 @@ HermiteSeries hermite_series(const Function& f, double q, double reach, int limi
         recent = std::max(0.7 * recent, (k + 1) * a * a * power);
         power *= reach;
         if (k >= 3 && recent < 0.1 * kNoise * out.slope_total &&
-                std::fabs(out.slope_total - slope_sum) * power < 8.0 * kNoise * out.slope_total &&
-                std::fabs(out.total - sum) * power < 8.0 * kNoise * out.total) {
+            std::fabs(out.slope_total - slope_sum) * power < 8.0 * kNoise * out.slope_total &&
+            std::fabs(out.total - sum) * power < 8.0 * kNoise * out.total) {
             out.converged = true;
             break;
         }

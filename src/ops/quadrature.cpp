@@ -16,22 +16,22 @@ namespace {
 
 // Positive nodes, descending, and their weights (50-digit Newton on Legendre polynomials).
 constexpr double kNode20[] = {
-        0x1.fc7b5a0c71ce0p-1, 0x1.ed8dba7bd769fp-1, 0x1.d31064173fd92p-1, 0x1.ada0bd5efd6e7p-1,
-        0x1.7e1f37346a54ep-1, 0x1.45a8d3fa710dbp-1, 0x1.05905c13f7ff7p-1, 0x1.7eaccf15652c4p-2,
-        0x1.d281636928bc0p-3, 0x1.3973df98b86b0p-4,
+    0x1.fc7b5a0c71ce0p-1, 0x1.ed8dba7bd769fp-1, 0x1.d31064173fd92p-1, 0x1.ada0bd5efd6e7p-1,
+    0x1.7e1f37346a54ep-1, 0x1.45a8d3fa710dbp-1, 0x1.05905c13f7ff7p-1, 0x1.7eaccf15652c4p-2,
+    0x1.d281636928bc0p-3, 0x1.3973df98b86b0p-4,
 };
 constexpr double kWeight20[] = {
-        0x1.209680274e8afp-6, 0x1.4c9b5ea53b67fp-5, 0x1.00b467df7e475p-4, 0x1.5519fe196e24ap-4,
-        0x1.a1817a317a821p-4, 0x1.e41ff31573b48p-4, 0x1.0db2c5db26dffp-3, 0x1.230348f34a535p-3,
-        0x1.31819b52c5992p-3, 0x1.38d6c490a3370p-3,
+    0x1.209680274e8afp-6, 0x1.4c9b5ea53b67fp-5, 0x1.00b467df7e475p-4, 0x1.5519fe196e24ap-4,
+    0x1.a1817a317a821p-4, 0x1.e41ff31573b48p-4, 0x1.0db2c5db26dffp-3, 0x1.230348f34a535p-3,
+    0x1.31819b52c5992p-3, 0x1.38d6c490a3370p-3,
 };
 constexpr double kNode16[] = {
-        0x1.fa92c264d787ep-1, 0x1.e39f56616f9b0p-1, 0x1.bb3403514e483p-1, 0x1.82c45dda4726bp-1,
-        0x1.3c5a466d5e8b8p-1, 0x1.d50259a43a772p-2, 0x1.205cae642337cp-2, 0x1.852bd6676a9f9p-4,
+    0x1.fa92c264d787ep-1, 0x1.e39f56616f9b0p-1, 0x1.bb3403514e483p-1, 0x1.82c45dda4726bp-1,
+    0x1.3c5a466d5e8b8p-1, 0x1.d50259a43a772p-2, 0x1.205cae642337cp-2, 0x1.852bd6676a9f9p-4,
 };
 constexpr double kWeight16[] = {
-        0x1.bcddab4b7c211p-6, 0x1.fdfb1a2c1265dp-5, 0x1.85c4ee79cc258p-4, 0x1.fe7af2bad386ap-4,
-        0x1.325f61bca3cbfp-3, 0x1.5a6ebbb5a75fcp-3, 0x1.75f8c77e0c00fp-3, 0x1.83feae80e4dfcp-3,
+    0x1.bcddab4b7c211p-6, 0x1.fdfb1a2c1265dp-5, 0x1.85c4ee79cc258p-4, 0x1.fe7af2bad386ap-4,
+    0x1.325f61bca3cbfp-3, 0x1.5a6ebbb5a75fcp-3, 0x1.75f8c77e0c00fp-3, 0x1.83feae80e4dfcp-3,
 };
 
 GaussRule make_rule(int n, const double* x, const double* w) {
@@ -137,7 +137,7 @@ constexpr std::size_t kMaxPanels = 3000;  // beyond it the function is noise
 
 // Bisects panels until phi (and phi') are resolved; unresolved slivers go to kinks.
 std::vector<double> refine(const Function& f, std::vector<double> edges, double sliver,
-                                                      std::vector<double>* kinks) {
+                           std::vector<double>* kinks) {
     const GaussRule& rule = gauss_rule();
     static const std::vector<double> legendre = make_legendre(rule);
     std::vector<Panel> pending, next;
@@ -247,8 +247,8 @@ Structure structure(const Function& f, double low, double high, double tail) {
 }
 
 void eval_panels(const Function& f, const GaussRule& rule, const std::vector<double>& h,
-                                  const std::vector<double>& half_width, std::vector<double>* phi,
-                                  std::vector<double>* dphi) {
+                 const std::vector<double>& half_width, std::vector<double>* phi,
+                 std::vector<double>* dphi) {
     const std::size_t n = h.size();
     phi->resize(n);
     if (dphi) dphi->resize(n);
@@ -266,7 +266,7 @@ void eval_panels(const Function& f, const GaussRule& rule, const std::vector<dou
 }
 
 Grid make_grid(const Function& f, double q, double mean, bool fold, double max_width,
-                              const std::vector<double>& extra) {
+               const std::vector<double>& extra) {
     const double s = std::sqrt(q);
     Grid g;
     g.half = fold || (f.traits.parity != Parity::none && mean == 0.0);
@@ -323,7 +323,8 @@ Grid make_grid(const Function& f, double q, double mean, bool fold, double max_w
             const double at = c + r * rule.x[i];
             g.z.push_back(at);
             g.h.push_back(mean + s * at);
-            g.weight.push_back(r * rule.w[i] * special::normal_pdf(at) * (g.half && !fold ? 2.0 : 1.0));
+            g.weight.push_back(r * rule.w[i] * special::normal_pdf(at) *
+                               (g.half && !fold ? 2.0 : 1.0));
         }
     }
     if (!fold) eval_panels(f, rule, g.h, half_width, &g.phi, &g.dphi);

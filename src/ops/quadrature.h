@@ -12,12 +12,12 @@
 
 namespace fastinit {
 
-constexpr int kOrder = 20;  // nodes of a one-dimensional panel
+constexpr int kOrder = 20;   // nodes of a one-dimensional panel
 constexpr int kOrder2 = 16;  // nodes of a panel in two dimensions
 
 struct GaussRule {
     int n;
-    std::vector<double> x, w;       // on [-1, 1], ascending
+    std::vector<double> x, w;        // on [-1, 1], ascending
     std::vector<double> derivative;  // n x n: values at the nodes to derivatives there
 };
 
@@ -40,14 +40,14 @@ struct Grid {
 
 // fold: z > 0 only whatever the parity (the caller treats both signs).
 // extra: further break points in h.
-Grid make_grid(const Function& f, double q, double mean, bool fold = false,
-                              double max_width = 6.0, const std::vector<double>& extra = {});
+Grid make_grid(const Function& f, double q, double mean, bool fold = false, double max_width = 6.0,
+               const std::vector<double>& extra = {});
 
 // phi and phi' at the nodes of consecutive panels of rule.n nodes; panel p spans
 // half_width[p] (in h) on each side.  Differentiates the interpolant where the function has
 // no derivative of its own.
 void eval_panels(const Function& f, const GaussRule& rule, const std::vector<double>& h,
-                                  const std::vector<double>& half_width, std::vector<double>* phi,
-                                  std::vector<double>* dphi);
+                 const std::vector<double>& half_width, std::vector<double>* phi,
+                 std::vector<double>* dphi);
 
 }  // namespace fastinit

@@ -32,7 +32,7 @@ FI_INLINE U32 round_small(F32 x) {
     const U32 subnormal = (U32)((F32)a + (F32)magic) - magic_bits;
     constexpr std::uint32_t smallest_normal = (127u + 1u - kBias) << 23;
     U32 code = a < smallest_normal ? subnormal : normal;
-    code = (a >= 0x7f800000u) | (code > kLargest) ? kOverflow + U32{} : code;
+    code = ((a >= 0x7f800000u) | (code > kLargest)) ? kOverflow + U32{} : code;
     return code | ((bits >> 31) << kSignBit);
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Writes vectors of float32 (or float64) results in the target type: rounded once,
-// to nearest even. Also the copy from scratch to the target with streaming stores.
+// to nearest even; samples may be infinite (a huge std overflows), never NaN.
+// Also the copy from scratch to the target with streaming stores.
 #pragma once
 #include "core/dtype.h"
 #include "kernels/vec.h"
@@ -11,9 +12,7 @@ using fastinit::DType;
 
 FI_INLINE U32 round_bfloat16(F32 x) {
     const U32 bits = (U32)x;
-    const U32 rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
-    const U32 nan = (bits >> 16) | 0x40u;
-    return x == x ? rounded : nan;
+    return (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
 }
 
 // IEEE-like small floats with M mantissa bits; `largest` is the code of the largest
@@ -37,15 +36,9 @@ FI_INLINE U32 round_small(F32 x) {
 }
 
 FI_INLINE U32 round_float8_e4m3fn(F32 x) { return round_small<3, 7, 0x7e, 0x7f, 7>(x); }
-FI_INLINE U32 round_float8_e5m2(F32 x) {
-    const U32 code = round_small<2, 15, 0x7b, 0x7c, 7>(x);
-    return x == x ? code : (code | 0x7eu);
-}
+FI_INLINE U32 round_float8_e5m2(F32 x) { return round_small<2, 15, 0x7b, 0x7c, 7>(x); }
 #if !defined(FI_ISA_avx512) && !defined(FI_ISA_avx2) && !defined(FI_ISA_neon)
-FI_INLINE U32 round_float16(F32 x) {
-    const U32 code = round_small<10, 15, 0x7bff, 0x7c00, 15>(x);
-    return x == x ? code : (code | 0x7e00u);
-}
+FI_INLINE U32 round_float16(F32 x) { return round_small<10, 15, 0x7bff, 0x7c00, 15>(x); }
 #endif
 
 // kLanes results to dst + element.

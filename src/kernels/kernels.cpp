@@ -13,7 +13,7 @@ namespace {
 using fastinit::kBlock;
 
 // Blocks in flight at once: as many as the registers hold.
-#if defined(FI_ISA_avx512)
+#if defined(FI_ISA_avx512) || defined(FI_ISA_avx2)
 constexpr int kAhead = 2;
 #else
 constexpr int kAhead = 1;
@@ -51,7 +51,7 @@ void generate_f32(const LawParams& p, std::uint64_t block, std::size_t blocks, v
     for_all_words(p, block, blocks, [&](std::size_t element, const U32 (&w)[4]) __attribute__((always_inline)) {
         F32 x[4];
         law(w, x);
-        for (int k = 0; k < 4; ++k) put<T>(dst, element + static_cast<unsigned>(k * 16), x[k]);
+        put_block<T>(dst, element, x);
     });
 }
 

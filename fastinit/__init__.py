@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from ._core import __version__
+try:
+    from ._core import __version__
+except ModuleNotFoundError:
+    # In a checkout, whose folder hides the installed package: the compiled module is there.
+    from pkgutil import extend_path
+
+    __path__ = extend_path(__path__, __name__)
+    from ._core import __version__
 from ._fans import compute_fans
 from ._gains import gain
 from ._keys import Key

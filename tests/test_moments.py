@@ -141,9 +141,17 @@ def brute_pair(name: str, q: float, c: float) -> tuple[float, float]:
     """E over u, then over v given u, with panels of its own; slow."""
     f = resolve(name, {})
     s, r = math.sqrt(q), math.sqrt(1 - c * c)
-    marks = [*KINKS.get(name, []), 0.0] + [sign * m for m in (0.5, 1, 2, 4, 8, 16, 32) for sign in (1, -1) if q > 0.5]
-    near = [k / s / (c if abs(c) > 0.1 else 1) + d * r for k in KINKS.get(name, []) for d in (-4, -1.5, -0.5, 0.5, 1.5, 4)]
-    z, w = outer_rule([*range(-10, 11), *(m / s for m in marks if abs(m / s) < 10), *(m for m in near if abs(m) < 10)], 20)
+    marks = [*KINKS.get(name, []), 0.0] + [
+        sign * m for m in (0.5, 1, 2, 4, 8, 16, 32) for sign in (1, -1) if q > 0.5
+    ]
+    near = [
+        k / s / (c if abs(c) > 0.1 else 1) + d * r
+        for k in KINKS.get(name, [])
+        for d in (-4, -1.5, -0.5, 0.5, 1.5, 4)
+    ]
+    z, w = outer_rule(
+        [*range(-10, 11), *(m / s for m in marks if abs(m / s) < 10), *(m for m in near if abs(m) < 10)], 20
+    )
     u, du = f.eval(s * z)
     total = np.zeros(2)
     for zi, wi, a, b in zip(z, w, u, du, strict=True):

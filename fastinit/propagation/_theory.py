@@ -422,9 +422,7 @@ def critical_point(activation: ActivationLike, sigma_b2: float = 0.0, **params: 
     return CriticalPoint(*found)
 
 
-def depth_scales(
-    activation: ActivationLike, sigma_w2: float, sigma_b2: float = 0.0, **params: Any
-) -> DepthScales:
+def depth_scales(activation: ActivationLike, sigma_w2: float, sigma_b2: float = 0.0, **params: Any) -> DepthScales:
     """Fixed points of variance and correlation, and the depths over which they are reached.
 
     Parameters

@@ -104,6 +104,20 @@ Correlation correlation(double c, bool complement) {
     return complement ? Correlation::from_below(c) : Correlation::from_c(c);
 }
 
+// The maps of the named activation that this thread asked for last: a loop over layers at a
+// fixed point builds its series once. The series depend on q alone, so results do not depend
+// on what was asked before.
+CorrelationMap& last_map(const Activation& a) {
+    static thread_local std::shared_ptr<Function> f;
+    static thread_local std::unique_ptr<CorrelationMap> map;
+    if (f != a.f || !map) {
+        map.reset();
+        f = a.f;
+        map = std::make_unique<CorrelationMap>(*f);
+    }
+    return *map;
+}
+
 py::tuple pair_of(const Activation& a, double q, double c, bool complement) {
     const Correlation r = correlation(c, complement);
     const PairMoments p = a.run([&](const Function& f) { return pair_moments(f, q, r); });
@@ -112,8 +126,9 @@ py::tuple pair_of(const Activation& a, double q, double c, bool complement) {
 
 py::tuple c_map_of(const Activation& a, double c, double q, double sw, double sb, bool complement) {
     const Correlation r = correlation(c, complement);
-    const CorrelationStep s =
-        a.run([&](const Function& f) { return CorrelationMap(f)(q, r, sw, sb); });
+    const CorrelationStep s = a.run([&](const Function& f) {
+        return a.python ? CorrelationMap(f)(q, r, sw, sb) : last_map(a)(q, r, sw, sb);
+    });
     return py::make_tuple(s.c.c, s.c.below, s.c.above, s.next_q, s.slope);
 }
 

@@ -311,7 +311,7 @@ PairMoments PairCache::operator()(double q, const Correlation& r) {
     if (r.above <= 0.0) return degenerate(f_, q, false);
     const double reach = std::fabs(r.c) < 0.8 ? 0.8 : 1.0;
     if (series_can_converge(f_.traits, q, reach)) {
-        if (q != q_ || reach > series_.reach) {
+        if (q != q_ || reach != series_.reach) {
             series_ = hermite_series(f_, q, reach, 200);
             if (!series_.converged) series_ = hermite_series(f_, q, reach, 700);
             q_ = q;

@@ -8,6 +8,7 @@ on both sides of zero and every two standard deviations.
 
 from __future__ import annotations
 
+import itertools
 import json
 import pathlib
 import sys
@@ -100,9 +101,7 @@ def tanhshrink(x):
 
 
 def clip(low, high):
-    return piecewise(
-        (low, const(low), const(0)), (high, lambda x: x, const(1)), (mp.inf, const(high), const(0))
-    )
+    return piecewise((low, const(low), const(0)), (high, lambda x: x, const(1)), (mp.inf, const(high), const(0)))
 
 
 ACTIVATIONS = [
@@ -202,7 +201,7 @@ def panels(q, mean, kinks):
         at *= 2
     edges |= {(x - mean) / root for x in marks}
     inside = sorted(z for z in edges if abs(z) <= reach)
-    return list(zip(inside, inside[1:], strict=False))
+    return list(itertools.pairwise(inside))
 
 
 def moments(both, q, mean, kinks):

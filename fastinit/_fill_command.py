@@ -59,7 +59,9 @@ OPTIONS: tuple[tuple[str, Callable[[str], Any], str], ...] = (
 
 
 def parse_shape(text: str) -> tuple[int, ...]:
-    """``4096x4096`` or ``4096,4096`` as a tuple."""
+    """``4096x4096`` or ``4096,4096`` as a tuple; ``()`` is a scalar."""
+    if text == "()":
+        return ()
     try:
         return check_shape(tuple(int(part) for part in text.replace("x", ",").split(",")))
     except ValueError as error:
@@ -141,7 +143,7 @@ def fill_slabs(
     """Fill a block of the global tensor, given by its indices, slab by slab."""
     with tqdm(total=array.nbytes, unit="B", unit_scale=True, delay=2.0) as bar:
         for piece in pieces(array.shape, array.itemsize, columns):
-            slab = array[piece]
+            slab = array[(*piece, ...)]  # a view, of no dimensions too
             make(tuple(_slice_of(r[s]) for r, s in zip(block, piece, strict=True)), slab)
             bar.update(slab.nbytes)
 

@@ -6,6 +6,7 @@ import argparse
 import inspect
 import itertools
 import math
+import mmap
 import os
 import secrets
 import stat
@@ -143,7 +144,8 @@ def fill_slabs(
     """Fill a block of the global tensor, given by its indices, slab by slab."""
     with tqdm(total=array.nbytes, unit="B", unit_scale=True, delay=2.0) as bar:
         for piece in pieces(array.shape, array.itemsize, columns):
-            slab = array[(*piece, ...)]  # a view, of no dimensions too
+            index: tuple[Any, ...] = (*piece, ...)  # the dots: a view, of no dimensions too
+            slab = array[index]
             make(tuple(_slice_of(r[s]) for r, s in zip(block, piece, strict=True)), slab)
             bar.update(slab.nbytes)
 
@@ -163,6 +165,12 @@ def _reserve(path: str) -> None:
     if hasattr(os, "posix_fallocate"):
         with open(path, "r+b") as file:
             os.posix_fallocate(file.fileno(), 0, os.fstat(file.fileno()).st_size)
+
+
+def _let_go(mapped: Array) -> None:
+    """Take the file's pages out of this process; the system still holds and writes them."""
+    if isinstance(mapped.base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        mapped.base.madvise(mmap.MADV_DONTNEED)
 
 
 def _sync(path: str) -> None:
@@ -201,9 +209,13 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         else:
             mapped = np.lib.format.open_memmap(temporary, mode="w+", dtype=stored_as(dtype), shape=local)
             _reserve(temporary)
-            fill_slabs(np.asarray(mapped).view(dtype), make, block, columns)
+
+            def make_and_let_go(part: tuple[slice, ...], out: Array) -> None:
+                make(part, out)
+                _let_go(mapped)
+
+            fill_slabs(np.asarray(mapped).view(dtype), make_and_let_go, block, columns)
             mapped.flush()
-            del mapped
         _sync(temporary)
         os.replace(temporary, path)
     except BaseException as error:

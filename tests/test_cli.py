@@ -199,6 +199,23 @@ def test_more_than_the_disk_holds(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads /proc")
+def test_memory_does_not_follow_the_file(tmp_path: Path) -> None:
+    code = (
+        "import sys\n"
+        "from fastinit.__main__ import main\n"
+        "def peak():\n"
+        "    return [int(x.split()[1]) for x in open('/proc/self/status') if x.startswith('VmHWM')][0]\n"
+        "before = peak()\n"
+        "assert main(sys.argv[1:]) == 0\n"
+        "print(peak() - before)\n"
+    )
+    line = ["fill", "uniform", "8192x8192", "-o", str(tmp_path / "w.npy")]
+    done = subprocess.run([sys.executable, "-c", code, *line], capture_output=True, text=True, check=True)
+    # KiB: one slab of 64 MiB at a time, of a file of 256 MiB.
+    assert int(done.stdout.splitlines()[-1]) < 100 << 10
+
+
 @pytest.mark.skipif(os.name != "posix", reason="sends SIGINT")
 def test_ctrl_c_leaves_nothing(tmp_path: Path) -> None:
     path = tmp_path / "w.npy"

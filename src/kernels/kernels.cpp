@@ -13,7 +13,7 @@ namespace {
 using fastinit::kBlock;
 
 // Blocks in flight at once: as many as the registers hold.
-#if defined(FI_ISA_avx512)
+#if defined(FI_ISA_avx512) || defined(FI_ISA_avx2)
 constexpr int kAhead = 2;
 #else
 constexpr int kAhead = 1;
@@ -21,14 +21,14 @@ constexpr int kAhead = 1;
 
 // Calls sink(element, words) for every vector of words, N blocks at a time.
 template <int N, class Sink>
-FI_INLINE void for_each_words(const LawParams& p, const RoundKeys& keys, std::uint64_t block, std::size_t begin,
-                              std::size_t end, const Sink& sink) {
+FI_INLINE void for_each_words(const RoundKeys& keys, std::uint64_t block, std::size_t begin, std::size_t end,
+                              const Sink& sink) {
     for (std::size_t b = begin; b + N <= end; b += N) {
         for (int lane = 0; lane < 16; lane += kLanes) {
             std::uint64_t counter[N];
             U32 w[N][4];
             for (int i = 0; i < N; ++i) counter[i] = (block + b + i) * 16 + static_cast<unsigned>(lane);
-            words32(counter, p.tag, keys, w);
+            words32(counter, keys, w);
             for (int i = 0; i < N; ++i) sink((b + i) * kBlock + static_cast<unsigned>(lane), w[i]);
         }
     }
@@ -36,10 +36,12 @@ FI_INLINE void for_each_words(const LawParams& p, const RoundKeys& keys, std::ui
 
 template <class Sink>
 FI_INLINE void for_all_words(const LawParams& p, std::uint64_t block, std::size_t blocks, const Sink& sink) {
-    const RoundKeys keys(p.key);
-    const std::size_t paired = blocks - blocks % kAhead;
-    for_each_words<kAhead>(p, keys, block, 0, paired, sink);
-    if (kAhead > 1) for_each_words<1>(p, keys, block, paired, blocks, sink);
+    for_each_stretch(block, blocks, [&](std::size_t begin, std::size_t end, std::uint32_t high) {
+        const RoundKeys keys(p.key, p.tag, high);
+        const std::size_t paired = end - (end - begin) % kAhead;
+        for_each_words<kAhead>(keys, block, begin, paired, sink);
+        if (kAhead > 1) for_each_words<1>(keys, block, paired, end, sink);
+    });
 }
 
 // float32 arithmetic, rounded once to T.
@@ -49,52 +51,56 @@ void generate_f32(const LawParams& p, std::uint64_t block, std::size_t blocks, v
     for_all_words(p, block, blocks, [&](std::size_t element, const U32 (&w)[4]) __attribute__((always_inline)) {
         F32 x[4];
         law(w, x);
-        for (int k = 0; k < 4; ++k) put<T>(dst, element + static_cast<unsigned>(k * 16), x[k]);
+        put_block<T>(dst, element, x);
     });
 }
 
 // float64 arithmetic on 64-bit words, stored as float64.
 template <class LawF64>
 void generate_f64(const LawParams& p, std::uint64_t block, std::size_t blocks, void* dst) {
-    const RoundKeys keys(p.key);
     const LawF64 law(p);
-    for (std::size_t b = 0; b < blocks; ++b) {
-        for (int lane = 0; lane < 16; lane += kHalf) {
-            U64 w[4];
-            F64 x[4];
-            words64((block + b) * 16 + static_cast<unsigned>(lane), p.tag, keys, w);
-            law(w, x);
-            for (int k = 0; k < 4; ++k) {
-                store(static_cast<double*>(dst) + b * kBlock + k * 16 + lane, x[k]);
+    for_each_stretch(block, blocks, [&](std::size_t begin, std::size_t end, std::uint32_t high) {
+        const RoundKeys keys(p.key, p.tag, high), low(p.key, p.tag + 1, high);
+        for (std::size_t b = begin; b < end; ++b) {
+            for (int lane = 0; lane < 16; lane += kHalf) {
+                U64 w[4];
+                F64 x[4];
+                words64((block + b) * 16 + static_cast<unsigned>(lane), keys, low, w);
+                law(w, x);
+                for (int k = 0; k < 4; ++k) {
+                    store(static_cast<double*>(dst) + b * kBlock + k * 16 + lane, x[k]);
+                }
             }
         }
-    }
+    });
 }
 
 // float64 arithmetic on 32-bit words (their middle as 64-bit ones), rounded to
 // float32 and then once more to T: laws that float32 arithmetic cannot resolve.
 template <class LawF64, DType T>
 void generate_mixed(const LawParams& p, std::uint64_t block, std::size_t blocks, void* dst) {
-    const RoundKeys keys(p.key);
     const LawF64 law(p);
-    for (std::size_t b = 0; b < blocks; ++b) {
-        for (int lane = 0; lane < 16; lane += kLanes) {
-            alignas(64) float x32[4][kLanes];
-            for (int part = 0; part < kLanes; part += kHalf) {
-                U64 w[4];
-                F64 x[4];
-                words_high((block + b) * 16 + static_cast<unsigned>(lane + part), p.tag, keys, w);
-                for (int k = 0; k < 4; ++k) w[k] = (w[k] << 32) | 0x7fffffffu;
-                law(w, x);
+    for_each_stretch(block, blocks, [&](std::size_t begin, std::size_t end, std::uint32_t high) {
+        const RoundKeys keys(p.key, p.tag, high);
+        for (std::size_t b = begin; b < end; ++b) {
+            for (int lane = 0; lane < 16; lane += kLanes) {
+                alignas(64) float x32[4][kLanes];
+                for (int part = 0; part < kLanes; part += kHalf) {
+                    U64 w[4];
+                    F64 x[4];
+                    words_high((block + b) * 16 + static_cast<unsigned>(lane + part), keys, w);
+                    for (int k = 0; k < 4; ++k) w[k] = (w[k] << 32) | 0x7fffffffu;
+                    law(w, x);
+                    for (int k = 0; k < 4; ++k) {
+                        for (int i = 0; i < kHalf; ++i) x32[k][part + i] = static_cast<float>(x[k][i]);
+                    }
+                }
                 for (int k = 0; k < 4; ++k) {
-                    for (int i = 0; i < kHalf; ++i) x32[k][part + i] = static_cast<float>(x[k][i]);
+                    put<T>(dst, b * kBlock + static_cast<unsigned>(k * 16 + lane), load<F32>(x32[k]));
                 }
             }
-            for (int k = 0; k < 4; ++k) {
-                put<T>(dst, b * kBlock + static_cast<unsigned>(k * 16 + lane), load<F32>(x32[k]));
-            }
         }
-    }
+    });
 }
 
 void generate_words(const LawParams& p, std::uint64_t block, std::size_t blocks, void* dst) {

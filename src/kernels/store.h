@@ -10,9 +10,10 @@ namespace {
 
 using fastinit::DType;
 
-FI_INLINE U32 round_bfloat16(F32 x) {
+// The bfloat16 in the upper half of each lane.
+FI_INLINE U32 round_upper_half(F32 x) {
     const U32 bits = (U32)x;
-    return (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
+    return bits + 0x7fffu + ((bits >> 16) & 1u);
 }
 
 // IEEE-like small floats with M mantissa bits; `largest` is the code of the largest
@@ -58,13 +59,33 @@ FI_INLINE void put(void* dst, std::size_t element, F32 x) {
         store(p, __builtin_convertvector(round_float16(x), U16));
 #endif
     } else if constexpr (T == DType::bfloat16) {
-        store(p, __builtin_convertvector(round_bfloat16(x), U16));
+        store(p, __builtin_convertvector(round_upper_half(x) >> 16, U16));
     } else if constexpr (T == DType::float8_e4m3fn) {
         store(p, __builtin_convertvector(round_float8_e4m3fn(x), U8));
     } else {
         static_assert(T == DType::float8_e5m2);
         store(p, __builtin_convertvector(round_float8_e5m2(x), U8));
     }
+}
+
+// The four vectors of a block's lanes, 16 elements apart.
+template <DType T>
+FI_INLINE void put_block(void* dst, std::size_t element, const F32 (&x)[4]) {
+#if defined(FI_ISA_avx512)
+    if constexpr (T == DType::bfloat16) {  // the rounded upper halves of two vectors in one permutation
+        alignas(64) static constexpr std::uint16_t odd[32] = {1,  3,  5,  7,  9,  11, 13, 15, 17, 19, 21,
+                                                              23, 25, 27, 29, 31, 33, 35, 37, 39, 41, 43,
+                                                              45, 47, 49, 51, 53, 55, 57, 59, 61, 63};
+        const __m512i pick = load<__m512i>(odd);
+        for (int k = 0; k < 4; k += 2) {
+            const __m512i a = (__m512i)round_upper_half(x[k]), b = (__m512i)round_upper_half(x[k + 1]);
+            store(static_cast<char*>(dst) + 2 * (element + static_cast<unsigned>(16 * k)),
+                  _mm512_permutex2var_epi16(a, pick, b));
+        }
+        return;
+    }
+#endif
+    for (int k = 0; k < 4; ++k) put<T>(dst, element + static_cast<unsigned>(16 * k), x[k]);
 }
 
 // src in ordinary memory; dst is written past the cache where its alignment allows.

@@ -1,0 +1,532 @@
+"""Mean-field theory of wide random networks: maps, fixed points, depth scales, spectra."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from .._activations import ActivationLike, resolve
+from .._args import check_choice, check_int, check_number
+
+
+class Moments(NamedTuple):
+    """Expectations of an activation over h ~ N(mean, q)."""
+
+    phi: float
+    phi2: float
+    phi4: float
+    dphi: float
+    dphi2: float
+    dphi4: float
+    h_phi_dphi: float
+
+
+class PairMoments(NamedTuple):
+    """E f(u) f(v) and E f'(u) f'(v) over two inputs with correlation c."""
+
+    phi_phi: float
+    dphi_dphi: float
+
+
+class FixedPoint(NamedTuple):
+    """A fixed point of the variance map, its slope there, chi_1, and whether it attracts."""
+
+    q: float
+    slope: float
+    chi1: float
+    stable: bool
+
+
+class CriticalPoint(NamedTuple):
+    """Weight and bias variance with chi_1 = 1, and the second moment q that stays fixed."""
+
+    sigma_w2: float
+    sigma_b2: float
+    q: float
+
+
+class DepthScales(NamedTuple):
+    """Where an infinitely deep network goes and over how many layers."""
+
+    q: float
+    c: float
+    chi1: float
+    xi_q: float
+    xi_c: float
+    xi_grad: float
+    phase: str
+
+
+class JacobianSpectrum(NamedTuple):
+    """Mean, variance and upper edge of the eigenvalues of J J^T."""
+
+    mean: float
+    variance: float
+    largest: float
+
+
+def _check_positive(value: Any, name: str) -> float:
+    number = check_number(value, name, low=0.0)
+    if number == 0.0:
+        raise ValueError(f"{name} must be positive, got {value!r}")
+    return number
+
+
+def _check_correlation(value: Any, name: str, low: float, high: float) -> float:
+    number = check_number(value, name)
+    if not low <= number <= high:
+        raise ValueError(f"{name} must be in [{low:g}, {high:g}], got {value!r}")
+    return number
+
+
+def moments(activation: ActivationLike, q: float = 1.0, mean: float = 0.0, **params: Any) -> Moments:
+    """Moments of an activation f and its derivative over h ~ N(mean, q).
+
+    Closed forms where they exist, else Gauss-Legendre panels that break at the kinks and follow
+    the curvature near zero: 1e-12 relative for q from 1e-6 to 1e6.
+
+    Parameters
+    ----------
+    activation : str or callable
+        Name, or a vectorised function of a float64 array.
+    q : float
+        Variance of h, >= 0.
+    mean : float
+        Mean of h.
+    **params : Any
+        `negative_slope` of leaky_relu and prelu, `alpha` of elu and celu, `w` of sin. For a
+        function: `derivative` (a function; without it the interpolant is differentiated) and
+        `kinks` (found if not given); anything else is passed on to both functions.
+
+    Returns
+    -------
+    Moments
+        ``(phi, phi2, phi4, dphi, dphi2, dphi4, h_phi_dphi)`` = E f, E f^2, E f^4, E f', E f'^2,
+        E f'^4, E h f f'.
+
+    Raises
+    ------
+    TypeError
+        A wrong type, or a parameter that the activation does not have.
+    ValueError
+        An unknown activation; q < 0; a number or a function value that is not finite.
+
+    References
+    ----------
+    B. Poole et al., "Exponential expressivity in deep neural networks through transient chaos",
+    NeurIPS 2016.
+
+    Examples
+    --------
+    >>> from fastinit.propagation import moments
+    >>> m = moments("relu", q=4.0)
+    >>> m.phi2, m.dphi2
+    (2.0, 0.5)
+    >>> round(moments("tanh").phi2, 12)
+    0.394294442397
+    """
+    f = resolve(activation, params)
+    q = check_number(q, "q", low=0.0)
+    mean = check_number(mean, "mean")
+    return Moments(*f.moments(q, mean))
+
+
+def pair_moments(activation: ActivationLike, c: float, q: float = 1.0, **params: Any) -> PairMoments:
+    """E f(u) f(v) and E f'(u) f'(v) for u, v ~ N(0, q) with correlation c.
+
+    Parameters
+    ----------
+    activation : str or callable
+        Name, or a vectorised function of a float64 array.
+    c : float
+        Correlation, in [-1, 1].
+    q : float
+        Variance of u and v, > 0.
+    **params : Any
+        As in `moments`.
+
+    Returns
+    -------
+    PairMoments
+        ``(phi_phi, dphi_dphi)``.
+
+    Raises
+    ------
+    TypeError
+        A wrong type, or a parameter that the activation does not have.
+    ValueError
+        An unknown activation; c outside [-1, 1]; q <= 0.
+
+    References
+    ----------
+    Y. Cho, L. Saul, "Kernel methods for deep learning", NeurIPS 2009 (ReLU);
+    C. Williams, "Computing with infinite networks", NeurIPS 1996 (erf).
+
+    Examples
+    --------
+    >>> from fastinit.propagation import pair_moments
+    >>> round(pair_moments("relu", 0.0).phi_phi, 12)  # 1 / (2 pi)
+    0.159154943092
+    """
+    f = resolve(activation, params)
+    c = _check_correlation(c, "c", -1.0, 1.0)
+    q = _check_positive(q, "q")
+    phi_phi, dphi_dphi, _, _ = f.pair_moments(q, c, False)
+    return PairMoments(phi_phi, dphi_dphi)
+
+
+def q_map(activation: ActivationLike, q: float, sigma_w2: float, sigma_b2: float = 0.0, **params: Any) -> float:
+    """Second moment of the next pre-activation: ``sigma_w2 E f(h)^2 + sigma_b2``, h ~ N(0, q).
+
+    Parameters
+    ----------
+    activation : str or callable
+        Name, or a vectorised function of a float64 array.
+    q : float
+        Second moment of the pre-activation, >= 0.
+    sigma_w2 : float
+        fan_in times the variance of a weight, >= 0.
+    sigma_b2 : float
+        Variance of a bias, >= 0.
+    **params : Any
+        As in `moments`.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    TypeError
+        A wrong type, or a parameter that the activation does not have.
+    ValueError
+        An unknown activation; a negative variance.
+
+    References
+    ----------
+    B. Poole et al., NeurIPS 2016, eq. 3.
+
+    Examples
+    --------
+    >>> from fastinit.propagation import q_map
+    >>> q_map("relu", 1.5, sigma_w2=2.0)
+    1.5
+    """
+    f = resolve(activation, params)
+    q = check_number(q, "q", low=0.0)
+    sigma_w2 = check_number(sigma_w2, "sigma_w2", low=0.0)
+    sigma_b2 = check_number(sigma_b2, "sigma_b2", low=0.0)
+    return sigma_w2 * f.second_moment(q) + sigma_b2
+
+
+def c_map(
+    activation: ActivationLike,
+    c: float,
+    q: float,
+    sigma_w2: float,
+    sigma_b2: float = 0.0,
+    *,
+    complement: bool = False,
+    **params: Any,
+) -> float:
+    """Correlation after one layer of two inputs with second moment q and correlation c.
+
+    ``(sigma_w2 E f(u) f(v) + sigma_b2) / q_map(q)``. Near 1 a correlation loses its digits;
+    with `complement` both c and the result are ``1 - correlation``, with full relative accuracy
+    however small.
+
+    Parameters
+    ----------
+    activation : str or callable
+        Name, or a vectorised function of a float64 array.
+    c : float
+        Correlation in [-1, 1]; with `complement`, 1 - correlation in [0, 2].
+    q : float
+        Second moment of both pre-activations, > 0.
+    sigma_w2, sigma_b2 : float
+        fan_in times the variance of a weight, and the variance of a bias; >= 0, not both 0.
+    complement : bool
+        Take and return 1 - correlation.
+    **params : Any
+        As in `moments`.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    TypeError
+        A wrong type, or a parameter that the activation does not have.
+    ValueError
+        An unknown activation; c out of range; a variance that is negative, or makes the next
+        layer zero.
+
+    References
+    ----------
+    B. Poole et al., NeurIPS 2016, eq. 5.
+
+    Examples
+    --------
+    >>> from fastinit.propagation import c_map
+    >>> round(c_map("relu", 0.0, 1.0, 2.0), 5)
+    0.31831
+    >>> round(c_map("tanh", 1e-20, 1.0, 1.0, complement=True) * 1e20, 6)
+    1.177807
+    """
+    f = resolve(activation, params)
+    c = _check_correlation(c, "c", 0.0, 2.0) if complement else _check_correlation(c, "c", -1.0, 1.0)
+    q = _check_positive(q, "q")
+    sigma_w2 = check_number(sigma_w2, "sigma_w2", low=0.0)
+    sigma_b2 = check_number(sigma_b2, "sigma_b2", low=0.0)
+    new, below, _, next_q, _ = f.c_map(c, q, sigma_w2, sigma_b2, bool(complement))
+    if not next_q > 0.0:
+        raise ValueError(f"sigma_w2 and sigma_b2 make the next layer zero, got {sigma_w2!r} and {sigma_b2!r}")
+    return below if complement else new
+
+
+def fixed_points(
+    activation: ActivationLike, sigma_w2: float, sigma_b2: float = 0.0, **params: Any
+) -> list[FixedPoint]:
+    """All second moments that a layer leaves unchanged, stable or not.
+
+    Found by a scan over log q in [1e-12, 1e12]; q = 0 is listed when it is one. Where every q is
+    fixed (ReLU with ``sigma_w2 = 2``) one entry with q = 1, slope 1 and ``stable=False`` stands
+    for all of them.
+
+    Parameters
+    ----------
+    activation : str or callable
+        Name, or a vectorised function of a float64 array.
+    sigma_w2, sigma_b2 : float
+        fan_in times the variance of a weight, and the variance of a bias; >= 0.
+    **params : Any
+        As in `moments`.
+
+    Returns
+    -------
+    list of FixedPoint
+        ``(q, slope, chi1, stable)`` in ascending order of q: slope = dq'/dq, chi1 = sigma_w2
+        E f'^2 (the factor of gradient variance per layer), stable where abs(slope) < 1.
+
+    Raises
+    ------
+    TypeError
+        A wrong type, or a parameter that the activation does not have.
+    ValueError
+        An unknown activation; a negative variance.
+
+    References
+    ----------
+    B. Poole et al., NeurIPS 2016; S. Schoenholz et al., "Deep information propagation", ICLR 2017.
+
+    Examples
+    --------
+    >>> from fastinit.propagation import fixed_points
+    >>> p = fixed_points("selu", 1.0)[-1]
+    >>> round(p.q, 6), round(p.chi1, 6), p.stable
+    (1.0, 1.071575, True)
+    """
+    f = resolve(activation, params)
+    sigma_w2 = check_number(sigma_w2, "sigma_w2", low=0.0)
+    sigma_b2 = check_number(sigma_b2, "sigma_b2", low=0.0)
+    return [FixedPoint(*p) for p in f.fixed_points(sigma_w2, sigma_b2)]
+
+
+def critical_line(activation: ActivationLike, q: float, **params: Any) -> CriticalPoint:
+    """The weight and bias variance for which q is fixed and chi_1 = 1.
+
+    ``sigma_w2 = 1 / E f'^2``, ``sigma_b2 = q - sigma_w2 E f^2``. A negative sigma_b2 means that
+    no network has its critical point at this q.
+
+    Parameters
+    ----------
+    activation : str or callable
+        Name, or a vectorised function of a float64 array.
+    q : float
+        Second moment of the pre-activation, >= 0; 0 gives the limit.
+    **params : Any
+        As in `moments`.
+
+    Returns
+    -------
+    CriticalPoint
+        ``(sigma_w2, sigma_b2, q)``.
+
+    Raises
+    ------
+    TypeError
+        A wrong type, or a parameter that the activation does not have.
+    ValueError
+        An unknown activation; q < 0.
+
+    References
+    ----------
+    S. Schoenholz et al., "Deep information propagation", ICLR 2017.
+
+    Examples
+    --------
+    >>> from fastinit.propagation import critical_line
+    >>> point = critical_line("tanh", 1.0)
+    >>> round(point.sigma_w2, 6), round(point.sigma_b2, 6)
+    (2.153304, 0.150964)
+    """
+    f = resolve(activation, params)
+    q = check_number(q, "q", low=0.0)
+    return CriticalPoint(*f.critical_line(q))
+
+
+def critical_point(activation: ActivationLike, sigma_b2: float = 0.0, **params: Any) -> CriticalPoint:
+    """The weight variance at the edge of chaos for a given bias variance.
+
+    Of several, the one with the smallest q that attracts; q = 0 where the line starts there
+    (tanh without bias), q = 1 where every q is critical (ReLU without bias).
+
+    Parameters
+    ----------
+    activation : str or callable
+        Name, or a vectorised function of a float64 array.
+    sigma_b2 : float
+        Variance of a bias, >= 0.
+    **params : Any
+        As in `moments`.
+
+    Returns
+    -------
+    CriticalPoint
+        ``(sigma_w2, sigma_b2, q)``.
+
+    Raises
+    ------
+    TypeError
+        A wrong type, or a parameter that the activation does not have.
+    ValueError
+        An unknown activation; sigma_b2 < 0, or one for which there is no critical point.
+
+    References
+    ----------
+    S. Schoenholz et al., "Deep information propagation", ICLR 2017.
+
+    Examples
+    --------
+    >>> from fastinit.propagation import critical_point
+    >>> critical_point("tanh")
+    CriticalPoint(sigma_w2=1.0, sigma_b2=0.0, q=0.0)
+    >>> round(critical_point("tanh", 0.05).sigma_w2, 4)
+    1.7603
+    """
+    f = resolve(activation, params)
+    sigma_b2 = check_number(sigma_b2, "sigma_b2", low=0.0)
+    found = f.critical_point(sigma_b2)
+    if found is None:
+        raise ValueError(f"sigma_b2 = {sigma_b2!r} has no critical point with this activation")
+    return CriticalPoint(*found)
+
+
+def depth_scales(
+    activation: ActivationLike, sigma_w2: float, sigma_b2: float = 0.0, **params: Any
+) -> DepthScales:
+    """Fixed points of variance and correlation, and the depths over which they are reached.
+
+    Parameters
+    ----------
+    activation : str or callable
+        Name, or a vectorised function of a float64 array.
+    sigma_w2, sigma_b2 : float
+        fan_in times the variance of a weight, and the variance of a bias; >= 0.
+    **params : Any
+        As in `moments`.
+
+    Returns
+    -------
+    DepthScales
+        q : where the second moment goes from 1 (0 or inf if it vanishes or explodes);
+        c : where correlations go (1 below criticality); chi1 : gradient-variance factor there;
+        xi_q, xi_c : layers over which q and c approach their limits by a factor e;
+        xi_grad : layers over which the gradient variance changes by a factor e (inf = not at
+        all); phase : "ordered" (gradients vanish), "critical" or "chaotic" (they explode).
+        About 6 xi_c layers can be trained.
+
+    Raises
+    ------
+    TypeError
+        A wrong type, or a parameter that the activation does not have.
+    ValueError
+        An unknown activation; a negative variance.
+
+    References
+    ----------
+    S. Schoenholz et al., "Deep information propagation", ICLR 2017.
+
+    Examples
+    --------
+    >>> from fastinit.propagation import depth_scales
+    >>> d = depth_scales("tanh", 1.0, 0.05)
+    >>> d.phase, round(d.chi1, 4), round(d.xi_c, 2)
+    ('ordered', 0.7161, 2.99)
+    >>> depth_scales("relu", 2.0).phase
+    'critical'
+    """
+    f = resolve(activation, params)
+    sigma_w2 = check_number(sigma_w2, "sigma_w2", low=0.0)
+    sigma_b2 = check_number(sigma_b2, "sigma_b2", low=0.0)
+    return DepthScales(*f.depth_scales(sigma_w2, sigma_b2))
+
+
+def jacobian_spectrum(
+    activation: ActivationLike,
+    depth: int,
+    sigma_w2: float,
+    q: float,
+    weights: str = "gaussian",
+    **params: Any,
+) -> JacobianSpectrum:
+    """Eigenvalues of J J^T for the input-output Jacobian of a wide square network at fixed q.
+
+    Parameters
+    ----------
+    activation : str or callable
+        Name, or a vectorised function of a float64 array.
+    depth : int
+        Number of layers, >= 1.
+    sigma_w2 : float
+        Width times the variance of a weight (the squared gain of orthogonal weights), >= 0.
+    q : float
+        Second moment of every pre-activation, >= 0; 0 gives the limit.
+    weights : {"gaussian", "orthogonal"}
+        Law of the weight matrices.
+    **params : Any
+        As in `moments`.
+
+    Returns
+    -------
+    JacobianSpectrum
+        ``(mean, variance, largest)``; largest is the upper edge of the limiting spectrum.
+
+    Raises
+    ------
+    TypeError
+        A wrong type, or a parameter that the activation does not have.
+    ValueError
+        An unknown activation or kind of weights; depth < 1; a negative variance.
+
+    References
+    ----------
+    J. Pennington, S. Schoenholz, S. Ganguli, "Resurrecting the sigmoid in deep learning through
+    dynamical isometry", NeurIPS 2017.
+
+    Examples
+    --------
+    >>> from fastinit.propagation import jacobian_spectrum
+    >>> jacobian_spectrum("relu", 8, 2.0, 1.0).variance
+    16.0
+    >>> jacobian_spectrum("relu", 8, 2.0, 1.0, weights="orthogonal").variance
+    8.0
+    """
+    f = resolve(activation, params)
+    depth = check_int(depth, "depth", low=1)
+    sigma_w2 = check_number(sigma_w2, "sigma_w2", low=0.0)
+    q = check_number(q, "q", low=0.0)
+    check_choice(weights, "weights", ("gaussian", "orthogonal"))
+    if depth > 2**31 - 1:
+        raise ValueError(f"depth must be below 2**31, got {depth!r}")
+    return JacobianSpectrum(*f.jacobian_spectrum(depth, sigma_w2, q, weights == "orthogonal"))

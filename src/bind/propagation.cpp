@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Activations and mean-field theory for Python. A Python function is an activation too:
+// its points go over in one array per batch, with the GIL held.
+#include <cmath>
+#include <memory>
+#include <stdexcept>
+
+#include "bind/bind.h"
+#include "core/special.h"
+#include "ops/mean_field.h"
+#include "ops/moments.h"
+#include "ops/quadrature.h"
+
+namespace fastinit {
+namespace {
+
+using Array = py::array_t<double, py::array::c_style | py::array::forcecast>;
+
+class PythonFunction final : public Function {
+ public:
+    PythonFunction(py::object phi, py::object dphi, std::vector<double> kinks)
+        : phi_(std::move(phi)), dphi_(std::move(dphi)) {
+        traits.discover = true;
+        traits.has_derivative = !dphi_.is_none();
+        traits.kinks = std::move(kinks);
+    }
+
+    void eval(const double* x, std::size_t n, double* phi, double* dphi) const override {
+        call(phi_, "activation", x, n, phi);
+        if (dphi) call(dphi_, "derivative", x, n, dphi);
+    }
+
+ private:
+    static void call(const py::object& f, const char* name, const double* x, std::size_t n,
+                     double* out) {
+        Array points(static_cast<py::ssize_t>(n));
+        std::copy(x, x + n, points.mutable_data());
+        const Array values = Array::ensure(f(points));
+        if (!values) throw py::error_already_set();
+        if (values.ndim() != 1 || values.shape(0) != static_cast<py::ssize_t>(n))
+            throw py::value_error(std::string(name) +
+                                  " must map an array to an array of the same shape");
+        const double* v = values.data();
+        for (std::size_t i = 0; i < n; ++i) {
+            if (!std::isfinite(v[i]))
+                throw py::value_error(std::string(name) + " must be finite, got " +
+                                      std::to_string(v[i]) + " at " + std::to_string(x[i]));
+            out[i] = v[i];
+        }
+    }
+
+    py::object phi_, dphi_;
+};
+
+// What Python holds: an activation with its parameters.
+struct Activation {
+    std::shared_ptr<Function> f;
+    bool python;
+
+    // Named activations run without the GIL.
+    template <class Body>
+    auto run(const Body& body) const {
+        if (python) return body(*f);
+        const py::gil_scoped_release release;
+        return body(*f);
+    }
+};
+
+Activation named(const std::string& name, const std::vector<double>& parameters) {
+    const ActivationRow* row = find_activation(name);
+    if (!row || parameters.size() != row->parameters.size())
+        throw py::value_error("unknown activation " + name);
+    return {row->make(parameters.data()), false};
+}
+
+py::list table() {
+    py::list rows;
+    for (const ActivationRow& row : activation_table()) {
+        py::list aliases, parameters;
+        for (const char* a : row.aliases) aliases.append(a);
+        for (const Parameter& p : row.parameters)
+            parameters.append(py::make_tuple(p.name, p.alias, p.value));
+        rows.append(py::make_tuple(row.name, py::tuple(aliases), py::tuple(parameters)));
+    }
+    return rows;
+}
+
+const char* phase_name(Phase p) {
+    return p == Phase::critical ? "critical" : p == Phase::ordered ? "ordered" : "chaotic";
+}
+
+py::tuple moments_of(const Activation& a, double q, double mean) {
+    const Moments m = a.run([&](const Function& f) { return gaussian_moments(f, q, mean); });
+    return py::make_tuple(m.phi, m.phi2, m.phi4, m.dphi, m.dphi2, m.dphi4, m.h_phi_dphi);
+}
+
+Correlation correlation(double c, bool complement) {
+    return complement ? Correlation::from_below(c) : Correlation::from_c(c);
+}
+
+py::tuple pair_of(const Activation& a, double q, double c, bool complement) {
+    const Correlation r = correlation(c, complement);
+    const PairMoments p = a.run([&](const Function& f) { return pair_moments(f, q, r); });
+    return py::make_tuple(p.phi_phi, p.dphi_dphi, p.below, p.above);
+}
+
+py::tuple c_map_of(const Activation& a, double c, double q, double sw, double sb, bool complement) {
+    const Correlation r = correlation(c, complement);
+    const CorrelationStep s =
+        a.run([&](const Function& f) { return CorrelationMap(f)(q, r, sw, sb); });
+    return py::make_tuple(s.c.c, s.c.below, s.c.above, s.next_q, s.slope);
+}
+
+// (q, 1 - c) after each of `depth` layers.
+py::tuple trajectory_of(const Activation& a, double q, double c, double sw, double sb, int depth) {
+    std::vector<double> qs, below;
+    a.run([&](const Function& f) {
+        CorrelationMap map(f);
+        Correlation r = Correlation::from_c(c);
+        double at = q;
+        for (int i = 0; i < depth; ++i) {
+            const CorrelationStep s = map(at, r, sw, sb);
+            at = s.next_q;
+            r = s.c;
+            qs.push_back(at);
+            below.push_back(r.below);
+        }
+        return 0;
+    });
+    return py::make_tuple(qs, below);
+}
+
+py::list fixed_points_of(const Activation& a, double sw, double sb) {
+    const auto found = a.run([&](const Function& f) { return fixed_points(f, sw, sb); });
+    py::list out;
+    for (const FixedPoint& p : found) out.append(py::make_tuple(p.q, p.slope, p.chi1, p.stable));
+    return out;
+}
+
+py::object critical_point_of(const Activation& a, double sb) {
+    CriticalPoint p{};
+    if (!a.run([&](const Function& f) { return critical_point(f, sb, &p); })) return py::none();
+    return py::make_tuple(p.sw, p.sb, p.q);
+}
+
+py::tuple critical_line_of(const Activation& a, double q) {
+    const CriticalPoint p = a.run([&](const Function& f) { return critical_line(f, q); });
+    return py::make_tuple(p.sw, p.sb, p.q);
+}
+
+py::tuple depth_scales_of(const Activation& a, double sw, double sb) {
+    const DepthScales d = a.run([&](const Function& f) { return depth_scales(f, sw, sb); });
+    return py::make_tuple(d.q, d.c, d.chi1, d.xi_q, d.xi_c, d.xi_grad, phase_name(d.phase));
+}
+
+py::tuple spectrum_of(const Activation& a, int depth, double sw, double q, bool orthogonal) {
+    const Spectrum s =
+        a.run([&](const Function& f) { return jacobian_spectrum(f, depth, sw, q, orthogonal); });
+    return py::make_tuple(s.mean, s.variance, s.largest);
+}
+
+py::tuple eval_of(const Activation& a, const Array& x) {
+    Array phi(x.size()), dphi(x.size());
+    const bool slope = a.f->traits.has_derivative;
+    a.f->eval(x.data(), static_cast<std::size_t>(x.size()), phi.mutable_data(),
+              slope ? dphi.mutable_data() : nullptr);
+    return py::make_tuple(phi, slope ? py::object(dphi) : py::none());
+}
+
+// Panels only, for tests: moments without the closed forms.
+py::tuple panel_moments(const Activation& a, double q, double mean) {
+    const Grid g = make_grid(*a.f, q, mean);
+    Moments m{};
+    for (std::size_t i = 0; i < g.h.size(); ++i) {
+        const double w = g.weight[i], p = g.phi[i], d = g.dphi[i];
+        m.phi += w * p;
+        m.phi2 += w * p * p;
+        m.phi4 += w * p * p * p * p;
+        m.dphi += w * d;
+        m.dphi2 += w * d * d;
+        m.dphi4 += w * d * d * d * d;
+        m.h_phi_dphi += w * g.h[i] * p * d;
+    }
+    return py::make_tuple(m.phi, m.phi2, m.phi4, m.dphi, m.dphi2, m.dphi4, m.h_phi_dphi);
+}
+
+// One special function over an array, for tests.
+Array special_by_name(const std::string& name, const Array& x) {
+    static const std::pair<const char*, double (*)(double)> functions[] = {
+        {"exp", special::exp},
+        {"expm1", special::expm1},
+        {"log", special::log},
+        {"log1p", special::log1p},
+        {"sin", special::sin},
+        {"cos", special::cos},
+        {"sinh", special::sinh},
+        {"cosh", special::cosh},
+        {"tanh", special::tanh},
+        {"minus_tanh", special::minus_tanh},
+        {"atan", special::atan},
+        {"asin", special::asin},
+        {"acos", special::acos},
+        {"erf", special::erf},
+        {"erfc", special::erfc},
+        {"erfcx", special::erfcx},
+        {"normal_pdf", special::normal_pdf},
+        {"normal_cdf", special::normal_cdf},
+        {"log_normal_cdf", special::log_normal_cdf},
+    };
+    for (const auto& [known, f] : functions) {
+        if (name != known) continue;
+        Array out(x.size());
+        for (py::ssize_t i = 0; i < x.size(); ++i) out.mutable_data()[i] = f(x.data()[i]);
+        return out;
+    }
+    throw py::value_error("unknown function " + name);
+}
+
+}  // namespace
+
+void register_propagation(py::module_& m) {
+    py::class_<Activation>(m, "Activation")
+        .def(py::init(&named), py::arg("name"), py::arg("parameters"))
+        .def_static(
+            "from_callable",
+            [](py::object phi, py::object dphi, std::vector<double> kinks) {
+                return Activation{std::make_shared<PythonFunction>(phi, dphi, kinks), true};
+            },
+            py::arg("function"), py::arg("derivative"), py::arg("kinks"))
+        .def("eval", &eval_of, py::arg("x"))
+        .def("moments", &moments_of, py::arg("q"), py::arg("mean"))
+        .def("panel_moments", &panel_moments, py::arg("q"), py::arg("mean"))
+        .def("pair_moments", &pair_of, py::arg("q"), py::arg("c"), py::arg("complement"))
+        .def(
+            "second_moment",
+            [](const Activation& a, double q) {
+                return a.run([&](const Function& f) { return second_moment(f, q); });
+            },
+            py::arg("q"))
+        .def(
+            "variance",
+            [](const Activation& a, double q) {
+                return a.run([&](const Function& f) { return variance(f, q); });
+            },
+            py::arg("q"))
+        .def("c_map", &c_map_of, py::arg("c"), py::arg("q"), py::arg("sw"), py::arg("sb"),
+             py::arg("complement"))
+        .def("trajectory", &trajectory_of, py::arg("q"), py::arg("c"), py::arg("sw"), py::arg("sb"),
+             py::arg("depth"))
+        .def("fixed_points", &fixed_points_of, py::arg("sw"), py::arg("sb"))
+        .def("critical_point", &critical_point_of, py::arg("sb"))
+        .def("critical_line", &critical_line_of, py::arg("q"))
+        .def("depth_scales", &depth_scales_of, py::arg("sw"), py::arg("sb"))
+        .def("jacobian_spectrum", &spectrum_of, py::arg("depth"), py::arg("sw"), py::arg("q"),
+             py::arg("orthogonal"));
+    m.def("activations", &table);
+    m.def("special", &special_by_name, py::arg("name"), py::arg("x"));
+}
+
+}  // namespace fastinit

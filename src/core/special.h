@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Elementary and error functions of one double, the same to the bit on every
+// operating system and instruction set: only + - * / and sqrt, no libm and no
+// fma.  Gains and truncation constants reach weights, so they go through here.
+// Errors are in units in the last place of the exact result, measured in
+// tests/test_special.py.  Includes only the standard library.
+#pragma once
+
+namespace fastinit::special {
+
+// All functions: NaN gives NaN; infinities give the limit (NaN where there is none).
+double exp(double x);              // 1 ulp; subnormal results within 1 of their last bit
+double expm1(double x);            // 2 ulp
+double log(double x);              // 1 ulp; log(0) = -inf, x < 0 gives NaN
+double log1p(double x);            // 2 ulp
+double sin(double x);              // 1 ulp for every finite x
+double cos(double x);              // 1 ulp for every finite x
+double sinh(double x);             // 2 ulp
+double cosh(double x);             // 2 ulp
+double tanh(double x);             // 2 ulp
+double minus_tanh(double x);       // x - tanh(x) without cancellation; 3 ulp
+double atan(double x);             // 1 ulp
+double atan2(double y, double x);  // 2 ulp, quadrants as in C
+double asin(double x);             // 2 ulp; |x| > 1 gives NaN
+double acos(double x);             // 2 ulp; |x| > 1 gives NaN
+double erf(double x);              // 2 ulp
+double erfc(double x);             // 2 ulp, far tail and subnormal results included
+double erfcx(double x);            // exp(x^2) erfc(x); 2 ulp
+
+// Standard normal.
+double normal_pdf(double x);
+double normal_cdf(double x);      // 4 ulp, lower tail included
+double log_normal_cdf(double x);  // log of the above; 4 ulp, finite down to x = -1e153
+
+}  // namespace fastinit::special

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Shared by special.cpp and special_erf.cpp: bits of a double, sums and products kept in two
+// doubles, and the exponential with a tail. Polynomial coefficients here and there are Chebyshev
+// interpolants computed at 60 digits by tests/data/make_special.py; the comment gives the
+// function and its range. Must be compiled without contraction.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <limits>
+
+#include "core/special.h"
+
+namespace fastinit::special {
+namespace {
+
+// (exp(r) - 1 - r) / r^2 on |r| <= 0.35
+constexpr double kExp[] = {
+    0x1.0000000000000p-1,  0x1.5555555555557p-3,  0x1.5555555555556p-5,  0x1.111111110ff87p-7,
+    0x1.6c16c16c16212p-10, 0x1.a01a01aca0134p-13, 0x1.a01a01a741b3cp-16, 0x1.71ddffef9e7b1p-19,
+    0x1.27e4da1a3bf04p-22, 0x1.af52906239de4p-26, 0x1.1f75aba0b1e2ep-29,
+};
+
+constexpr double kInf = std::numeric_limits<double>::infinity();
+constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
+constexpr double kLn2Hi = 0x1.62e42fef00000p-1;  // 33 bits: k * kLn2Hi is exact
+constexpr double kLn2Lo = 0x1.473de6af278edp-34;
+constexpr double kLog2e = 0x1.71547652b82fep+0;
+constexpr double kRound = 0x1.8p52;  // adding and taking away rounds to an integer
+
+struct Pair {
+    double hi, lo;
+};
+
+template <int N>
+inline double horner(const double (&c)[N], double x) {
+    double s = c[N - 1];
+    for (int i = N - 2; i >= 0; --i) s = s * x + c[i];
+    return s;
+}
+
+inline std::uint64_t bits(double x) {
+    std::uint64_t b;
+    std::memcpy(&b, &x, 8);
+    return b;
+}
+
+inline double from_bits(std::uint64_t b) {
+    double x;
+    std::memcpy(&x, &b, 8);
+    return x;
+}
+
+// 2^k for -1022 <= k <= 1023.
+inline double power2(int k) { return from_bits(static_cast<std::uint64_t>(k + 1023) << 52); }
+
+// x 2^k for -2000 < k < 2000 with one rounding when x is near 1.
+inline double scale(double x, int k) {
+    if (k > 1023) return x * power2(1023) * power2(k - 1023);
+    if (k < -1021) return x * power2(k + 100) * power2(-100);
+    return x * power2(k);
+}
+
+inline Pair two_sum(double a, double b) {
+    const double s = a + b, t = s - a;
+    return {s, (a - (s - t)) + (b - t)};
+}
+
+inline double high_half(double x) { return from_bits(bits(x) & ~0x7ffffffULL); }
+
+// a b as an unevaluated sum (Dekker); |a|, |b| < 2^500.
+inline Pair two_product(double a, double b) {
+    const double p = a * b;
+    const double ah = high_half(a), al = a - ah, bh = high_half(b), bl = b - bh;
+    return {p, ((ah * bh - p) + ah * bl + al * bh) + al * bl};
+}
+
+// exp(x + tail) for |x| <= 745, |tail| < 1e-10: r = x - k ln 2 to 2^-60.
+inline double exp_core(double x, double tail) {
+    const double kd = (x * kLog2e + kRound) - kRound;
+    const double hi = x - kd * kLn2Hi;
+    const double lo = tail - kd * kLn2Lo;
+    const double r = hi + lo;
+    const double q = lo + r * r * horner(kExp, r);
+    // 1 + hi is kept exact and the small parts are added last
+    const double s = 1.0 + hi, e = (1.0 - s) + hi;
+    return scale(s + (e + q), static_cast<int>(kd));
+}
+
+}  // namespace
+}  // namespace fastinit::special

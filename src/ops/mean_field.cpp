@@ -1,0 +1,376 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Poole et al. 2016 (maps), Schoenholz et al. 2017 (depth scales), Pennington et al. 2017
+// (spectrum by S-transforms).  Correlations are iterated as 1 - c, variances are scanned
+// in log q.
+#include "ops/mean_field.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "core/special.h"
+#include "ops/quadrature.h"
+
+namespace fastinit {
+namespace {
+
+constexpr double kInf = std::numeric_limits<double>::infinity();
+constexpr double kTiny = 1e-30;  // stands for q -> 0: panels and closed forms are exact there
+constexpr double kFlat = 1e-13;  // relative noise of a second moment
+constexpr double kLow = -27.631021115928548, kHigh = 27.631021115928548;  // log 1e-12, 1e12
+constexpr int kScan = 240;
+
+// Root of g in [a, b], g(a) g(b) < 0: bisection steps guard the secant (Brent's bracket).
+template <class G>
+double root(G g, double a, double b, double ga, double gb) {
+    for (int i = 0; i < 200; ++i) {
+        double x = b - gb * (b - a) / (gb - ga);
+        const double low = std::min(a, b), high = std::max(a, b), margin = 1e-3 * (high - low);
+        if (!(x > low + margin && x < high - margin) || i % 3 == 2) x = 0.5 * (a + b);
+        if (x == a || x == b) return x;
+        const double gx = g(x);
+        if (gx == 0.0) return x;
+        if ((gx < 0) == (ga < 0)) {
+            a = x;
+            ga = gx;
+        } else {
+            b = x;
+            gb = gx;
+        }
+        if (std::fabs(b - a) <= 4e-16 * std::max(std::fabs(a), std::fabs(b))) break;
+    }
+    return std::fabs(ga) < std::fabs(gb) ? a : b;
+}
+
+// Minimum of g over [a, b] by golden section.
+template <class G>
+double minimum(G g, double a, double b, int steps) {
+    constexpr double r = 0.618033988749894848;
+    double x = b - r * (b - a), y = a + r * (b - a), gx = g(x), gy = g(y);
+    for (int i = 0; i < steps; ++i) {
+        if (gx < gy) {
+            b = y, y = x, gy = gx;
+            x = b - r * (b - a), gx = g(x);
+        } else {
+            a = x, x = y, gx = gy;
+            y = a + r * (b - a), gy = g(y);
+        }
+    }
+    return 0.5 * (a + b);
+}
+
+// Zeros of g over log q: sign changes, and touching extrema between scan points.
+// |g| <= noise counts as zero and alone makes no root.
+template <class G>
+std::vector<double> scan_roots(G g, bool* flat) {
+    std::vector<double> x(kScan + 1), y(kScan + 1), found;
+    bool all = true;
+    for (int i = 0; i <= kScan; ++i) {
+        x[i] = kLow + (kHigh - kLow) * i / kScan;
+        y[i] = g(x[i]);
+        if (std::fabs(y[i]) <= kFlat) y[i] = 0.0;
+        all = all && y[i] == 0.0;
+    }
+    *flat = all;
+    int last = -1;
+    for (int i = 0; i <= kScan; ++i) {
+        if (y[i] == 0.0) continue;
+        if (last >= 0 && (y[last] < 0) != (y[i] < 0)) {
+            found.push_back(root(g, x[last], x[i], y[last], y[i]));
+        } else if (last == i - 1 && last > 0 && i < kScan && y[last - 1] != 0.0) {
+            // same sign on three points with the smallest |g| in the middle
+            const double m = std::fabs(y[last]);
+            if (m < std::fabs(y[last - 1]) && m <= std::fabs(y[i]) && m < 0.1) {
+                const double sign = y[last] < 0 ? -1.0 : 1.0;
+                auto size = [&](double t) { return sign * g(t); };
+                const double t = minimum(size, x[last - 1], x[i], 60), v = g(t);
+                if (sign * v < -kFlat) {
+                    found.push_back(root(g, x[last - 1], t, y[last - 1], v));
+                    found.push_back(root(g, t, x[i], v, y[i]));
+                } else if (std::fabs(v) <= kFlat) {
+                    found.push_back(t);
+                }
+            }
+        }
+        last = i;
+    }
+    return found;
+}
+
+FixedPoint describe(const Function& f, double q, double sw) {
+    const Moments m = gaussian_moments(f, q);
+    FixedPoint p{q, sw * m.h_phi_dphi / q, sw * m.dphi2, false};
+    p.stable = std::fabs(p.slope) < 1.0 - 1e-12;
+    return p;
+}
+
+double at_zero(const Function& f) {
+    const double zero = 0.0;
+    double v;
+    f.eval(&zero, 1, &v, nullptr);
+    return v;
+}
+
+double log_of(double x) { return special::log(x); }
+
+}  // namespace
+
+double q_map(const Function& f, double q, double sw, double sb) {
+    return sw * second_moment(f, q) + sb;
+}
+
+CorrelationStep CorrelationMap::operator()(double q, const Correlation& c, double sw, double sb) {
+    if (q != last_q_) {
+        last_second_ = second_moment(f_, q);
+        last_q_ = q;
+    }
+    const double next = sw * last_second_ + sb;
+    CorrelationStep s{{1.0, 0.0, 2.0}, next, 0.0};
+    if (q == 0.0 || next == 0.0) {
+        s.slope = std::numeric_limits<double>::quiet_NaN();
+        return s;
+    }
+    const PairMoments p = pair_(q, c);
+    // both quotients are taken from sums without cancellation; c from the smaller one
+    const double below = sw * p.below / next, above = (sw * p.above + 2.0 * sb) / next;
+    const double middle = (sw * p.phi_phi + sb) / next;
+    s.c = {middle, below, above};
+    if (below < 0.25)
+        s.c = {1.0 - below, below, 2.0 - below};
+    else if (above < 0.25)
+        s.c = {above - 1.0, 2.0 - above, above};
+    else
+        s.c = {middle, 1.0 - middle, 1.0 + middle};
+    s.slope = sw * p.dphi_dphi * (q / next);
+    return s;
+}
+
+std::vector<FixedPoint> fixed_points(const Function& f, double sw, double sb) {
+    auto excess = [&](double t) {
+        const double q = special::exp(t);
+        return (sw * second_moment(f, q) + sb) / q - 1.0;
+    };
+    bool flat = false;
+    const std::vector<double> found = scan_roots(excess, &flat);
+    std::vector<FixedPoint> out;
+    if (flat) {
+        FixedPoint p = describe(f, 1.0, sw);
+        p.stable = false;
+        out.push_back(p);
+        return out;
+    }
+    if (sb == 0.0 && (sw == 0.0 || at_zero(f) == 0.0)) {
+        FixedPoint p = describe(f, kTiny, sw);
+        p.q = 0.0;
+        p.slope = sw * second_moment(f, kTiny) / kTiny;
+        p.stable = p.slope < 1.0 - 1e-12;
+        // marginal: the next order decides
+        if (std::fabs(p.slope - 1.0) <= 1e-12) p.stable = excess(special::log(1e-8)) < -kFlat;
+        out.push_back(p);
+    }
+    for (double t : found) out.push_back(describe(f, special::exp(t), sw));
+    return out;
+}
+
+CriticalPoint critical_line(const Function& f, double q) {
+    const double at = q == 0.0 ? kTiny : q;
+    const Moments m = gaussian_moments(f, at);
+    const double second = second_moment(f, at);
+    const double sw = 1.0 / m.dphi2;
+    if (q == 0.0) {
+        const double v = at_zero(f);
+        return {sw, -sw * v * v, 0.0};
+    }
+    const double sb = q - sw * second;
+    // homogeneous functions lie on sb = 0 exactly; leave no rounding residue
+    return {sw, std::fabs(sb) <= 4e-15 * q ? 0.0 : sb, q};
+}
+
+bool critical_point(const Function& f, double sb, CriticalPoint* out) {
+    auto excess = [&](double t) {
+        const double q = special::exp(t);
+        const Moments m = gaussian_moments(f, q);
+        return 1.0 - (second_moment(f, q) / m.dphi2 + sb) / q;
+    };
+    bool flat = false;
+    const std::vector<double> found = scan_roots(excess, &flat);
+    if (flat) {
+        *out = critical_line(f, 1.0);
+        return true;
+    }
+    if (sb == 0.0 && at_zero(f) == 0.0) {
+        const CriticalPoint p = critical_line(f, 0.0);
+        if (p.sw < 1e12 && p.sw > 0.0) {
+            *out = p;
+            return true;
+        }
+    }
+    bool any = false;
+    for (double t : found) {
+        const double q = special::exp(t);
+        const Moments m = gaussian_moments(f, q);
+        const double sw = 1.0 / m.dphi2;
+        if (!(sw < kInf)) continue;
+        const bool stable = std::fabs(sw * m.h_phi_dphi / q) < 1.0;
+        if (any && !stable) continue;
+        *out = {sw, sb, q};
+        if (stable) return true;
+        any = true;
+    }
+    return any;
+}
+
+DepthScales depth_scales(const Function& f, double sw, double sb) {
+    DepthScales d{};
+    const std::vector<FixedPoint> points = fixed_points(f, sw, sb);
+    // the stable fixed point that q = 1 runs to, else 0 or infinity
+    double q = 1.0;
+    const bool rising = q_map(f, 1.0, sw, sb) > 1.0;
+    const FixedPoint* chosen = nullptr;
+    for (const FixedPoint& p : points)
+        if (std::fabs(p.q - 1.0) < 1e-9) chosen = &p;
+    if (!chosen) {
+        for (const FixedPoint& p : points)
+            if (rising ? p.q > 1.0 && (!chosen || p.q < chosen->q)
+                       : p.q < 1.0 && (!chosen || p.q > chosen->q))
+                chosen = &p;
+    }
+    double slope;
+    if (chosen) {
+        d.q = chosen->q;
+        q = d.q == 0.0 ? kTiny : d.q;
+        d.chi1 = chosen->chi1;
+        slope = std::fabs(chosen->slope);
+    } else {
+        d.q = rising ? kInf : 0.0;
+        q = rising ? 1e12 : 1e-12;
+        const FixedPoint p = describe(f, q, sw);
+        d.chi1 = p.chi1;
+        slope = 1.0;
+    }
+    d.xi_q = slope < 1.0 - 1e-12 ? -1.0 / log_of(slope) : kInf;
+    if (slope == 0.0) d.xi_q = 0.0;
+    const double off = d.chi1 - 1.0;
+    d.phase = std::fabs(off) <= 1e-9 ? Phase::critical : off < 0 ? Phase::ordered : Phase::chaotic;
+    d.xi_grad = d.phase == Phase::critical ? kInf
+                : d.chi1 == 0.0            ? 0.0
+                                           : 1.0 / std::fabs(log_of(d.chi1));
+    CorrelationMap map(f);
+    const double next = q_map(f, q, sw, sb);
+    const double at_one = next > 0.0 ? d.chi1 * (q / next) : 0.0;
+    d.c = 1.0;
+    double rate = at_one;
+    if (at_one > 1.0 + 1e-9) {
+        // below' / below - 1 over log(below): positive near c = 1, negative at c = 0 or beyond
+        auto grows = [&](double t) {
+            const double b = special::exp(t);
+            return map(q, Correlation::from_below(b), sw, sb).c.below / b - 1.0;
+        };
+        const double far = 0.0, g_far = grows(far);
+        if (g_far >= -1e-15) {
+            d.c = 0.0;
+            rate = map(q, Correlation::from_c(0.0), sw, sb).slope;
+        } else {
+            double near = -1.0, g_near = grows(near);
+            while (g_near <= 0.0 && near > -60.0) g_near = grows(near *= 1.5);
+            const double b = special::exp(root(grows, near, far, g_near, g_far));
+            d.c = 1.0 - b;
+            rate = map(q, Correlation::from_below(b), sw, sb).slope;
+        }
+    }
+    rate = std::fabs(rate);
+    d.xi_c = std::fabs(rate - 1.0) <= 1e-9 ? kInf : rate == 0.0 ? 0.0 : -1.0 / log_of(rate);
+    return d;
+}
+
+namespace {
+
+// Distribution of phi'^2: values and weights, refined around the largest one so that
+// E[phi'^2 / (w - phi'^2)] is right for w close to it.
+struct Slopes {
+    std::vector<double> value, weight;
+    double top;
+};
+
+Slopes slopes(const Function& f, double q) {
+    Grid g = make_grid(f, q, 0.0);
+    std::size_t best = 0;
+    for (std::size_t i = 0; i < g.h.size(); ++i)
+        if (std::fabs(g.dphi[i]) > std::fabs(g.dphi[best])) best = i;
+    std::vector<double> extra;
+    const double low = std::fabs(g.dphi[0]), high = std::fabs(g.dphi.back());
+    const double peak = std::fabs(g.dphi[best]);
+    double top = peak;
+    if (f.traits.has_derivative && (low < peak || high < peak || g.half)) {
+        const double width = 0.5 * std::sqrt(q);
+        const double a = g.half && best == 0 ? -width : g.h[best] - width, b = g.h[best] + width;
+        auto minus = [&](double x) {
+            double p, d;
+            f.eval(&x, 1, &p, &d);
+            return -std::fabs(d);
+        };
+        const double at = minimum(minus, a, b, 80);
+        top = std::max(top, -minus(at));
+        const double centre = g.half && std::fabs(at) < 1e-6 * std::sqrt(q) ? 0.0 : at;
+        if (centre == 0.0) top = std::max(top, -minus(0.0));
+        extra.push_back(centre);
+        for (int k = 0; k < 36; ++k) {
+            const double step = std::sqrt(q) * special::exp(-0.693147180559945309 * k);
+            extra.push_back(centre + step);
+            extra.push_back(centre - step);
+        }
+        g = make_grid(f, q, 0.0, false, 2.0, extra);
+    }
+    Slopes s;
+    s.top = top * top;
+    for (std::size_t i = 0; i < g.h.size(); ++i) {
+        s.value.push_back(std::min(g.dphi[i] * g.dphi[i], s.top));
+        s.weight.push_back(g.weight[i]);
+    }
+    return s;
+}
+
+}  // namespace
+
+Spectrum jacobian_spectrum(const Function& f, int depth, double sw, double q, bool orthogonal) {
+    const double at = q == 0.0 ? kTiny : q;
+    const Moments m = gaussian_moments(f, at);
+    const double layers = depth;
+    const double chi = sw * m.dphi2, log_chi = chi > 0.0 ? log_of(chi) : -kInf;
+    Spectrum s{};
+    s.mean = chi > 0.0 ? special::exp(layers * log_chi) : 0.0;
+    if (chi == 0.0) return s;
+    const double ratio = m.dphi4 / (m.dphi2 * m.dphi2);
+    const double spread = std::max(0.0, ratio - 1.0) + (orthogonal ? 0.0 : 1.0);
+    s.variance = s.mean * s.mean * layers * spread;
+    // largest = min over w > sup phi'^2 of M^-1 at z = E[phi'^2 / (w - phi'^2)], with
+    //   Gaussian:   (1 + z) / z * (sw w z)^L          S_W = 1 / (sw (1 + z))
+    //   orthogonal: (1 + z) / z * (sw w z / (1 + z))^L     S_W = 1 / sw
+    const Slopes d = slopes(f, at);
+    auto edge = [&](double t) {
+        const double delta = d.top * special::exp(t);
+        double z = 0.0;
+        for (std::size_t i = 0; i < d.value.size(); ++i)
+            z += d.weight[i] * d.value[i] / (delta + (d.top - d.value[i]));
+        const double w = d.top + delta;
+        const double lift = special::log1p(1.0 / z);  // log (1 + z) / z
+        if (orthogonal) return lift * (1.0 - layers) + layers * log_of(sw * w);
+        return lift + layers * (log_of(sw * w) + log_of(z));
+    };
+    int best = 0;
+    constexpr int n = 160;
+    constexpr double a = -42.0, b = 30.0;
+    std::vector<double> y(n + 1);
+    for (int i = 0; i <= n; ++i) {
+        y[i] = edge(a + (b - a) * i / n);
+        if (y[i] < y[best]) best = i;
+    }
+    const double low = a + (b - a) * std::max(best - 1, 0) / n;
+    const double high = a + (b - a) * std::min(best + 1, n) / n;
+    const double t = minimum(edge, low, high, 60);
+    s.largest = special::exp(std::min(edge(t), y[best]));
+    return s;
+}
+
+}  // namespace fastinit

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// What the activation structs of phi_piecewise.h and phi_smooth.h share. Each struct has
+// traits(), phi and phi' as operator()(x, f, d), and the closed forms that it overrides from
+// Plain. Only activations.cpp includes these three headers.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+
+#include "core/special.h"
+#include "ops/activations.h"
+#include "ops/quadrature.h"
+
+namespace fastinit {
+namespace {
+
+namespace sp = special;
+
+constexpr double kPi = 3.14159265358979323846;
+constexpr double kInvPi = 0.318309886183790671538;
+constexpr double kInvSqrt2Pi = 0.398942280401432677940;
+constexpr double kRootHalf = 0.707106781186547524401;
+constexpr double kSeluLambda = 1.05070098735548049342;
+constexpr double kSeluAlpha = 1.67326324235437728482;
+
+Traits smooth(double scale, double tail, Parity parity = Parity::none) {
+    Traits t;
+    t.parity = parity;
+    t.scale = scale;
+    t.tail = tail;
+    return t;
+}
+
+struct Plain {  // no closed form
+    static bool moments(double, double, Moments*) { return false; }
+    static bool first(double, double*) { return false; }
+    static bool second(double, double*) { return false; }
+    static bool pair(double, const Correlation&, PairMoments*) { return false; }
+};
+
+}  // namespace
+}  // namespace fastinit

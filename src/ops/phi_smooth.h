@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Smooth activations. phi and phi' keep a small relative error in both tails and near zero.
+// Closed forms: Williams 1997 (erf), Tsuchida et al. 2021 (GELU), re-derived.
+#pragma once
+
+#include "ops/phi_common.h"
+
+namespace fastinit {
+namespace {
+
+// x sigmoid(g) and its derivative when g' = slope.
+inline void gated(double x, double g, double slope, double& f, double& d) {
+    const double e = sp::exp(-std::fabs(g));
+    const double big = 1.0 / (1.0 + e), small = e * big;
+    const double s = g >= 0 ? big : small;
+    f = x * s;
+    d = s * (1.0 + x * slope * (g >= 0 ? small : big));
+}
+
+inline double sech2(double e) { return 4.0 * e / ((1.0 + e) * (1.0 + e)); }  // e = exp(-2|x|)
+
+struct Gelu : Plain {
+    Traits traits() const { return smooth(1.4, 12.0); }
+    void operator()(double x, double& f, double& d) const {
+        const double cdf = 0.5 * sp::erfc(-x * kRootHalf);
+        f = x * cdf;
+        d = cdf + x * sp::normal_pdf(x);
+    }
+    bool first(double q, double* v) const {
+        *v = q * kInvSqrt2Pi / std::sqrt(1.0 + q);
+        return true;
+    }
+    bool second(double q, double* v) const {
+        const double r = std::sqrt(1.0 + 2.0 * q);
+        *v = q * (0.25 + (q / ((1.0 + q) * r) + 0.5 * sp::atan2(q, r)) * kInvPi);
+        return true;
+    }
+    // E[phi'(u) phi'(v)] at c = 1 - below
+    static double slope(double q, double below) {
+        const double k = q * (1.0 - below), g = 1.0 + q;
+        // d^2 = (1+q)^2 - k^2 = (1 + q below)(1 + 2q - q below)
+        const double d2 = (1.0 + q * below) * (1.0 + 2.0 * q - q * below), d = std::sqrt(d2);
+        const double tail = k / d * (1.0 / d2 + (1.0 - q) / g + 1.0);
+        return 0.25 + (sp::atan2(k, d) + tail) * (0.5 * kInvPi);
+    }
+    // E[phi^2] - E[phi phi] = q times the integral of slope from c to 1 (Price's theorem);
+    // slope is singular at 1 - c = -1/q, so the panels grow from there
+    static double gap(double q, double below) {
+        const GaussRule& rule = gauss_rule2();
+        double sum = 0.0, left = 0.0;
+        while (left < below) {
+            const double right = std::min(below, 2.0 * left + 1.0 / q);
+            const double half = 0.5 * (right - left);
+            for (int i = 0; i < rule.n; ++i)
+                sum += half * rule.w[i] * slope(q, left + half * (1.0 + rule.x[i]));
+            left = right;
+        }
+        return q * sum;
+    }
+    bool pair(double q, const Correlation& r, PairMoments* p) const {
+        if (r.c < 0 && q > 4.0) return false;  // the terms of phi_phi cancel
+        const double k = q * r.c, g = 1.0 + q;
+        const double d2 = (1.0 + q * r.below) * (1.0 + q * r.above), d = std::sqrt(d2);
+        // (k^2 + q^2 d^2) / (2 pi g^2 d) + k atan2(k, d) / 2 pi + k / 4
+        const double first = (k / g) * (k / g) / d + (q / g) * (q / g) * d;
+        double total;
+        second(q, &total);
+        p->phi_phi = (first + k * sp::atan2(k, d)) * (0.5 * kInvPi) + 0.25 * k;
+        p->dphi_dphi = slope(q, r.below);
+        p->below = r.below < 0.1 ? gap(q, r.below) : total - p->phi_phi;
+        p->above = total + p->phi_phi;
+        return true;
+    }
+};
+
+struct GeluTanh : Plain {
+    Traits traits() const { return smooth(1.5, 12.0); }
+    void operator()(double x, double& f, double& d) const {
+        constexpr double k = 2.0 * 0.797884560802865355880, b = 0.044715;
+        const double z = x * x;
+        gated(x, k * (x + b * x * z), k * (1.0 + 3.0 * b * z), f, d);
+    }
+};
+
+struct Swish : Plain {
+    double beta;
+    explicit Swish(double b) : beta(b) {}
+    Traits traits() const { return smooth(2.35 / beta, 45.0 / beta); }
+    void operator()(double x, double& f, double& d) const { gated(x, beta * x, beta, f, d); }
+};
+
+struct Mish : Plain {
+    Traits traits() const { return smooth(1.75, 45.0); }
+    void operator()(double x, double& f, double& d) const {
+        if (x > 20.0) {
+            f = x;
+            d = 1.0;
+            return;
+        }
+        // tanh(log(1 + e)) = n / (n + 2), n = e (e + 2)
+        const double e = sp::exp(x), n = e * (e + 2.0), g = 1.0 / (n + 2.0);
+        const double t = n * g;
+        f = x * t;
+        d = t + x * (4.0 * e * (e + 1.0)) * g * g;
+    }
+};
+
+struct Softplus : Plain {
+    Traits traits() const { return smooth(2.35, 45.0); }
+    void operator()(double x, double& f, double& d) const {
+        const double e = sp::exp(-std::fabs(x));
+        f = (x > 0 ? x : 0.0) + sp::log1p(e);
+        d = x >= 0 ? 1.0 / (1.0 + e) : e / (1.0 + e);
+    }
+};
+
+struct LogSigmoid : Plain {
+    Traits traits() const { return smooth(2.35, 45.0); }
+    void operator()(double x, double& f, double& d) const {
+        Softplus{}(-x, f, d);
+        f = -f;
+    }
+};
+
+struct Tanh : Plain {
+    Traits traits() const { return smooth(1.0, 22.0, Parity::odd); }
+    void operator()(double x, double& f, double& d) const {
+        const double a = std::fabs(x), e = sp::exp(-2.0 * a);
+        d = sech2(e);
+        f = a < 0.5 ? sp::tanh(x) : (x > 0 ? (1.0 - e) / (1.0 + e) : (e - 1.0) / (1.0 + e));
+    }
+};
+
+struct Tanhshrink : Plain {
+    Traits traits() const { return smooth(1.0, 22.0, Parity::odd); }
+    void operator()(double x, double& f, double& d) const {
+        const double t = sp::tanh(x);
+        d = t * t;
+        f = sp::minus_tanh(x);
+    }
+};
+
+struct Sigmoid : Plain {
+    Traits traits() const { return smooth(2.35, 45.0); }
+    void operator()(double x, double& f, double& d) const {
+        const double e = sp::exp(-std::fabs(x)), r = 1.0 / (1.0 + e);
+        f = x >= 0 ? r : e * r;
+        d = e * r * r;
+    }
+};
+
+struct Erf : Plain {
+    Traits traits() const { return smooth(1.0, 8.0, Parity::odd); }
+    void operator()(double x, double& f, double& d) const {
+        f = sp::erf(x);
+        d = std::fabs(x) < 27.5 ? 1.12837916709551257390 * sp::exp(-x * x) : 0.0;
+    }
+    bool second(double q, double* v) const {
+        *v = 2.0 * kInvPi * sp::atan2(2.0 * q, std::sqrt(1.0 + 4.0 * q));
+        return true;
+    }
+    bool pair(double q, const Correlation& r, PairMoments* p) const {
+        // 2/pi asin(c a), a = 2q / (1 + 2q)
+        const double up = 1.0 + 2.0 * q * r.above, down = 1.0 + 2.0 * q * r.below;
+        const double root = std::sqrt(up * down);
+        const double k = 2.0 * q * r.c, full = 2.0 * q, edge = std::sqrt(1.0 + 4.0 * q);
+        p->phi_phi = 2.0 * kInvPi * sp::atan2(k, root);
+        p->dphi_dphi = 4.0 * kInvPi / root;
+        // asin x - asin y = atan2 of (sin, cos) of the difference; sin by the conjugate
+        const double n2 = (1.0 + 2.0 * q) * (1.0 + 2.0 * q), cosines = edge * root;
+        const double square = full * full * r.below * r.above;  // full^2 - k^2
+        const double sum = full * root + std::fabs(k) * edge;
+        const double near = sp::atan2(square * (n2 / sum), cosines + full * std::fabs(k));
+        const double far = sp::atan2(full, edge) + sp::atan2(std::fabs(k), root);
+        p->below = 2.0 * kInvPi * (k >= 0 ? near : far);
+        p->above = 2.0 * kInvPi * (k >= 0 ? far : near);
+        return true;
+    }
+};
+
+struct Atan : Plain {
+    Traits traits() const { return smooth(1.0, 1e300, Parity::odd); }
+    void operator()(double x, double& f, double& d) const {
+        f = sp::atan(x);
+        d = 1.0 / (1.0 + x * x);
+    }
+};
+
+struct Sin : Plain {
+    double w;
+    explicit Sin(double frequency) : w(frequency) {}
+    Traits traits() const {
+        Traits t;
+        t.parity = Parity::odd;
+        t.scale = w == 0.0 ? 0.0 : 1.0 / std::fabs(w);
+        return t;
+    }
+    void operator()(double x, double& f, double& d) const {
+        f = sp::sin(w * x);
+        d = w * sp::cos(w * x);
+    }
+    bool moments(double q, double mean, Moments* m) const {
+        const double v = w * w * q;
+        if (v < 1.0) return false;  // quadrature is exact there and does not cancel
+        const double a = w * mean, e = sp::exp(-2.0 * v), e4 = sp::exp(-8.0 * v);
+        const double c2 = sp::cos(2.0 * a), c4 = sp::cos(4.0 * a), s2 = sp::sin(2.0 * a);
+        const double first = sp::exp(-0.5 * v), w2 = w * w;
+        m->phi = mean == 0.0 ? 0.0 : sp::sin(a) * first;
+        m->phi2 = 0.5 - 0.5 * c2 * e;
+        m->phi4 = 0.375 - 0.5 * c2 * e + 0.125 * c4 * e4;
+        m->dphi = w * sp::cos(a) * first;
+        m->dphi2 = w2 * (0.5 + 0.5 * c2 * e);
+        m->dphi4 = w2 * w2 * (0.375 + 0.5 * c2 * e + 0.125 * c4 * e4);
+        m->h_phi_dphi = w * e * (0.5 * mean * s2 + w * q * c2);
+        return true;
+    }
+    bool second(double q, double* v) const {
+        *v = -0.5 * sp::expm1(-2.0 * w * w * q);
+        return true;
+    }
+    bool pair(double q, const Correlation& r, PairMoments* p) const {
+        const double v = w * w * q;
+        const double down = sp::exp(-v * r.below), up = sp::exp(-v * r.above);
+        const double down1 = -sp::expm1(-v * r.below), up1 = -sp::expm1(-v * r.above);
+        // e^-v sinh(v c) = (e^(-v (1-c)) - e^(-v (1+c))) / 2, by the smaller exponent
+        const double s = sp::expm1(-2.0 * v * std::fabs(r.c));
+        p->phi_phi = r.c >= 0 ? -0.5 * down * s : 0.5 * up * s;
+        p->dphi_dphi = 0.5 * w * w * (down + up);
+        p->below = 0.5 * (1.0 + up) * down1;
+        p->above = 0.5 * (1.0 + down) * up1;
+        return true;
+    }
+};
+
+}  // namespace
+}  // namespace fastinit

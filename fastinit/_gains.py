@@ -75,7 +75,7 @@ def gain(activation: ActivationLike, *, convention: str = "second_moment", **par
     if convention == "torch":
         return _torch_gain(activation, params)
     function = resolve(activation, params)
-    mean, second, *_ = function.moments(1.0, 0.0)
+    _, second, *_ = function.moments(1.0, 0.0)
     if convention == "variance":
         variance = function.variance(1.0)
         if not variance > 1e-28 * second or not math.isfinite(variance):

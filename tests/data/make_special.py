@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Print the polynomial coefficients of src/core/special.cpp (needs mpmath)."""
-from mpmath import mp, mpf, cos, pi, matrix, lu_solve
 import mpmath as m
+from mpmath import cos, mp, mpf, pi
+
 mp.dps = 60
 def fit(f, a, b, deg, centre=False):
     a, b = mpf(a), mpf(b)

@@ -122,7 +122,7 @@ def moments(activation: ActivationLike, q: float = 1.0, mean: float = 0.0, **par
     >>> m.phi2, m.dphi2
     (2.0, 0.5)
     >>> round(moments("tanh").phi2, 12)
-    0.394294490397
+    0.394294490398
     """
     f = resolve(activation, params)
     q = check_number(q, "q", low=0.0)
@@ -412,7 +412,7 @@ def critical_point(activation: ActivationLike, sigma_b2: float = 0.0, **params: 
     >>> round(critical_point("tanh").sigma_w2, 9)
     1.0
     >>> round(critical_point("tanh", 0.05).sigma_w2, 4)
-    1.7603
+    1.761
     """
     f = resolve(activation, params)
     sigma_b2 = check_number(sigma_b2, "sigma_b2", low=0.0)

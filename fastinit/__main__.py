@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -13,6 +14,21 @@ import numpy as np
 import fastinit
 
 from . import _fill_command, _tour
+from .spec import INITIALIZERS
+
+# What follows an option and is its value although it starts with "-": -1e-3, -inf, -8:,: .
+_NEGATIVE = re.compile(r"-(?:[\d.]|inf\b)")
+
+
+def _joined(argv: Sequence[str]) -> list[str]:
+    """``--mean -1e-3`` as ``--mean=-1e-3``, which argparse would take for two options."""
+    joined: list[str] = []
+    for word in argv:
+        if _NEGATIVE.match(word) and joined and joined[-1].startswith("--") and "=" not in joined[-1]:
+            joined[-1] += f"={word}"
+        else:
+            joined.append(word)
+    return joined
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -20,25 +36,28 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="fastinit", description="Neural-network weights, filled in parallel. Without a command: the tour.",
         epilog="example:\n  fastinit fill he_normal 4096x4096 --seed 0 -o w.npy", formatter_class=raw,
+        allow_abbrev=False,
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
     commands = parser.add_subparsers(dest="command", metavar="{fill,info}")
     fill = commands.add_parser(
-        "fill", help="fill a .npy file", formatter_class=raw,
+        "fill", help="fill a .npy file", formatter_class=raw, allow_abbrev=False,
         description="Fill a .npy file, which may be larger than memory.",
         epilog="example:\n  fastinit fill xavier_uniform 512x256x3x3 --layout oihw --dtype float16 -o conv.npy",
     )
-    fill.add_argument("initializer", metavar="INIT", help="name of an initializer")
+    fill.add_argument("initializer", metavar="INIT", help="one of " + ", ".join(INITIALIZERS))
     fill.add_argument("shape", metavar="SHAPE", help="such as 4096x4096")
     fill.add_argument("-o", "--output", required=True, metavar="FILE", help="the .npy file to write")
     fill.add_argument("--dtype", default="float32", help="default float32")
     fill.add_argument("--seed", type=int, default=0, help="default 0")
     fill.add_argument("--shard", help="block of the tensor, such as 0:1024,:")
-    fill.add_argument("--num-threads", type=int)
+    fill.add_argument("--num-threads", type=int, help="default: as info shows")
     for name, kind, text in _fill_command.OPTIONS:
         fill.add_argument(f"--{name}", type=kind, help=text)
+    fill.add_argument("--correct-std", action="store_true", default=None, help="std after the truncation")
     info = commands.add_parser(
-        "info", help="what this installation runs on", formatter_class=raw,
+        "info", help="what this installation runs on", formatter_class=raw, allow_abbrev=False,
+        description="Version, instruction sets, threads and build.",
         epilog="example:\n  fastinit info --json",
     )
     for command in (fill, info):
@@ -60,7 +79,8 @@ def _info() -> dict[str, Any]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
-    options = _parser().parse_args(argv)
+    options = _parser().parse_args(_joined(sys.argv[1:] if argv is None else argv))
+    program = f"fastinit {options.command}" if options.command else "fastinit"
     try:
         if options.command == "fill":
             result = _fill_command.run(options)
@@ -75,10 +95,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             result = _tour.measure()
             text = _tour.table(result)
     except KeyboardInterrupt:
-        print("fastinit: interrupted", file=sys.stderr)
+        print(f"{program}: interrupted", file=sys.stderr)
         return 130
-    except (TypeError, ValueError, MemoryError, OSError) as error:
-        print(f"fastinit {options.command or ''}: error: {error}", file=sys.stderr)
+    except (TypeError, ValueError, OverflowError, MemoryError, OSError) as error:
+        message = " ".join(str(error).split()) or type(error).__name__
+        print(f"{program}: error: {message}", file=sys.stderr)
         return 2
     print(json.dumps(result, indent=2) if options.json else text)
     return 0

@@ -218,7 +218,7 @@ class Target:
                 raise TypeError(f"shard must hold slices of ints, got {s!r}") from None
             count = len(range(start, stop, step))
             local.append(count)
-            steps.append(step * stride)
+            steps.append(step * stride if count > 1 else stride)  # a lone element has no step
             self.base += start * stride if count else 0
         if 0 in local:
             self.base = 0

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import argparse
 import inspect
+import itertools
+import math
+import mmap
 import os
-import tempfile
+import secrets
+import stat
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -18,6 +22,14 @@ from ._keys import Key
 from .spec import INITIALIZERS
 
 _SLAB = 1 << 26  # bytes between two steps of the progress bar
+_PAGE = 4096  # bytes of a row that a slab of columns takes at least: whole pages of the file
+
+
+def integers(text: str) -> int | tuple[int, ...]:
+    """``3`` as an int, ``1024,512`` as a tuple."""
+    numbers = tuple(int(part) for part in text.split(","))
+    return numbers if len(numbers) > 1 else numbers[0]
+
 
 # Option, type, help; each is passed on only if it is given.
 OPTIONS: tuple[tuple[str, Callable[[str], Any], str], ...] = (
@@ -27,7 +39,7 @@ OPTIONS: tuple[tuple[str, Callable[[str], Any], str], ...] = (
     ("high", float, "upper bound of uniform"),
     ("lower", float, "lower truncation bound"),
     ("upper", float, "upper truncation bound"),
-    ("bounds", str, "sigma or absolute"),
+    ("bounds", str, "unit of --lower and --upper: sigma or absolute"),
     ("scale", float, "scale of variance_scaling"),
     ("distribution", str, "normal, uniform or truncated_normal"),
     ("mode", str, "fan_in, fan_out, fan_avg or fan_geo_avg"),
@@ -36,7 +48,10 @@ OPTIONS: tuple[tuple[str, Callable[[str], Any], str], ...] = (
     ("gain", str, "number, or name of an activation"),
     ("layout", str, "meaning of the dimensions, such as oihw"),
     ("groups", int, "groups of a convolution"),
-    ("blocks", int, "fused blocks along the output axis"),
+    ("in-axis", integers, "input axis or axes, such as 1 or 1,2"),
+    ("out-axis", integers, "output axis or axes"),
+    ("batch-axis", integers, "axis or axes over independent matrices"),
+    ("blocks", integers, "fused blocks along the output axis: their number, or sizes such as 1024,512"),
     ("fan-in", float, "fan-in, given outright"),
     ("fan-out", float, "fan-out, given outright"),
     ("sparsity", float, "fraction of zeros"),
@@ -45,7 +60,9 @@ OPTIONS: tuple[tuple[str, Callable[[str], Any], str], ...] = (
 
 
 def parse_shape(text: str) -> tuple[int, ...]:
-    """``4096x4096`` or ``4096,4096`` as a tuple."""
+    """``4096x4096`` or ``4096,4096`` as a tuple; ``()`` is a scalar."""
+    if text == "()":
+        return ()
     try:
         return check_shape(tuple(int(part) for part in text.replace("x", ",").split(",")))
     except ValueError as error:
@@ -70,40 +87,95 @@ def arguments_of(options: argparse.Namespace) -> dict[str, Any]:
         raise ValueError(f"INIT must be one of {', '.join(INITIALIZERS)}; got {name!r}")
     taken = inspect.signature(INITIALIZERS[name]).parameters
     kwargs: dict[str, Any] = {}
-    for option, _, _ in OPTIONS:
+    for option in (*(option for option, _, _ in OPTIONS), "correct-std"):
         key = option.replace("-", "_")
         value = getattr(options, key)
         if value is None:
             continue
         if key not in taken:
-            raise ValueError(f"--{option} is not an option of {name}")
+            known = [f"--{o}" for o, _, _ in OPTIONS if o.replace("-", "_") in taken]
+            takes = f"it takes {', '.join(known)}" if known else "it takes none"
+            raise ValueError(f"--{option} is not an option of {name}; {takes}")
         kwargs[key] = value
     if "gain" in kwargs:
         try:
             kwargs["gain"] = float(kwargs["gain"])
         except ValueError:
-            if name.startswith("he_") or name.startswith("kaiming_"):
+            if name.startswith(("he_", "kaiming_", "identity", "eye")):
                 raise ValueError(f"--gain of {name} must be a number, got {kwargs['gain']!r}") from None
     return kwargs
 
 
-def fill_slabs(array: Array, make: Callable[[tuple[slice, ...], Array], Any], slices: tuple[slice, ...],
-               shape: tuple[int, ...]) -> None:
-    """Fill a block of the global tensor, a slab of its first axis at a time."""
-    if array.ndim == 0 or array.size == 0:
-        make(slices, array)
+def stored_as(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """The dtype in the file: void of the same size for one that .npy cannot name."""
+    return dtype if dtype.isbuiltin == 1 else np.dtype(f"V{dtype.itemsize}")
+
+
+def pieces(local: tuple[int, ...], itemsize: int, columns: bool) -> Iterator[tuple[slice, ...]]:
+    """Index ranges of about `_SLAB` bytes that cover a block, in the order of the file.
+
+    With `columns` they cover whole columns of a matrix instead.
+    """
+    if columns:
+        step = max(1, _SLAB // (local[0] * itemsize), _PAGE // itemsize)
+        for j in range(0, local[1], step):
+            yield slice(0, local[0]), slice(j, min(j + step, local[1]))
         return
-    rows = range(*slices[0].indices(shape[0]))
-    step = max(1, _SLAB // max(1, array.nbytes // len(rows)))
+    if not local:
+        yield ()
+        return
+    axis = 0
+    while axis < len(local) - 1 and math.prod(local[axis + 1 :]) * itemsize > _SLAB:
+        axis += 1
+    step = max(1, _SLAB // (math.prod(local[axis + 1 :]) * itemsize))
+    rest = tuple(slice(0, n) for n in local[axis + 1 :])
+    for lead in itertools.product(*map(range, local[:axis])):
+        for i in range(0, local[axis], step):
+            yield (*(slice(k, k + 1) for k in lead), slice(i, min(i + step, local[axis])), *rest)
+
+
+def _slice_of(part: range) -> slice:
+    return slice(part.start, part.stop if part.stop >= 0 else None, part.step)
+
+
+def fill_slabs(
+    array: Array, make: Callable[[tuple[slice, ...], Array], Any], block: tuple[range, ...], columns: bool
+) -> None:
+    """Fill a block of the global tensor, given by its indices, slab by slab."""
     with tqdm(total=array.nbytes, unit="B", unit_scale=True, delay=2.0) as bar:
-        for i in range(0, len(rows), step):
-            part = rows[i : i + step]
-            stop: int | None = part[-1] + part.step
-            if stop is not None and stop < 0:
-                stop = None
-            slab = array[i : i + len(part)]
-            make((slice(part[0], stop, part.step), *slices[1:]), slab)
+        for piece in pieces(array.shape, array.itemsize, columns):
+            index: tuple[Any, ...] = (*piece, ...)  # the dots: a view, of no dimensions too
+            slab = array[index]
+            make(tuple(_slice_of(r[s]) for r, s in zip(block, piece, strict=True)), slab)
             bar.update(slab.nbytes)
+
+
+def _final_path(output: str) -> str:
+    """Where the file goes, links followed; an error now for what would fail after the fill."""
+    path = os.path.realpath(output)
+    if not os.path.isdir(os.path.dirname(path)):
+        raise ValueError(f"--output must be in a folder that exists, got {output!r}")
+    if os.path.basename(output) == "" or (os.path.exists(path) and not stat.S_ISREG(os.stat(path).st_mode)):
+        raise ValueError(f"--output must name a regular file, got {output!r}")
+    return path
+
+
+def _reserve(path: str) -> None:
+    """Claim the file's space on the disk: a full one would kill the process while it fills."""
+    if hasattr(os, "posix_fallocate"):
+        with open(path, "r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, os.fstat(file.fileno()).st_size)
+
+
+def _let_go(mapped: Array) -> None:
+    """Take the file's pages out of this process; the system still holds and writes them."""
+    if isinstance(mapped.base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        mapped.base.madvise(mmap.MADV_DONTNEED)
+
+
+def _sync(path: str) -> None:
+    with open(path, "r+b") as file:
+        os.fsync(file.fileno())
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
@@ -112,54 +184,55 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     shape = parse_shape(options.shape)
     dtype = check_dtype(options.dtype)
     slices = parse_shard(options.shard) if options.shard is not None else ()
-    function = INITIALIZERS[options.initializer]
-    # Wrong arguments show on an empty block, before a file exists.
-    empty = tuple(slice(0, 0) for _ in shape)
-    if shape:
-        function(shape, dtype=dtype, seed=0, shard=empty, num_threads=options.num_threads, **kwargs)
     if len(slices) > len(shape):
         raise ValueError(f"--shard has {len(slices)} slices for a shape of {len(shape)} dimensions")
     slices = slices + (slice(None),) * (len(shape) - len(slices))
-    local = tuple(len(range(*s.indices(n))) for s, n in zip(slices, shape, strict=True))
+    block = tuple(range(*s.indices(n)) for s, n in zip(slices, shape, strict=True))
+    local = tuple(map(len, block))
     key = Key(options.seed)
-    stored = np.dtype(f"V{dtype.itemsize}") if dtype.kind == "V" else dtype
-    folder = os.path.dirname(os.path.abspath(options.output))
-    handle, temporary = tempfile.mkstemp(prefix=".fastinit-", suffix=".npy", dir=folder)
-    os.close(handle)
+    function = INITIALIZERS[options.initializer]
+
+    def make(part: tuple[slice, ...], out: Array) -> None:
+        function(shape, seed=key, shard=part, out=out, num_threads=options.num_threads, **kwargs)
+
+    # Wrong arguments show on an empty block, before a file exists.
+    make((slice(0, 0),) * len(shape), np.empty((0,) * len(shape), dtype))
+    path = _final_path(options.output)
+    # A mask ranks a whole column, so that slabs of rows would each repeat the work of all.
+    columns = options.initializer == "sparse" and options.layout != "oi"
+    temporary = os.path.join(os.path.dirname(path), f".fastinit-{secrets.token_hex(8)}.tmp")
     start = time.perf_counter()
     try:
-        def make(part: tuple[slice, ...], out: Array) -> None:
-            function(shape, seed=key, shard=part, out=out, num_threads=options.num_threads, **kwargs)
-
-        if 0 in local or not shape:
-            np.save(temporary, function(shape, dtype=dtype, seed=key, shard=slices or None, **kwargs).view(stored))
+        if 0 in local:
+            with open(temporary, "xb") as file:
+                np.lib.format.write_array(file, np.empty(local, stored_as(dtype)))
         else:
-            array = np.lib.format.open_memmap(temporary, mode="w+", dtype=stored, shape=local)
-            fill_slabs(np.asarray(array).view(dtype), make, slices, shape)
-            array.flush()
-            del array
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, options.output)
-    except BaseException:
+            mapped = np.lib.format.open_memmap(temporary, mode="w+", dtype=stored_as(dtype), shape=local)
+            _reserve(temporary)
+
+            def make_and_let_go(part: tuple[slice, ...], out: Array) -> None:
+                make(part, out)
+                _let_go(mapped)
+
+            fill_slabs(np.asarray(mapped).view(dtype), make_and_let_go, block, columns)
+            mapped.flush()
+        _sync(temporary)
+        os.replace(temporary, path)
+    except BaseException as error:
         if os.path.exists(temporary):
             os.unlink(temporary)
+        if isinstance(error, OSError):
+            raise OSError(f"cannot write {options.output!r}: {error.strerror or error}") from error
         raise
     seconds = time.perf_counter() - start
-    nbytes = int(np.prod(local, dtype=object)) * dtype.itemsize
     return {"path": options.output, "shape": list(local), "dtype": dtype.name, "seconds": seconds,
-            "gb_per_s": nbytes / seconds / 1e9}
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+            "gb_per_s": math.prod(local) * dtype.itemsize / seconds / 1e9}
 
 
 def describe(result: dict[str, Any]) -> str:
     """The result as a line or two."""
     shape = "x".join(map(str, result["shape"])) or "()"
     text = f"{result['path']}: {shape} {result['dtype']}, {result['seconds']:.2f} s, {result['gb_per_s']:.2f} GB/s"
-    if result["dtype"] == "bfloat16" or result["dtype"].startswith("float8"):
+    if stored_as(check_dtype(result["dtype"])).kind == "V":
         text += f"\nread it with: np.load({result['path']!r}).view(ml_dtypes.{result['dtype']})"
     return text

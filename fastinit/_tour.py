@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,25 +14,31 @@ from . import __version__, get_num_threads, isa
 from ._args import Array
 from .spec import INITIALIZERS
 
-_HE = math.sqrt(2.0)
-# Name, arguments, asked-for std as a function of n, NumPy's corresponding fill.
+_STANDARD_NORMAL, _RANDOM = "standard_normal", "random"
+# Name, arguments, asked-for std as a function of n, the method of NumPy's Generator beside it.
 _ROWS: tuple[tuple[str, dict[str, Any], Callable[[int], float], str | None], ...] = (
-    ("normal", {"std": 0.02}, lambda n: 0.02, "normal"),
-    ("uniform", {"low": -1.0, "high": 1.0}, lambda n: 1 / math.sqrt(3.0), "uniform"),
-    ("truncated_normal", {"std": 0.02, "correct_std": True}, lambda n: 0.02, "normal"),
-    ("xavier_normal", {}, lambda n: 1 / math.sqrt(n), "normal"),
-    ("xavier_uniform", {}, lambda n: 1 / math.sqrt(n), "uniform"),
-    ("he_normal", {}, lambda n: _HE / math.sqrt(n), "normal"),
-    ("he_uniform", {}, lambda n: _HE / math.sqrt(n), "uniform"),
-    ("lecun_normal", {}, lambda n: 1 / math.sqrt(n), "normal"),
-    ("lecun_uniform", {}, lambda n: 1 / math.sqrt(n), "uniform"),
+    ("normal", {"std": 0.02}, lambda n: 0.02, _STANDARD_NORMAL),
+    ("uniform", {"low": -1.0, "high": 1.0}, lambda n: math.sqrt(1 / 3), _RANDOM),
+    ("truncated_normal", {"std": 0.02, "correct_std": True}, lambda n: 0.02, _STANDARD_NORMAL),
+    ("variance_scaling", {"scale": 0.5, "mode": "fan_avg"}, lambda n: math.sqrt(0.5 / n), _STANDARD_NORMAL),
+    ("xavier_normal", {}, lambda n: math.sqrt(1 / n), _STANDARD_NORMAL),
+    ("xavier_uniform", {}, lambda n: math.sqrt(1 / n), _RANDOM),
+    ("he_normal", {}, lambda n: math.sqrt(2 / n), _STANDARD_NORMAL),
+    ("he_uniform", {}, lambda n: math.sqrt(2 / n), _RANDOM),
+    ("lecun_normal", {}, lambda n: math.sqrt(1 / n), _STANDARD_NORMAL),
+    ("lecun_uniform", {}, lambda n: math.sqrt(1 / n), _RANDOM),
     ("sparse", {"sparsity": 0.9}, lambda n: 0.01 * math.sqrt(1 - math.ceil(0.9 * n) / n), None),
     ("identity", {}, lambda n: math.sqrt(1 / n - 1 / n**2), None),
+    ("dirac", {}, lambda n: math.sqrt(1 / n - 1 / n**2), None),
+    ("zeros", {}, lambda n: 0.0, None),
+    ("ones", {}, lambda n: 0.0, None),
     ("constant", {"value": 0.5}, lambda n: 0.0, None),
 )
 
 
-def _best(f: Callable[[], Any], repeats: int) -> float:
+def _best(f: Callable[[], Any], repeats: int = 3) -> float:
+    """Seconds of the fastest of some calls, after one that does not count."""
+    f()
     times = []
     for _ in range(repeats):
         start = time.perf_counter()
@@ -55,39 +62,46 @@ def measure(n: int = 4096) -> dict[str, Any]:
     """Times and standard deviations of every initializer at n x n, float32."""
     out = np.empty((n, n), np.float32)
     rng = np.random.default_rng(0)
-    peers = {
-        "normal": lambda: rng.standard_normal(out=out, dtype=np.float32),
-        "uniform": lambda: rng.random(out=out, dtype=np.float32),
+    numpy_seconds = {
+        _STANDARD_NORMAL: _best(lambda: rng.standard_normal(out=out, dtype=np.float32)),
+        _RANDOM: _best(lambda: rng.random(out=out, dtype=np.float32)),
     }
-    out.fill(0)
-    numpy_seconds = {name: _best(fill, 2) for name, fill in peers.items()}
     rows = []
     for name, kwargs, asked, peer in _ROWS:
-        seconds = _best(lambda f=INITIALIZERS[name], k=kwargs: f(out=out, seed=0, **k), 3)  # type: ignore[misc]
+        # A convolution kernel of one point is the same memory with one more axis.
+        target = out[np.newaxis] if name == "dirac" else out
+        seconds = _best(partial(INITIALIZERS[name], out=target, seed=0, **kwargs))
         rows.append({
             "initializer": name,
+            "arguments": kwargs,
             "seconds": seconds,
             "gb_per_s": out.nbytes / seconds / 1e9,
+            "numpy_peer": peer,
+            "numpy_seconds": None if peer is None else numpy_seconds[peer],
             "times_numpy": None if peer is None else numpy_seconds[peer] / seconds,
             "std_asked": asked(n),
             "std_measured": _std(out),
         })
-    return {"version": __version__, "isa": isa(), "threads": get_num_threads(), "n": n, "rows": rows}
+    return {
+        "version": __version__, "isa": isa(), "threads": get_num_threads(), "numpy": np.__version__,
+        "n": n, "dtype": out.dtype.name, "rows": rows,
+    }
 
 
 def table(result: dict[str, Any]) -> str:
     """The measurements as aligned text."""
     n = result["n"]
     lines = [
-        f"fastinit {result['version']}: {n} x {n} float32 in place, {result['isa']}, "
-        f"{result['threads']} threads; NumPy's Generator in the same run",
+        f"fastinit {result['version']}: {n} x {n} {result['dtype']} in place, {result['isa']}, "
+        f"{result['threads']} threads, best of 3",
+        f"beside Generator of NumPy {result['numpy']} in the same run: the method named, one thread",
         "",
-        f"{'initializer':<18}{'ms':>9}{'GB/s':>9}{'x NumPy':>9}{'std asked':>12}{'measured':>12}",
+        f"{'initializer':<18}{'ms':>9}{'GB/s':>9}{'x NumPy':>9}  {'method':<16}{'std asked':>10}{'measured':>11}",
     ]
     for r in result["rows"]:
         ratio = "-" if r["times_numpy"] is None else f"{r['times_numpy']:.1f}"
         lines.append(
             f"{r['initializer']:<18}{r['seconds'] * 1e3:>9.2f}{r['gb_per_s']:>9.2f}{ratio:>9}"
-            f"{r['std_asked']:>12.6f}{r['std_measured']:>12.6f}"
+            f"  {r['numpy_peer'] or '-':<16}{r['std_asked']:>10.6f}{r['std_measured']:>11.6f}"
         )
     return "\n".join(lines)

@@ -1,11 +1,17 @@
-"""The command line, in process."""
+"""The command line, in process but for what needs a process of its own."""
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import ml_dtypes
 import numpy as np
@@ -14,101 +20,276 @@ import pytest
 import fastinit as fi
 from fastinit import _fill_command, _tour
 from fastinit.__main__ import main
+from fastinit.spec import INITIALIZERS
 
 FILLS = [
     ("he_normal 64x32", lambda: fi.he_normal((64, 32), seed=0)),
     ("normal 7,5 --std 0.5 --dtype float64 --seed 3", lambda: fi.normal((7, 5), 0.0, 0.5, seed=3, dtype="float64")),
+    ("normal 9x9 --mean -1e-3 --std .5", lambda: fi.normal((9, 9), -1e-3, 0.5, seed=0)),
+    ("uniform 40 --low -1 --high 1 --dtype float16", lambda: fi.uniform(40, -1, 1, dtype="float16", seed=0)),
+    ("truncated_normal 50 --lower -inf --upper 1 --correct-std",
+     lambda: fi.truncated_normal(50, lower=-np.inf, upper=1.0, correct_std=True, seed=0)),
     ("xavier_uniform 8x4x3x3 --layout oihw --gain relu --dtype float16",
      lambda: fi.xavier_uniform((8, 4, 3, 3), "relu", layout="oihw", dtype="float16", seed=0)),
+    ("he_normal 3x3x8x16 --mode fan_out --nonlinearity gelu --groups 2",
+     lambda: fi.he_normal((3, 3, 8, 16), mode="fan_out", nonlinearity="gelu", groups=2, seed=0)),
+    ("lecun_normal 16x48 --blocks 16,32 --num-threads 1",
+     lambda: fi.lecun_normal((16, 48), blocks=(16, 32), seed=0)),
+    ("lecun_uniform 5x6x7 --batch-axis 0 --in-axis 2 --out-axis 1",
+     lambda: fi.lecun_uniform((5, 6, 7), batch_axis=0, in_axis=2, out_axis=1, seed=0)),
+    ("variance_scaling 99 --fan-in 7 --scale 2 --distribution uniform",
+     lambda: fi.variance_scaling(99, 2.0, distribution="uniform", fan_in=7, seed=0)),
     ("sparse 30x20 --sparsity 0.5", lambda: fi.sparse((30, 20), 0.5, seed=0)),
+    ("sparse 30x20 --layout oi --std 0.1", lambda: fi.sparse((30, 20), std=0.1, layout="oi", seed=0)),
+    ("sparse 30x20 --shard 3:29:2,::-3", lambda: fi.sparse((30, 20), seed=0)[3:29:2, ::-3]),
     ("normal 100x7 --shard 90:10:-3,1:6", lambda: fi.normal((100, 7), seed=0)[90:10:-3, 1:6]),
     ("normal 100x7 --shard ::-1,:", lambda: fi.normal((100, 7), seed=0)[::-1]),
+    ("normal 100x7 --shard -8:", lambda: fi.normal((100, 7), seed=0)[-8:]),
+    ("normal 3x2x500 --shard 1:,:,::-1", lambda: fi.normal((3, 2, 500), seed=0)[1:, :, ::-1]),
+    ("normal ()", lambda: fi.normal((), seed=0)),
     ("uniform 0x3", lambda: fi.uniform((0, 3), seed=0)),
+    ("uniform 5x3 --shard 2:2", lambda: fi.uniform((0, 3), seed=0)),
+    ("identity 9x5 --gain 2", lambda: fi.identity((9, 5), 2.0)),
     ("dirac 3x4x4", lambda: fi.dirac((3, 4, 4))),
-]
+    ("constant 11 --value -0.5", lambda: fi.constant(11, -0.5)),
+    ("ones 1x1000 --dtype float64", lambda: fi.ones((1, 1000), dtype="float64")),
+]  # fmt: skip
 
 
+@pytest.mark.parametrize("slab", [300, 1 << 26])
 @pytest.mark.parametrize(("line", "make"), FILLS, ids=[line for line, _ in FILLS])
 def test_fill_equals_the_function(
-    line: str, make: object, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(_fill_command, "_SLAB", 300)  # many slabs
+    line: str, make: Callable[[], Any], slab: int, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(_fill_command, "_SLAB", slab)
+    monkeypatch.setattr(_fill_command, "_PAGE", 16)
     path = tmp_path / "w.npy"
     assert main(["fill", *line.split(), "-o", str(path), "--json"]) == 0
-    want = np.ascontiguousarray(make())  # type: ignore[operator]
+    want = np.asarray(make())
     got = np.load(path)
     assert got.dtype == want.dtype
     assert got.shape == want.shape
     assert got.tobytes() == want.tobytes()
-    assert json.loads(capsys.readouterr().out)["shape"] == list(want.shape)
+    printed = capsys.readouterr()
+    assert printed.err == ""
+    result = json.loads(printed.out)
+    assert set(result) == {"path", "shape", "dtype", "seconds", "gb_per_s"}
+    assert result["shape"] == list(want.shape)
+    assert result["path"] == str(path)
     assert [p.name for p in tmp_path.iterdir()] == ["w.npy"]
 
 
-def test_fill_bfloat16_says_how_to_read_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = tmp_path / "w.npy"
-    assert main(["fill", "he_normal", "16x8", "--dtype", "bfloat16", "-o", str(path)]) == 0
-    assert "view(ml_dtypes.bfloat16)" in capsys.readouterr().out
-    got = np.load(path).view(ml_dtypes.bfloat16)
-    assert (got == fi.he_normal((16, 8), dtype="bfloat16", seed=0)).all()
+@pytest.mark.parametrize("dtype", ["bfloat16", "float8_e4m3fn", "float8_e5m2"])
+def test_fill_says_how_to_read_what_npy_cannot_name(
+    dtype: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for line in (["16x8"], ["16x8", "--shard", "3:9,2:"], ["0x8"]):
+        path = tmp_path / "w.npy"
+        assert main(["fill", "he_normal", *line, "--dtype", dtype, "-o", str(path)]) == 0
+        assert f"np.load({str(path)!r}).view(ml_dtypes.{dtype})" in capsys.readouterr().out
+        stored = np.load(path)
+        want = fi.he_normal((16, 8), dtype=dtype, seed=0)
+        want = {"16x8": want, "0x8": want[:0]}[line[0]] if len(line) == 1 else want[3:9, 2:]
+        assert stored.dtype.str == f"|V{want.itemsize}"
+        assert stored.view(getattr(ml_dtypes, dtype)).tobytes() == want.tobytes()
+
+
+@pytest.mark.parametrize(
+    ("shape", "itemsize", "columns"),
+    [((7, 5), 4, False), ((7, 5), 4, True), ((3, 4, 50), 4, False), ((1, 1000), 2, False), ((9,), 8, False)],
+)
+def test_pieces_cover_each_element_once(
+    shape: tuple[int, ...], itemsize: int, columns: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_fill_command, "_SLAB", 64)
+    monkeypatch.setattr(_fill_command, "_PAGE", 8)
+    count = np.zeros(shape, int)
+    for piece in _fill_command.pieces(shape, itemsize, columns):
+        count[piece] += 1
+        assert count[piece].size * itemsize <= 64
+    assert (count == 1).all()
 
 
 @pytest.mark.parametrize(("line", "message"), [
     ("nope 3x3", "INIT must be one of normal"),
     ("normal 3xx", "SHAPE must look like 4096x4096"),
     ("normal 3.5", "SHAPE must look like 4096x4096"),
-    ("normal 3x3 --mode fan_in", "--mode is not an option of normal"),
+    ("normal 3x-3", "negative dimensions are not allowed"),
+    ("normal 9999999999x9999999999", "too large"),
+    ("normal 3x3 --mode fan_in", "--mode is not an option of normal; it takes --mean, --std"),
+    ("zeros 3x3 --gain 2", "--gain is not an option of zeros; it takes none"),
+    ("uniform 3x3 --correct-std", "--correct-std is not an option of uniform"),
     ("normal 3x3 --std -1", "std < 0"),
+    ("normal 3x3 --mean nan", "mean must be finite"),
+    ("normal 3x3 --mean -inf", "mean must be finite"),
     ("normal 3x3 --shard 1", "--shard must look like"),
     ("normal 3 --shard :,:", "--shard has 2 slices"),
+    ("normal 3 --shard ::0", "step"),
     ("normal 3x3 --dtype int8", "dtype must be one of"),
     ("he_normal 9", "at least 2 dimensions"),
     ("he_normal 3x3 --gain relu", "--gain of he_normal must be a number"),
+    ("he_normal 3x4 --blocks 3", "blocks"),
     ("normal 3x3 --seed -1", "seed must be"),
+    ("normal 3x3 --num-threads 0", "num_threads must be at least 1"),
 ])  # fmt: skip
 def test_fill_errors(line: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["fill", *line.split(), "-o", str(tmp_path / "w.npy")]) == 2
-    assert message in capsys.readouterr().err
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith("fastinit fill: error: ")
+    assert printed.err.count("\n") == 1
+    assert message in printed.err
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize(("error", "code"), [(KeyboardInterrupt, 130), (OSError, 2)])
-def test_interrupted_fill_leaves_the_old_file(
-    error: type[BaseException], code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize("line", ["", "normal", "normal 3x3", "normal 3 --unknown 1 -o w", "normal 3 --std x -o w"])
+def test_usage_errors(line: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(["fill", *line.split()])
+    assert stop.value.code == 2
+    assert "error: " in capsys.readouterr().err
+
+
+def test_places_that_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for place in (tmp_path, tmp_path / "missing" / "w.npy", Path(os.devnull)):
+        assert main(["fill", "normal", "3x3", "-o", str(place)]) == 2
+        assert "--output must " in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_fill_through_a_link_keeps_the_link(tmp_path: Path) -> None:
+    (tmp_path / "link.npy").symlink_to(tmp_path / "w.npy")
+    assert main(["fill", "ones", "3", "-o", str(tmp_path / "link.npy")]) == 0
+    assert (tmp_path / "link.npy").is_symlink()
+    assert (np.load(tmp_path / "w.npy") == 1).all()
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "message"),
+    [
+        (KeyboardInterrupt(), 130, "fastinit fill: interrupted"),
+        (OSError(errno.ENOSPC, "No space left on device"), 2, "No space left on device"),
+        (MemoryError(), 2, "fastinit fill: error: MemoryError"),
+    ],
+)
+@pytest.mark.parametrize("step", ["_reserve", "fill_slabs", "_sync"])
+def test_a_fill_that_stops_leaves_the_old_file(
+    step: str, error: BaseException, code: int, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
     path = tmp_path / "w.npy"
     path.write_bytes(b"old")
 
     def fail(*args: object) -> None:
+        assert len(list(tmp_path.iterdir())) == 2
         raise error
 
-    monkeypatch.setattr(_fill_command, "fill_slabs", fail)
+    monkeypatch.setattr(_fill_command, step, fail)
     assert main(["fill", "normal", "8x8", "-o", str(path)]) == code
+    assert message in capsys.readouterr().err
     assert path.read_bytes() == b"old"
-    assert len(list(tmp_path.iterdir())) == 1
+    assert [p.name for p in tmp_path.iterdir()] == ["w.npy"]
+
+
+def test_more_than_the_disk_holds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    # 3 EiB: no file system of today.
+    assert main(["fill", "normal", "1000000x1000000x860000", "-o", str(tmp_path / "w.npy")]) == 2
+    assert "fastinit fill: error: " in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads /proc")
+def test_memory_does_not_follow_the_file(tmp_path: Path) -> None:
+    code = (
+        "import sys\n"
+        "from fastinit.__main__ import main\n"
+        "def peak():\n"
+        "    return [int(x.split()[1]) for x in open('/proc/self/status') if x.startswith('VmHWM')][0]\n"
+        "before = peak()\n"
+        "assert main(sys.argv[1:]) == 0\n"
+        "print(peak() - before)\n"
+    )
+    line = ["fill", "uniform", "8192x8192", "-o", str(tmp_path / "w.npy")]
+    done = subprocess.run([sys.executable, "-c", code, *line], capture_output=True, text=True, check=True)
+    # KiB: one slab of 64 MiB at a time, of a file of 256 MiB.
+    assert int(done.stdout.splitlines()[-1]) < 100 << 10
+
+
+@pytest.mark.skipif(os.name != "posix", reason="sends SIGINT")
+def test_ctrl_c_leaves_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "w.npy"
+    # A shell may have started the tests with SIGINT ignored, which children inherit.
+    code = (
+        "import signal, sys\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "from fastinit.__main__ import main\n"
+        "sys.exit(main(sys.argv[1:]))\n"
+    )
+    line = ["fill", "sparse", "16384x8192", "--num-threads", "1", "-o", str(path)]
+    process = subprocess.Popen([sys.executable, "-c", code, *line], stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 20
+    while not list(tmp_path.iterdir()) and time.monotonic() < deadline:
+        time.sleep(0.005)
+    time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == 130, err
+    assert "fastinit fill: interrupted" in err
+    assert "Traceback" not in err
+    assert not list(tmp_path.iterdir())
 
 
 def test_tour() -> None:
     result = _tour.measure(256)
     for row in result["rows"]:
         assert abs(row["std_measured"] - row["std_asked"]) < 0.02 * row["std_asked"] + 1e-9
+        assert (row["times_numpy"] is None) == (row["numpy_peer"] is None)
+    aliases = {"glorot_normal", "glorot_uniform", "kaiming_normal", "kaiming_uniform", "eye"}
+    assert {row["initializer"] for row in result["rows"]} >= set(INITIALIZERS) - aliases - {
+        "orthogonal", "delta_orthogonal",
+    }  # fmt: skip
     text = _tour.table(result)
     assert len({len(line) for line in text.splitlines()[3:]}) == 1
+    assert fi.__version__ in text
+    assert fi.isa() in text
+
+
+def test_tour_command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    measured = _tour.measure(64)
+    monkeypatch.setattr(_tour, "measure", lambda: measured)
+    assert main([]) == 0
+    assert capsys.readouterr().out.startswith(f"fastinit {fi.__version__}")
+    assert main(["--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["n"] == 64
 
 
 def test_info_and_help(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["info", "--json"]) == 0
-    info = json.loads(capsys.readouterr().out)
-    assert info["isa"] in info["available_isas"]
-    assert info["contract_version"] == fi.CONTRACT_VERSION
+    for line in (["info", "--json"], ["--json", "info"]):
+        assert main(line) == 0
+        info = json.loads(capsys.readouterr().out)
+        assert info["isa"] in info["available_isas"]
+        assert info["contract_version"] == fi.CONTRACT_VERSION
+        assert info["threads"] == fi.get_num_threads()
+        assert info["numpy"] == np.__version__
     assert main(["info"]) == 0
+    assert fi.isa() in capsys.readouterr().out
     for command in ([], ["fill"], ["info"]):
         with pytest.raises(SystemExit) as stop:
             main([*command, "--help"])
         assert stop.value.code == 0
-        assert "example:" in capsys.readouterr().out
+        assert "example:" in capsys.readouterr().out.strip().splitlines()[-2]
 
 
 def test_module_runs() -> None:
     done = subprocess.run([sys.executable, "-m", "fastinit", "info", "--json"], capture_output=True, text=True,
-                          check=True)
+                          check=True)  # fmt: skip
     assert json.loads(done.stdout)["version"] == fi.__version__
+
+
+def test_module_reports_an_impossible_isa() -> None:
+    done = subprocess.run([sys.executable, "-m", "fastinit", "info"], capture_output=True, text=True, check=False,
+                          env={**os.environ, "FASTINIT_ISA": "nonesuch"})  # fmt: skip
+    assert done.returncode == 2
+    assert "nonesuch" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -100,7 +100,7 @@ CASES: list[tuple[str, tuple, dict[str, Any], type[Exception], str]] = [
     ("gain", ("nope",), {}, ValueError, "activation must be one of linear, relu"),
     ("gain", ("relu",), {"convention": "he"}, ValueError, "convention must be one of"),
     ("gain", ("relu",), {"alpha": 1.0}, TypeError, "alpha is not a parameter of relu"),
-    ("gain", ("gelu",), {"convention": "torch"}, ValueError, "for torch; got 'gelu'"),
+    ("gain", ("gelu",), {"convention": "torch"}, ValueError, "for the torch convention, got 'gelu'"),
     ("gain", (3,), {}, TypeError, "activation must be a name or a function"),
     ("set_num_threads", (0,), {}, ValueError, "num_threads must be at least 1"),
     ("set_num_threads", ("2",), {}, TypeError, "num_threads must be an int"),

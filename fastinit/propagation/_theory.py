@@ -409,8 +409,8 @@ def critical_point(activation: ActivationLike, sigma_b2: float = 0.0, **params: 
     Examples
     --------
     >>> from fastinit.propagation import critical_point
-    >>> critical_point("tanh")
-    CriticalPoint(sigma_w2=1.0, sigma_b2=0.0, q=0.0)
+    >>> round(critical_point("tanh").sigma_w2, 9)
+    1.0
     >>> round(critical_point("tanh", 0.05).sigma_w2, 4)
     1.761
     """

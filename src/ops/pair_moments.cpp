@@ -16,7 +16,6 @@ namespace fastinit {
 namespace {
 
 constexpr double kNoise = 4e-16;
-constexpr double kAgree = 2e-13;  // of a sum of squares with the integral, both rounded
 constexpr double kPeak = 0.398942280401432677940;  // density of N(0, 1) at 0
 
 // c = 1 or c = -1.
@@ -283,8 +282,8 @@ HermiteSeries hermite_series(const Function& f, double q, double reach, int limi
         recent = std::max(0.7 * recent, (k + 1) * a * a * power);
         power *= reach;
         if (k >= 3 && recent < 0.1 * kNoise * out.slope_total &&
-            std::fabs(out.slope_total - slope_sum) * power < 8.0 * kNoise * out.slope_total &&
-            std::fabs(out.total - sum) * power < 8.0 * kNoise * out.total) {
+            std::fabs(out.slope_total - slope_sum) * power < kAgree * out.slope_total &&
+            std::fabs(out.total - sum) * power < kAgree * out.total) {
             out.converged = true;
             break;
         }

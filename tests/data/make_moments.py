@@ -159,7 +159,7 @@ ACTIVATIONS = [
 
 def sine_moments(w, q, m):
     """Characteristic functions: panels cannot follow thousands of oscillations."""
-    e = lambda k: mp.exp(-(k * k) * q / 2)  # noqa: E731
+    e = lambda k: mp.exp(-(k * k) * q / 2)
     s, c = lambda k: mp.sin(k * m) * e(k), lambda k: mp.cos(k * m) * e(k)
     w = mp.mpf(w)
     return [

@@ -89,5 +89,21 @@ inline double exp_core(double x, double tail) {
     return scale(s + (e + q), static_cast<int>(kd));
 }
 
+// exp(x) and exp(x) - 1 for |x| <= 708 without a branch, for loops over many points: 1 ulp each
+// (2 ulp the second).
+inline Pair exp_and_minus_one(double x) {
+    const double t = x * kLog2e + kRound, kd = t - kRound;
+    const double hi = x - kd * kLn2Hi, lo = -kd * kLn2Lo;
+    const double r = hi + lo;
+    const double small = lo + r * r * horner(kExp, r);  // exp(r) - 1 = hi + small
+    // the low bits of t are the integer k
+    const double p = from_bits((bits(t) << 52) + bits(1.0));
+    const Pair s = two_sum(p - 1.0, p * hi);
+    const double one = 1.0 + hi;
+    return {p * (one + (((1.0 - one) + hi) + small)), s.hi + (s.lo + p * small)};
+}
+
+inline double exp_plain(double x) { return exp_and_minus_one(x).hi; }
+
 }  // namespace
 }  // namespace fastinit::special

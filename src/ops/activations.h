@@ -41,6 +41,7 @@ struct Traits {
     std::vector<double> kinks;  // phi or a derivative jumps here
     double scale = 1.0;         // panels at 2 scale 3^k resolve it; 0: polynomial between kinks
     double tail = 1e300;        // beyond it phi is a polynomial to the last digit
+    bool linear_above = false;  // no curvature for h > 0
     bool discover = false;      // nothing is known: find the panels by refinement
     bool has_derivative = true;
 };

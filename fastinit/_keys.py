@@ -51,7 +51,7 @@ def _entropy(seed: Any) -> int | list[int]:
     if isinstance(seed, (str, bytes)):
         raise TypeError(message)
     try:
-        if isinstance(seed, (list, tuple, np.ndarray, range)):
+        if isinstance(seed, (list, tuple, range)) or (isinstance(seed, np.ndarray) and seed.ndim):
             if len(seed) == 0:
                 raise ValueError(message)
             words: int | list[int] = [operator.index(s) for s in seed]

@@ -118,7 +118,7 @@ def _is_real_scalar(value: Any) -> bool:
 def check_fits(value: float, name: str, dtype: np.dtype[Any]) -> float:
     """A number that stays finite in the arithmetic of `dtype` (float32 below float64)."""
     if not abs(value) <= _MAX_FLOAT32 and (dtype.itemsize < 8 or not math.isfinite(value)):
-        where = "float64" if dtype.itemsize == 8 else f"float32, in which {dtype.name} is computed"
+        where = f"float32, in which {dtype.name} is computed" if dtype.itemsize < 4 else dtype.name
         raise ValueError(f"{name} must be finite in {where}, got {value!r}")
     return value
 

@@ -25,12 +25,22 @@ DTYPE_CODES = {
 }
 _FLOAT32 = np.dtype(np.float32)
 _DTYPES: dict[Any, np.dtype[Any]] = {"float32": _FLOAT32, np.float32: _FLOAT32, _FLOAT32: _FLOAT32}
+_CODES: dict[np.dtype[Any], int] = {_FLOAT32: 0}  # of the dtypes met so far: their names are slow
 _MAX_BYTES = 2**63 - 1
 _MAX_DIMS = 32
 _MAX_FLOAT32 = 3.4028234663852886e38
+_ALWAYS_FINITE = 448.0  # the largest float8_e4m3fn, the narrowest range of all
 _MAX_THREADS = 2**16  # the core takes an int, and never starts as many
 
 _threads = 0
+
+
+def code_of(dtype: np.dtype[Any]) -> int | None:
+    """The core's code of a dtype; None for one that cannot be filled."""
+    code = _CODES.get(dtype)
+    if code is None and dtype.isnative and dtype.name in DTYPE_CODES:
+        code = _CODES[dtype] = DTYPE_CODES[dtype.name]
+    return code
 
 
 def check_dtype(dtype: Any, name: str = "dtype") -> np.dtype[Any]:
@@ -52,7 +62,7 @@ def check_dtype(dtype: Any, name: str = "dtype") -> np.dtype[Any]:
             resolved = np.dtype(dtype)
         except TypeError:
             resolved = None
-    if resolved is None or dtype is None or resolved.name not in DTYPE_CODES or not resolved.isnative:
+    if resolved is None or dtype is None or code_of(resolved) is None:
         raise TypeError(f"{name} must be one of {', '.join(DTYPE_CODES)} in native byte order, got {dtype!r}")
     if isinstance(dtype, (str, type)):
         _DTYPES[dtype] = resolved
@@ -126,8 +136,9 @@ def check_fits(value: float, name: str, dtype: np.dtype[Any]) -> float:
 def check_stored(value: float, name: str, dtype: np.dtype[Any]) -> float:
     """A number that stays finite as an element of `dtype`."""
     check_fits(value, name, dtype)
-    with np.errstate(all="ignore"):
-        stored = np.float32(value).astype(dtype) if dtype.itemsize < 8 else value
+    if dtype.itemsize < 4 and abs(value) > _ALWAYS_FINITE:
+        with np.errstate(over="ignore"):
+            stored = np.float32(value).astype(dtype)
         if not np.isfinite(stored):
             raise ValueError(f"{name} must be finite in {dtype.name}, got {value!r}")
     return value
@@ -187,7 +198,7 @@ def check_out(out: Any, dtype: np.dtype[Any] | None) -> Array:
     """A writable array of a known dtype, any strides, no two elements in one place."""
     if not isinstance(out, np.ndarray):
         raise TypeError(f"out must be a NumPy array, got {type(out).__name__}")
-    if out.dtype.name not in DTYPE_CODES or not out.dtype.isnative:
+    if code_of(out.dtype) is None:
         raise TypeError(
             f"out must have one of the dtypes {', '.join(DTYPE_CODES)} in native byte order, got {out.dtype}"
         )
@@ -210,19 +221,21 @@ class Target:
             raise TypeError("shape must be given when out is not")
         if shape is None and shard is not None:
             raise TypeError("shape, the global one, must be given with shard")
-        self.shape: Shape = check_shape(shape) if shape is not None else ()
+        local: Shape = () if shape is None else check_shape(shape)
         kind = None if dtype is None else check_dtype(dtype)
         if out is not None:
             out = check_out(out, kind)
             kind = out.dtype
             if shape is None:
-                self.shape = out.shape
-        self.dtype = kind = _FLOAT32 if kind is None else kind
-        self.code = DTYPE_CODES[kind.name]
+                local = out.shape
+        elif kind is None:
+            kind = _FLOAT32
+        self.shape = local
+        self.dtype: np.dtype[Any] = kind
+        self.code = _CODES[kind]
         self.base = 0
         self.steps: tuple[int, ...] | None = None
         self.slices: tuple[slice, ...] | None = None
-        local = self.shape
         if shard is not None:
             local = self._set_shard(shard)
         if out is None:

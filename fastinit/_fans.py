@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from ._args import Shape, check_int, check_number, check_shape
 
@@ -23,8 +22,7 @@ FAN_OPTIONS = (
 )
 
 
-@dataclass(frozen=True)
-class Fans:
+class Fans(NamedTuple):
     """Fans of the whole, or of each block along `out_axis` where sizes differ."""
 
     fan_in: Fan | None

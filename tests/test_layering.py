@@ -47,9 +47,9 @@ def test_private_modules_do_not_import_public_ones() -> None:
 
 def test_readme_example_runs() -> None:
     text = (ROOT / "README.md").read_text()
-    (code,) = re.findall(r"```python\n(.*?)```", text, re.S)
     scope: dict[str, object] = {}
-    exec(compile(code, "README.md", "exec"), scope)
+    for code in re.findall(r"```python\n(.*?)```", text, re.S):
+        exec(compile(code, "README.md", "exec"), scope)
     assert scope["part"].shape == (16, 65_536)  # type: ignore[attr-defined]
     first = re.findall(r"```sh\n(.*?)```", text, re.S)[0].strip().splitlines()
     assert first == ["pip install . && python -m fastinit", "pip install '.[test]' && pytest"]

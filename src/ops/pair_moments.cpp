@@ -16,7 +16,6 @@ namespace fastinit {
 namespace {
 
 constexpr double kNoise = 4e-16;
-constexpr double kAgree = 2e-13;  // of a sum of squares with the integral, both rounded
 constexpr double kPeak = 0.398942280401432677940;  // density of N(0, 1) at 0
 
 // c = 1 or c = -1.

@@ -43,6 +43,13 @@ def key_bits(seed: Any) -> int:
     return int(low) | int(high) << 32
 
 
+def check_seed(seed: Any) -> None:
+    """Check a seed that nothing is drawn with: a generator does not advance."""
+    sources = (np.random.SeedSequence, np.random.Generator, np.random.BitGenerator, np.random.RandomState)
+    if seed is not None and not isinstance(seed, sources) and not hasattr(seed, "_draw_key"):
+        key_bits(seed)
+
+
 def _entropy(seed: Any) -> int | list[int]:
     message = (
         "seed must be None, a non-negative int, a sequence of those, a numpy SeedSequence or Generator, "

@@ -10,7 +10,7 @@ import numpy as np
 from . import _core
 from ._args import Array, Target, check_fits, check_int, check_num_threads, check_number, check_stored
 from ._fans import AxisLike, resolve_axes
-from ._keys import key_bits
+from ._keys import check_seed, key_bits
 from ._run import NORMAL, run, then
 
 
@@ -48,7 +48,7 @@ def constant(
     """
     target = Target(shape, dtype, out, shard)
     number = check_stored(check_number(value, "value"), "value", target.dtype)
-    key_bits(seed)
+    check_seed(seed)
     check_num_threads(num_threads)
     then(_set, target.out, ..., number)
     return target.out
@@ -138,7 +138,7 @@ def identity(
     if len(target.shape) != 2:
         raise ValueError(f"shape must have 2 dimensions, got {target.shape}")
     number = check_stored(check_number(gain, "gain"), "gain", target.dtype)
-    key_bits(seed)
+    check_seed(seed)
     check_num_threads(num_threads)
     then(_set_diagonal, target.out, *_ranges(target), number)
     return target.out
@@ -218,7 +218,7 @@ def dirac(
     n_out = target.shape[outputs[0]]
     if n_out % count:
         raise ValueError(f"groups must divide the out axis: {count} does not divide {n_out}")
-    key_bits(seed)
+    check_seed(seed)
     check_num_threads(num_threads)
     then(_set_dirac, target, inputs[0], outputs[0], n_out // count)
     return target.out

@@ -173,6 +173,9 @@ class Key:
     def __setattr__(self, name: str, value: Any) -> None:
         raise AttributeError("a Key is immutable")
 
+    def __delattr__(self, name: str) -> None:
+        raise AttributeError("a Key is immutable")
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Key) and self.bits == other.bits
 

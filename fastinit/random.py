@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from . import _core
-from ._args import Array, Target, check_fits, check_int, check_num_threads, check_number
+from ._args import Array, Target, check_fits, check_int, check_num_threads, check_number, code_of
 from ._keys import Key, key_bits
 from ._run import NORMAL, TRUNCATED, UNIFORM, run
 
@@ -249,7 +249,7 @@ class Generator:
 def _parameter(value: Any, name: str) -> Array:
     try:
         values = np.asarray(value)
-        if values.dtype.kind not in "iuf":
+        if values.dtype.kind not in "iuf" and code_of(values.dtype) is None:
             raise TypeError
     except (TypeError, ValueError):
         raise TypeError(f"{name} must be a real number or an array of them, got {value!r}") from None

@@ -25,7 +25,10 @@ def _fan_for(mode: str, fan_in: float | None, fan_out: float | None) -> float:
     elif mode == "fan_avg":
         n = 0.5 * (fan_in + fan_out)  # type: ignore[operator]
     else:
-        n = math.sqrt(fan_in * fan_out)  # type: ignore[operator]
+        product = fan_in * fan_out  # type: ignore[operator]
+        # Explicit fans may leave the range of float64 on the way.
+        inside = 0.0 < product < math.inf
+        n = math.sqrt(product) if inside else math.sqrt(fan_in) * math.sqrt(fan_out)  # type: ignore[arg-type]
     return n or 1.0  # of an empty tensor
 
 

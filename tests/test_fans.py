@@ -103,6 +103,19 @@ def test_explicit_fans_are_taken_as_given(fan: float) -> None:
     assert x.tobytes() == want.tobytes()
 
 
+def test_sequences_may_be_arrays() -> None:
+    assert fi.compute_fans((3, 4, 5), in_axis=np.array([0, 1]), out_axis=np.int64(2)) == (12, 5)
+    assert fi.compute_fans((4, 6), blocks=np.array([2, 4])) == (4, (2, 4))
+
+
+@pytest.mark.parametrize("mode", ["fan_in", "fan_out", "fan_avg", "fan_geo_avg"])
+def test_absurd_fans_are_no_accident(mode: str) -> None:
+    for fan in (1e200, 1.7e308, 10**300):
+        assert (fi.variance_scaling((3, 4), mode=mode, fan_in=fan, fan_out=fan) == 0).all()
+    with pytest.raises(ValueError, match="the standard deviation must be finite in float32, got inf"):
+        fi.variance_scaling((3, 4), mode=mode, fan_in=1e-320, fan_out=1e-320)
+
+
 def test_axes_may_be_named_for_one_dimension_only_with_fans() -> None:
     assert fi.compute_fans((), fan_in=2, fan_out=3) == (2, 3)
     assert fi.he_normal((5,), fan_in=5).shape == (5,)

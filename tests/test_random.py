@@ -116,6 +116,7 @@ def test_array_parameters() -> None:
     x = fi.default_rng(0).uniform(np.full(10_000, 1.0), float(high), dtype="float32")
     assert x.max() < high
     assert (fi.default_rng(0).uniform([2.0, 3.0], [2.0, 3.0]) == [2.0, 3.0]).all()
+    assert fi.default_rng(0).normal(fi.ones(3, dtype="bfloat16"), 0.0).tolist() == [1.0, 1.0, 1.0]
     rng = fi.default_rng(0)
     rng.normal(loc, 1.0)
     assert rng.random() == fi.uniform(3, seed=0, dtype="float64")[2]

@@ -9,7 +9,6 @@
 #include "core/special.h"
 #include "ops/mean_field.h"
 #include "ops/moments.h"
-#include "ops/quadrature.h"
 
 namespace fastinit {
 namespace {
@@ -89,9 +88,16 @@ const char* phase_name(Phase p) {
     return p == Phase::critical ? "critical" : p == Phase::ordered ? "ordered" : "chaotic";
 }
 
-py::tuple moments_of(const Activation& a, double q, double mean) {
-    const Moments m = a.run([&](const Function& f) { return gaussian_moments(f, q, mean); });
+py::tuple as_tuple(const Moments& m) {
     return py::make_tuple(m.phi, m.phi2, m.phi4, m.dphi, m.dphi2, m.dphi4, m.h_phi_dphi);
+}
+
+py::tuple moments_of(const Activation& a, double q, double mean) {
+    return as_tuple(a.run([&](const Function& f) { return gaussian_moments(f, q, mean); }));
+}
+
+py::tuple panel_moments_of(const Activation& a, double q, double mean) {
+    return as_tuple(a.run([&](const Function& f) { return panel_moments(f, q, mean); }));
 }
 
 Correlation correlation(double c, bool complement) {
@@ -167,23 +173,6 @@ py::tuple eval_of(const Activation& a, const Array& x) {
     return py::make_tuple(phi, slope ? py::object(dphi) : py::none());
 }
 
-// Panels only, for tests: moments without the closed forms.
-py::tuple panel_moments(const Activation& a, double q, double mean) {
-    const Grid g = make_grid(*a.f, q, mean);
-    Moments m{};
-    for (std::size_t i = 0; i < g.h.size(); ++i) {
-        const double w = g.weight[i], p = g.phi[i], d = g.dphi[i];
-        m.phi += w * p;
-        m.phi2 += w * p * p;
-        m.phi4 += w * p * p * p * p;
-        m.dphi += w * d;
-        m.dphi2 += w * d * d;
-        m.dphi4 += w * d * d * d * d;
-        m.h_phi_dphi += w * g.h[i] * p * d;
-    }
-    return py::make_tuple(m.phi, m.phi2, m.phi4, m.dphi, m.dphi2, m.dphi4, m.h_phi_dphi);
-}
-
 // One special function over an array, for tests.
 Array special_by_name(const std::string& name, const Array& x) {
     static const std::pair<const char*, double (*)(double)> functions[] = {
@@ -229,7 +218,7 @@ void register_propagation(py::module_& m) {
             py::arg("function"), py::arg("derivative"), py::arg("kinks"))
         .def("eval", &eval_of, py::arg("x"))
         .def("moments", &moments_of, py::arg("q"), py::arg("mean"))
-        .def("panel_moments", &panel_moments, py::arg("q"), py::arg("mean"))
+        .def("panel_moments", &panel_moments_of, py::arg("q"), py::arg("mean"))
         .def("pair_moments", &pair_of, py::arg("q"), py::arg("c"), py::arg("complement"))
         .def(
             "second_moment",

@@ -259,6 +259,7 @@ double cosh(double x) {
 
 double tanh(double x) {
     const double a = std::fabs(x);
+    if (a < 0x1p-30) return x;
     if (a <= 0.5625) return x + x * (x * x) * horner(kTanh, x * x);
     if (x != x) return x;
     const double v = a > 20.0 ? 1.0 : 1.0 - 2.0 / (exp_core(2.0 * a, 0.0) + 1.0);

@@ -19,7 +19,7 @@ double cos(double x);              // 1 ulp for every finite x
 double sinh(double x);             // 2 ulp
 double cosh(double x);             // 2 ulp
 double tanh(double x);             // 2 ulp
-double minus_tanh(double x);       // x - tanh(x) without cancellation; 3 ulp
+double minus_tanh(double x);       // x - tanh(x) without cancellation near 0; 24 ulp
 double atan(double x);             // 1 ulp
 double atan2(double y, double x);  // 2 ulp, quadrants as in C
 double asin(double x);             // 2 ulp; |x| > 1 gives NaN

@@ -78,7 +78,8 @@ std::vector<double> scan_roots(G g, bool* flat) {
         if (y[i] == 0.0) continue;
         if (last >= 0 && (y[last] < 0) != (y[i] < 0)) {
             found.push_back(root(g, x[last], x[i], y[last], y[i]));
-        } else if (last == i - 1 && last > 0 && i < kScan && y[last - 1] != 0.0) {
+        } else if (last == i - 1 && last > 0 && i < kScan && y[last - 1] != 0.0 &&
+                   (y[last - 1] < 0) == (y[last] < 0)) {
             // same sign on three points with the smallest |g| in the middle
             const double m = std::fabs(y[last]);
             if (m < std::fabs(y[last - 1]) && m <= std::fabs(y[i]) && m < 0.1) {
@@ -110,6 +111,16 @@ double at_zero(const Function& f) {
     double v;
     f.eval(&zero, 1, &v, nullptr);
     return v;
+}
+
+// E[phi'^2] as q -> 0: phi'(0)^2, exactly, unless phi bends there.
+double slope_at_zero(const Function& f) {
+    const std::vector<double>& kinks = f.traits.kinks;
+    const bool bends = std::find(kinks.begin(), kinks.end(), 0.0) != kinks.end();
+    if (!bends && f.traits.has_derivative && !f.traits.discover)
+        return gaussian_moments(f, 0.0).dphi2;
+    const double v = gaussian_moments(f, kTiny).dphi2;
+    return v > 1e-20 ? v : 0.0;
 }
 
 double log_of(double x) { return special::log(x); }
@@ -161,10 +172,9 @@ std::vector<FixedPoint> fixed_points(const Function& f, double sw, double sb) {
         return out;
     }
     if (sb == 0.0 && (sw == 0.0 || at_zero(f) == 0.0)) {
-        FixedPoint p = describe(f, kTiny, sw);
-        p.q = 0.0;
-        p.slope = sw * second_moment(f, kTiny) / kTiny;
-        p.stable = p.slope < 1.0 - 1e-12;
+        // phi = phi' h to leading order, on each side: slope and chi_1 agree
+        const double slope = sw * slope_at_zero(f);
+        FixedPoint p{0.0, slope, slope, slope < 1.0 - 1e-12};
         // marginal: the next order decides
         if (std::fabs(p.slope - 1.0) <= 1e-12) p.stable = excess(special::log(1e-8)) < -kFlat;
         out.push_back(p);
@@ -179,8 +189,9 @@ CriticalPoint critical_line(const Function& f, double q) {
     const double second = second_moment(f, at);
     const double sw = 1.0 / m.dphi2;
     if (q == 0.0) {
+        const double limit = 1.0 / slope_at_zero(f);
         const double v = at_zero(f);
-        return {sw, -sw * v * v, 0.0};
+        return {limit, v == 0.0 ? 0.0 : -limit * v * v, 0.0};
     }
     const double sb = q - sw * second;
     // homogeneous functions lie on sb = 0 exactly; leave no rounding residue

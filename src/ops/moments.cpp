@@ -15,21 +15,20 @@ Moments at_point(const Function& f, double h) {
     double p, d;
     f.eval(&h, 1, &p, f.traits.has_derivative ? &d : nullptr);
     if (!f.traits.has_derivative) {
-        const double step = 1e-3 * (1.0 + std::fabs(h));
-        std::vector<double> width = {step}, x, v, s;
-        for (double t : gauss_rule().x) x.push_back(h + step * t);
-        eval_panels(f, gauss_rule(), x, width, &v, &s);
-        d = 0.5 * (s[9] + s[10]);
+        const GaussRule& rule = gauss_rule();
+        const double step = 1e-2 * (1.0 + std::fabs(h));
+        std::vector<double> x, v, s;
+        for (double t : rule.x) x.push_back(h + step * (t - rule.x[9]));
+        eval_panels(f, rule, x, {step}, &v, &s);
+        d = s[9];
     }
     return {p, p * p, p * p * p * p, d, d * d, d * d * d * d, h * p * d};
 }
 
 }  // namespace
 
-Moments gaussian_moments(const Function& f, double q, double mean) {
-    if (q == 0.0) return at_point(f, mean);
+Moments panel_moments(const Function& f, double q, double mean) {
     Moments m{};
-    if (f.closed_moments(q, mean, &m)) return m;
     const Grid g = make_grid(f, q, mean);
     for (std::size_t i = 0; i < g.h.size(); ++i) {
         const double w = g.weight[i], p = g.phi[i], d = g.dphi[i];
@@ -42,9 +41,17 @@ Moments gaussian_moments(const Function& f, double q, double mean) {
         m.dphi4 += w * d2 * d2;
         m.h_phi_dphi += w * g.h[i] * p * d;
     }
-    if (mean == 0.0) f.closed_first_moment(q, &m.phi);
     if (g.half && f.traits.parity == Parity::odd) m.phi = 0.0;
     if (g.half && f.traits.parity == Parity::even) m.dphi = 0.0;
+    return m;
+}
+
+Moments gaussian_moments(const Function& f, double q, double mean) {
+    if (q == 0.0) return at_point(f, mean);
+    Moments m{};
+    if (f.closed_moments(q, mean, &m)) return m;
+    m = panel_moments(f, q, mean);
+    if (mean == 0.0) f.closed_first_moment(q, &m.phi);
     return m;
 }
 

@@ -14,6 +14,9 @@ namespace fastinit {
 // Seven expectations over h ~ N(mean, q), q >= 0.
 Moments gaussian_moments(const Function& f, double q, double mean = 0.0);
 
+// The same by panels alone, q > 0.
+Moments panel_moments(const Function& f, double q, double mean);
+
 // E[phi(h)^2] over h ~ N(0, q), q >= 0.
 double second_moment(const Function& f, double q);
 

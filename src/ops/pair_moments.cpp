@@ -304,10 +304,10 @@ static bool series_can_converge(const Traits& t, double q, double reach) {
 }
 
 PairMoments PairCache::operator()(double q, const Correlation& r) {
-    if (r.below <= 0.0) return degenerate(f_, q, true);
-    if (r.above <= 0.0) return degenerate(f_, q, false);
     PairMoments p;
     if (f_.closed_pair(q, r, &p)) return p;
+    if (r.below <= 0.0) return degenerate(f_, q, true);
+    if (r.above <= 0.0) return degenerate(f_, q, false);
     const double reach = std::fabs(r.c) < 0.8 ? 0.8 : 1.0;
     if (series_can_converge(f_.traits, q, reach)) {
         if (q != q_ || reach > series_.reach) {

@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 import numbers
 import operator
+from bisect import bisect_left
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-
-from . import runtime
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Shape = tuple[int, ...]
@@ -26,7 +25,22 @@ DTYPE_CODES = {
 }
 _FLOAT32 = np.dtype(np.float32)
 _DTYPES: dict[Any, np.dtype[Any]] = {"float32": _FLOAT32, np.float32: _FLOAT32, _FLOAT32: _FLOAT32}
-_MAX_ELEMENTS = 2**63 - 1
+_CODES: dict[np.dtype[Any], int] = {_FLOAT32: 0}  # of the dtypes met so far: their names are slow
+_MAX_BYTES = 2**63 - 1
+_MAX_DIMS = 32
+_MAX_FLOAT32 = 3.4028234663852886e38
+_ALWAYS_FINITE = 448.0  # the largest float8_e4m3fn, the narrowest range of all
+_MAX_THREADS = 2**16  # the core takes an int, and never starts as many
+
+_threads = 0
+
+
+def code_of(dtype: np.dtype[Any]) -> int | None:
+    """The core's code of a dtype; None for one that cannot be filled."""
+    code = _CODES.get(dtype)
+    if code is None and dtype.isnative and dtype.name in DTYPE_CODES:
+        code = _CODES[dtype] = DTYPE_CODES[dtype.name]
+    return code
 
 
 def check_dtype(dtype: Any, name: str = "dtype") -> np.dtype[Any]:
@@ -48,7 +62,7 @@ def check_dtype(dtype: Any, name: str = "dtype") -> np.dtype[Any]:
             resolved = np.dtype(dtype)
         except TypeError:
             resolved = None
-    if resolved is None or dtype is None or resolved.name not in DTYPE_CODES or not resolved.isnative:
+    if resolved is None or dtype is None or code_of(resolved) is None:
         raise TypeError(f"{name} must be one of {', '.join(DTYPE_CODES)} in native byte order, got {dtype!r}")
     if isinstance(dtype, (str, type)):
         _DTYPES[dtype] = resolved
@@ -57,26 +71,33 @@ def check_dtype(dtype: Any, name: str = "dtype") -> np.dtype[Any]:
 
 def check_shape(shape: Any, name: str = "shape") -> Shape:
     """A tuple of non-negative ints whose product fits 63 bits."""
+    dims: Sequence[Any]
     if type(shape) is tuple:
-        dims: Sequence[Any] = shape
+        dims = shape
+    elif isinstance(shape, (list, tuple)):
+        dims = tuple(shape)
+    elif isinstance(shape, np.ndarray) and shape.ndim <= 1 and shape.dtype.kind in "iu":
+        dims = tuple(shape.ravel().tolist())
     elif isinstance(shape, (int, np.integer)) and not isinstance(shape, bool):
         dims = (shape,)
-    elif isinstance(shape, (list, tuple)):
-        dims = shape
     else:
         raise TypeError(f"{name} must be an int or a sequence of ints, got {shape!r}")
     total = 1
+    exact = True
     for d in dims:
-        if type(d) is not int and (isinstance(d, (bool, np.bool_)) or not isinstance(d, numbers.Integral)):
-            raise TypeError(f"{name} must be an int or a sequence of ints, got {shape!r}")
+        if type(d) is not int:
+            exact = False
+            if isinstance(d, (bool, np.bool_)) or not isinstance(d, numbers.Integral):
+                raise TypeError(f"{name} must be an int or a sequence of ints, got {shape!r}")
+            d = int(d)
         if d < 0:
             raise ValueError(f"{name}: negative dimensions are not allowed, got {shape!r}")
-        total *= int(d) or 1
-    if total > _MAX_ELEMENTS // 8:
+        total *= d or 1
+    if total > _MAX_BYTES // 8:
         raise ValueError(f"{name} {tuple(dims)!r} is too large: its bytes do not fit 63 bits")
-    if len(dims) > 32:
-        raise ValueError(f"{name} must have at most 32 dimensions, got {len(dims)}")
-    return tuple(int(d) for d in dims)
+    if len(dims) > _MAX_DIMS:
+        raise ValueError(f"{name} must have at most {_MAX_DIMS} dimensions, got {len(dims)}")
+    return tuple(dims) if exact else tuple(int(d) for d in dims)
 
 
 def check_number(value: Any, name: str, *, low: float = -math.inf, infinite: bool = False) -> float:
@@ -90,13 +111,13 @@ def check_number(value: Any, name: str, *, low: float = -math.inf, infinite: boo
             value = float(value)
         except OverflowError:
             raise ValueError(f"{name} must be finite, got {value!r}") from None
-    if not (math.isfinite(value) or (infinite and not math.isnan(value))):
+    if not math.isfinite(value) and (not infinite or value != value):
         raise ValueError(f"{name} must be {'a number, not NaN' if infinite else 'finite'}, got {value!r}")
     if value < low:
         if low == 0.0:
             raise ValueError(f"{name} < 0: {name} must be non-negative, got {value!r}")
         raise ValueError(f"{name} must be at least {low!r}, got {value!r}")
-    return float(value)
+    return value  # type: ignore[no-any-return]
 
 
 def _is_real_scalar(value: Any) -> bool:
@@ -106,8 +127,20 @@ def _is_real_scalar(value: Any) -> bool:
 
 def check_fits(value: float, name: str, dtype: np.dtype[Any]) -> float:
     """A number that stays finite in the arithmetic of `dtype` (float32 below float64)."""
-    if dtype.itemsize < 8 and abs(value) > 3.4028235677973366e38:
-        raise ValueError(f"{name} must be finite in float32, in which {dtype.name} is computed, got {value!r}")
+    if not abs(value) <= _MAX_FLOAT32 and (dtype.itemsize < 8 or not math.isfinite(value)):
+        where = f"float32, in which {dtype.name} is computed" if dtype.itemsize < 4 else dtype.name
+        raise ValueError(f"{name} must be finite in {where}, got {value!r}")
+    return value
+
+
+def check_stored(value: float, name: str, dtype: np.dtype[Any]) -> float:
+    """A number that stays finite as an element of `dtype`."""
+    check_fits(value, name, dtype)
+    if dtype.itemsize < 4 and abs(value) > _ALWAYS_FINITE:
+        with np.errstate(over="ignore"):
+            stored = np.float32(value).astype(dtype)
+        if not np.isfinite(stored):
+            raise ValueError(f"{name} must be finite in {dtype.name}, got {value!r}")
     return value
 
 
@@ -136,8 +169,19 @@ def check_int(value: Any, name: str, *, low: int) -> int:
 def check_num_threads(num_threads: Any) -> int:
     """The number of threads for this call; 0 leaves the choice to the core."""
     if num_threads is None:
-        return runtime.chosen_threads()
-    return check_int(num_threads, "num_threads", low=1)
+        return _threads
+    return min(check_int(num_threads, "num_threads", low=1), _MAX_THREADS)
+
+
+def chosen_threads() -> int:
+    """What `set_num_threads` set, or 0."""
+    return _threads
+
+
+def choose_threads(num_threads: int | None) -> None:
+    """Set what calls without `num_threads` use; None leaves the choice to the core again."""
+    global _threads
+    _threads = 0 if num_threads is None else check_num_threads(num_threads)
 
 
 def _overlaps_itself(out: Array) -> bool:
@@ -154,7 +198,7 @@ def check_out(out: Any, dtype: np.dtype[Any] | None) -> Array:
     """A writable array of a known dtype, any strides, no two elements in one place."""
     if not isinstance(out, np.ndarray):
         raise TypeError(f"out must be a NumPy array, got {type(out).__name__}")
-    if out.dtype.name not in DTYPE_CODES or not out.dtype.isnative:
+    if code_of(out.dtype) is None:
         raise TypeError(
             f"out must have one of the dtypes {', '.join(DTYPE_CODES)} in native byte order, got {out.dtype}"
         )
@@ -177,19 +221,21 @@ class Target:
             raise TypeError("shape must be given when out is not")
         if shape is None and shard is not None:
             raise TypeError("shape, the global one, must be given with shard")
-        self.shape: Shape = check_shape(shape) if shape is not None else ()
+        local: Shape = () if shape is None else check_shape(shape)
         kind = None if dtype is None else check_dtype(dtype)
         if out is not None:
             out = check_out(out, kind)
             kind = out.dtype
             if shape is None:
-                self.shape = out.shape
-        self.dtype = kind = _FLOAT32 if kind is None else kind
-        self.code = DTYPE_CODES[kind.name]
+                local = out.shape
+        elif kind is None:
+            kind = _FLOAT32
+        self.shape = local
+        self.dtype: np.dtype[Any] = kind
+        self.code = _CODES[kind]
         self.base = 0
         self.steps: tuple[int, ...] | None = None
         self.slices: tuple[slice, ...] | None = None
-        local = self.shape
         if shard is not None:
             local = self._set_shard(shard)
         if out is None:
@@ -216,6 +262,8 @@ class Target:
                 start, stop, step = s.indices(n)
             except TypeError:
                 raise TypeError(f"shard must hold slices of ints, got {s!r}") from None
+            except ValueError:
+                raise ValueError(f"shard must hold slices with steps other than 0, got {s!r}") from None
             count = len(range(start, stop, step))
             local.append(count)
             steps.append(step * stride if count > 1 else stride)  # a lone element has no step
@@ -224,7 +272,6 @@ class Target:
             self.base = 0
         self.steps = tuple(steps)
         return tuple(local)
-
 
     def split(self, axis: int, sizes: tuple[int, ...]) -> list[Target]:
         """The parts that fall into consecutive blocks of the global axis."""
@@ -235,16 +282,23 @@ class Target:
         parts = []
         begin = 0
         for size in sizes:
-            inside = [i for i, g in enumerate(local) if begin <= g < begin + size]
+            first, last = _span(local, begin, begin + size)
             part = object.__new__(Target)
-            first, last = (inside[0], inside[-1] + 1) if inside else (0, 0)
             part.shape, part.dtype, part.code, part.slices = self.shape, self.dtype, self.code, None
             part.steps = steps
-            part.base = self.base + first * steps[axis]
+            part.base = self.base + first * steps[axis] if first < last else 0
             part.out = self.out[(slice(None),) * axis + (slice(first, last),)]
             parts.append(part)
             begin += size
         return parts
+
+
+def _span(indices: range, begin: int, end: int) -> tuple[int, int]:
+    """Positions first, last of the part of `indices` that lies in [begin, end)."""
+    if indices.step > 0:
+        return bisect_left(indices, begin), bisect_left(indices, end)
+    upward, n = indices[::-1], len(indices)
+    return n - bisect_left(upward, end), n - bisect_left(upward, begin)
 
 
 def dense_steps(shape: Shape) -> tuple[int, ...]:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from ._args import Shape, check_int, check_number, check_shape
 
 AxisLike = int | Sequence[int] | None
 Fan = int | float
+_EXACT = 2.0**53  # from here on floats stay floats
 FAN_OPTIONS = (
     "layout",
     "in_axis",
@@ -23,8 +25,7 @@ FAN_OPTIONS = (
 )
 
 
-@dataclass(frozen=True)
-class Fans:
+class Fans(NamedTuple):
     """Fans of the whole, or of each block along `out_axis` where sizes differ."""
 
     fan_in: Fan | None
@@ -34,6 +35,8 @@ class Fans:
 
 
 def _axes(value: Any, name: str, ndim: int) -> tuple[int, ...]:
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
     items = value if isinstance(value, (tuple, list)) else (value,)
     found = []
     for item in items:
@@ -84,6 +87,8 @@ def resolve_axes(
 
 def block_sizes(blocks: Any, n: int) -> tuple[int, ...]:
     """Sizes of the blocks along an axis of length `n`."""
+    if isinstance(blocks, np.ndarray):
+        blocks = blocks.tolist()
     if isinstance(blocks, (tuple, list)):
         sizes = tuple(check_int(b, "blocks", low=0) for b in blocks)
         if not sizes or sum(sizes) != n:
@@ -101,7 +106,7 @@ def _explicit(value: Any, name: str) -> Fan | None:
     number = check_number(value, name)
     if number <= 0:
         raise ValueError(f"{name} must be positive, got {value!r}")
-    return int(number) if number == int(number) else number
+    return int(number) if number < _EXACT and number == int(number) else number
 
 
 def resolve_fans(

@@ -43,6 +43,13 @@ def key_bits(seed: Any) -> int:
     return int(low) | int(high) << 32
 
 
+def check_seed(seed: Any) -> None:
+    """Check a seed that nothing is drawn with: a generator does not advance."""
+    sources = (np.random.SeedSequence, np.random.Generator, np.random.BitGenerator, np.random.RandomState)
+    if seed is not None and not isinstance(seed, sources) and not hasattr(seed, "_draw_key"):
+        key_bits(seed)
+
+
 def _entropy(seed: Any) -> int | list[int]:
     message = (
         "seed must be None, a non-negative int, a sequence of those, a numpy SeedSequence or Generator, "
@@ -51,7 +58,7 @@ def _entropy(seed: Any) -> int | list[int]:
     if isinstance(seed, (str, bytes)):
         raise TypeError(message)
     try:
-        if isinstance(seed, (list, tuple, np.ndarray, range)):
+        if isinstance(seed, (list, tuple, range)) or (isinstance(seed, np.ndarray) and seed.ndim):
             if len(seed) == 0:
                 raise ValueError(message)
             words: int | list[int] = [operator.index(s) for s in seed]
@@ -164,6 +171,9 @@ class Key:
         return [self.fold_in(i) for i in range(count)]
 
     def __setattr__(self, name: str, value: Any) -> None:
+        raise AttributeError("a Key is immutable")
+
+    def __delattr__(self, name: str) -> None:
         raise AttributeError("a Key is immutable")
 
     def __eq__(self, other: object) -> bool:

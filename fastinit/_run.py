@@ -1,9 +1,9 @@
-"""From checked arguments to one call of the core, or to a list of jobs that one call takes."""
+"""From checked arguments to one call of the core, or to a plan that one call takes whole."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,21 +16,38 @@ UNIFORM, NORMAL, TRUNCATED, WORDS, TRUNCATED_ABSOLUTE = range(5)
 Job = tuple[Any, ...]
 
 
+class Plan:
+    """Fills, and what follows them, put off so that one team of threads takes them all."""
+
+    __slots__ = ("jobs", "steps")
+
+    def __init__(self) -> None:
+        self.jobs: list[Job] = []
+        self.steps: list[tuple[Callable[..., Any], tuple[Any, ...]]] = []
+
+    def execute(self, threads: int) -> None:
+        """The fills at once, then the steps in turn."""
+        if self.jobs:
+            _core.fill(self.jobs, threads)
+        for function, args in self.steps:
+            function(*args)
+
+
 class _Local(threading.local):
-    jobs: list[Job] | None = None
+    plan: Plan | None = None
 
 
 _local = _Local()
 
 
 @contextmanager
-def collecting() -> Iterator[list[Job]]:
-    """Within it, fills of this thread are listed instead of run: for `initialize`."""
-    before, _local.jobs = _local.jobs, []
+def collecting() -> Iterator[Plan]:
+    """Within it, what initializers of this thread write is planned instead of done."""
+    before, _local.plan = _local.plan, Plan()
     try:
-        yield _local.jobs
+        yield _local.plan
     finally:
-        _local.jobs = before
+        _local.plan = before
 
 
 def run(
@@ -46,14 +63,21 @@ def run(
     """Fill the target's array by one law; returns the array."""
     out = target.out
     job = (out, target.code, law, p0, p1, lo, hi, key, target.base, target.steps)
-    if _local.jobs is not None:
-        _local.jobs.append(job)
-    else:
+    plan = _local.plan
+    if plan is None:
         _core.fill([job], threads)
+    else:
+        plan.jobs.append(job)
     return out
 
 
-def run_now(jobs: list[Job], threads: int) -> None:
-    """Run collected jobs by one team of threads."""
-    if jobs:
-        _core.fill(jobs, threads)
+def then(function: Callable[..., Any], *args: Any) -> None:
+    """Call `function` after the fills so far: now, or as a step of the plan.
+
+    Whatever else writes into an output goes through here, so that `initialize` can check
+    every tensor before it touches any.
+    """
+    if _local.plan is None:
+        function(*args)
+    else:
+        _local.plan.steps.append((function, args))

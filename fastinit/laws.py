@@ -208,11 +208,25 @@ def truncated_normal(
     if absolute and std == 0 and not lower <= mean <= upper:
         raise ValueError(f"std is 0 and mean {mean!r} lies outside [{lower!r}, {upper!r}]")
     if correct_std and std > 0:
-        std = (_sigma_for_std(mean, std, lower, upper) if absolute
-               else std / math.sqrt(_core.truncated_moments(lower, upper)[1]))
+        std = _sigma_for_std(mean, std, lower, upper) if absolute else _widened(std, lower, upper)
+        check_fits(std, "std, corrected for the truncation,", target.dtype)
+    # The end of the window that lies nearest to zero: beyond it nothing is finite.
+    low, high = (lower, upper) if absolute else (mean + lower * std, mean + upper * std)
+    if std > 0 and (low > 0 or high < 0):
+        check_fits(low if low > 0 else high, "the window of lower and upper", target.dtype)
     threads = check_num_threads(num_threads)
     law = TRUNCATED_ABSOLUTE if absolute else TRUNCATED
     return run(target, law, mean, std, key_bits(seed), threads, lower, upper)
+
+
+def _widened(std: float, lower: float, upper: float) -> float:
+    """The sigma whose law, truncated `lower` and `upper` sigmas from the mean, has the given std."""
+    variance = _core.truncated_moments(lower, upper)[1]
+    if not variance > 0:
+        raise ValueError(
+            f"correct_std needs a window with some variance, which lower {lower!r} and upper {upper!r} lack"
+        )
+    return std / math.sqrt(variance)
 
 
 def _sigma_for_std(mean: float, std: float, lower: float, upper: float) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from ._activations import canonical_name
 from ._args import Array, Target, check_choice, check_num_threads, check_number
 from ._fans import AxisLike, resolve_fans
 from ._gains import gain as activation_gain
@@ -25,14 +26,17 @@ def _he_gain_squared(nonlinearity: Any, negative_slope: Any, gain: Any) -> float
     if gain is not None:
         number = check_number(gain, "gain", low=0.0)
         return number * number
-    if nonlinearity in ("relu", "leaky_relu", "prelu"):
+    try:
+        if nonlinearity != "relu" and isinstance(nonlinearity, str):
+            nonlinearity = canonical_name(nonlinearity)
+        rectifier = isinstance(nonlinearity, str) and nonlinearity in ("relu", "leaky_relu", "prelu")
+        number = 0.0 if rectifier else activation_gain(nonlinearity)
+    except ValueError as error:
+        raise ValueError(f"nonlinearity: {error}") from None
+    if rectifier:
         return 2.0 / (1.0 + slope * slope)
     if slope != 0.0:
         raise ValueError(f"negative_slope belongs to relu, leaky_relu and prelu, not to {nonlinearity!r}")
-    try:
-        number = float(activation_gain(nonlinearity))
-    except ValueError as error:
-        raise ValueError(f"nonlinearity: {error}") from None
     return number * number
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+import operator
 import threading
 from typing import Any
 
 import numpy as np
 
 from . import _core
-from ._args import Array, Target, check_num_threads, check_number
+from ._args import Array, Target, check_fits, check_int, check_num_threads, check_number, code_of
 from ._keys import Key, key_bits
 from ._run import NORMAL, TRUNCATED, UNIFORM, run
 
@@ -55,16 +56,22 @@ class Generator:
     def spawn(self, n_children: int) -> list[Generator]:
         """`n_children` generators with keys of their own.
 
+        Raises
+        ------
+        TypeError, ValueError
+            `n_children` is not an int, or negative.
+
         Examples
         --------
         >>> from fastinit import default_rng
         >>> len(default_rng(0).spawn(2))
         2
         """
+        count = check_int(n_children, "n_children", low=0)
         with self._lock:
             first = self._children
-            self._children += int(n_children)
-        return [Generator(self._key.fold_in(f"child {first + i}")) for i in range(n_children)]
+            self._children += count
+        return [Generator(self._key.fold_in(f"child {first + i}")) for i in range(count)]
 
     def __getstate__(self) -> dict[str, Any]:
         return {"key": self._key, "position": self._position, "children": self._children}
@@ -84,6 +91,13 @@ class Generator:
         if out is None and dtype is None:
             dtype = np.float64
         target = Target(() if scalar else size, dtype, out, None)
+        if law == UNIFORM:
+            check_fits(p0, "low", target.dtype)
+            check_fits(p1, "high", target.dtype)
+            check_fits(p1 - p0, "high - low", target.dtype)
+        else:
+            check_fits(p0, "loc", target.dtype)
+            check_fits(p1, "scale", target.dtype)
         threads = check_num_threads(num_threads)
         with self._lock:
             target.base = self._position
@@ -135,10 +149,12 @@ class Generator:
         (3,)
         """
         if np.ndim(low) or np.ndim(high):
-            lows, spans = np.asarray(low, float), np.subtract(high, low, dtype=float)
-            _check_all(np.isfinite(spans), "high - low", "finite", spans)
+            lows, highs = _parameter(low, "low"), _parameter(high, "high")
+            with np.errstate(over="ignore"):
+                spans = highs - lows
             _check_all(spans >= 0, "high - low < 0: high - low", "non-negative", spans)
-            return self._broadcast(UNIFORM, lows, spans, size, dtype, out, num_threads)
+            _check_all(np.isfinite(spans), "high - low", "finite", spans)
+            return self._broadcast(UNIFORM, lows, highs, size, dtype, out, num_threads)
         a, b = check_number(low, "low"), check_number(high, "high")
         if b < a:
             raise ValueError(f"high - low < 0: low is {low!r}, high is {high!r}")
@@ -164,19 +180,19 @@ class Generator:
         (2, 2)
         """
         if np.ndim(loc) or np.ndim(scale):
-            locs, scales = np.asarray(loc, float), np.asarray(scale, float)
-            _check_all(np.isfinite(locs), "loc", "finite", locs)
-            _check_all(np.isfinite(scales), "scale", "finite", scales)
+            locs, scales = _parameter(loc, "loc"), _parameter(scale, "scale")
             _check_all(scales >= 0, "scale < 0: scale", "non-negative", scales)
             return self._broadcast(NORMAL, locs, scales, size, dtype, out, num_threads)
         mean, std = check_number(loc, "loc"), check_number(scale, "scale", low=0.0)
         return self._fill(NORMAL, mean, std, size, dtype, out, num_threads)
 
     def truncated_normal(
-        self, loc: float = 0.0, scale: float = 1.0, lower: float = -2.0, upper: float = 2.0,
+        self, loc: Any = 0.0, scale: Any = 1.0, lower: float = -2.0, upper: float = 2.0,
         size: Any = None, *, dtype: Any = None, out: Array | None = None, num_threads: int | None = None,
     ) -> Any:
         """Draws from N(loc, scale**2) truncated `lower` and `upper` scales from `loc`.
+
+        Arrays as `loc` and `scale` are broadcast.
 
         Raises
         ------
@@ -189,31 +205,62 @@ class Generator:
         >>> bool(abs(default_rng(0).truncated_normal(size=100)).max() <= 2)
         True
         """
-        mean, std = check_number(loc, "loc"), check_number(scale, "scale", low=0.0)
+        arrays = bool(np.ndim(loc) or np.ndim(scale))
+        if arrays:
+            locs, scales = _parameter(loc, "loc"), _parameter(scale, "scale")
+            _check_all(scales >= 0, "scale < 0: scale", "non-negative", scales)
+        else:
+            mean, std = check_number(loc, "loc"), check_number(scale, "scale", low=0.0)
         a = check_number(lower, "lower", infinite=True)
         b = check_number(upper, "upper", infinite=True)
         if not a < b:
             raise ValueError(f"lower must be below upper, got {lower!r} and {upper!r}")
+        if arrays:
+            return self._broadcast(TRUNCATED, locs, scales, size, dtype, out, num_threads, a, b)
         return self._fill(TRUNCATED, mean, std, size, dtype, out, num_threads, a, b)
 
     def _broadcast(
-        self, law: int, shift: Array, scale: Array, size: Any, dtype: Any, out: Array | None,
-        num_threads: int | None,
+        self, law: int, p0: Array, p1: Array, size: Any, dtype: Any, out: Array | None,
+        num_threads: int | None, lo: float = 0.0, hi: float = 0.0,
     ) -> Array:
-        shape = np.broadcast_shapes(shift.shape, scale.shape)
+        """Standard draws in float64, then the parameters of each element in NumPy's arithmetic."""
+        shape = np.broadcast_shapes(p0.shape, p1.shape)
         if size is None:
             size = shape if out is None else out.shape
         full = Target(size, dtype if dtype is not None else (np.float64 if out is None else None), out, None)
         if np.broadcast_shapes(shape, full.shape) != full.shape:
             raise ValueError(f"size {full.shape} does not hold parameters of shape {shape}")
-        draws = self._fill(law, 0.0, 1.0, full.shape, np.float64, None, num_threads)
-        full.out[...] = shift + scale * draws
+        kind = np.float64 if full.dtype.itemsize == 8 else np.float32
+        with np.errstate(over="ignore"):
+            span = p1 - p0 if law == UNIFORM else p1
+            for values in (p0, p1, span):
+                _check_all(np.isfinite(values.astype(kind)), "parameters", f"finite in {kind.__name__}", values)
+            x = self._fill(law, 0.0, 1.0, full.shape, np.float64, None, num_threads, lo, hi)
+            x *= span
+            x += p0
+            x = x.astype(kind, copy=False)
+            if law == UNIFORM:  # rounding may reach the excluded bound
+                high = p1.astype(kind)
+                np.minimum(x, np.nextafter(high, p0.astype(kind)), out=x)
+            full.out[...] = x.astype(full.dtype, copy=False)
         return full.out
+
+
+def _parameter(value: Any, name: str) -> Array:
+    try:
+        values = np.asarray(value)
+        if values.dtype.kind not in "iuf" and code_of(values.dtype) is None:
+            raise TypeError
+    except (TypeError, ValueError):
+        raise TypeError(f"{name} must be a real number or an array of them, got {value!r}") from None
+    values = values.astype(np.float64)
+    _check_all(np.isfinite(values), name, "finite", values)
+    return values
 
 
 def _check_all(ok: Any, name: str, allowed: str, values: Array) -> None:
     if not np.all(ok):
-        raise ValueError(f"{name} must be {allowed}, got {values[np.logical_not(ok)].flat[0]!r}")
+        raise ValueError(f"{name} must be {allowed}, got {float(values[np.logical_not(ok)].flat[0])!r}")
 
 
 def default_rng(seed: Any = None) -> Generator:
@@ -235,8 +282,13 @@ class Philox4x32(np.random.BitGenerator):
 
     Parameters
     ----------
-    seed : None, int, sequence of int or SeedSequence, optional
-        As for NumPy's bit generators.
+    seed : None, int, sequence of int, SeedSequence or Key, optional
+        As for NumPy's bit generators; a `Key` stands for itself.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As NumPy's bit generators.
 
     Notes
     -----
@@ -252,8 +304,10 @@ class Philox4x32(np.random.BitGenerator):
     """
 
     def __init__(self, seed: Any = None) -> None:
-        super().__init__(seed)
-        self._stream = _core.WordStream(key_bits(self.seed_seq), 0)
+        # A Key has no SeedSequence; one of its bits serves `spawn`.
+        super().__init__(np.random.SeedSequence(seed.bits) if isinstance(seed, Key) else seed)
+        bits = seed.bits if isinstance(seed, Key) else key_bits(self.seed_seq)
+        self._stream = _core.WordStream(bits, 0)
         _core.bitgen_install(self.capsule, self._stream)
 
     @property
@@ -266,17 +320,54 @@ class Philox4x32(np.random.BitGenerator):
 
     @state.setter
     def state(self, value: Any) -> None:
+        message = (
+            f"state must be a dict for a {type(self).__name__} generator, with the 64-bit ints "
+            f"'key' and 'position' under 'state'; got {value!r}"
+        )
         if not isinstance(value, dict) or value.get("bit_generator") != type(self).__name__:
-            raise ValueError(f"state must be a dict for a {type(self).__name__} generator, got {value!r}")
-        self._stream.restart(int(value["state"]["key"]), int(value["state"]["position"]))
+            raise ValueError(message)
+        try:
+            words = [operator.index(value["state"][name]) for name in ("key", "position")]
+        except (KeyError, TypeError):
+            raise ValueError(message) from None
+        if not all(0 <= w < 2**64 for w in words):
+            raise ValueError(message)
+        self._restart(*words)
+
+    def __reduce__(self) -> Any:
+        reduced = super().__reduce__()
+        # NumPy before 2.0 gives the name, and looks it up among its own bit generators.
+        return (_philox, (type(self),), self.state) if isinstance(reduced[1][0], str) else reduced
+
+    def _restart(self, key: int, position: int) -> None:
+        with self.lock:
+            self._stream.restart(key, position)
 
     def advance(self, delta: int) -> Philox4x32:
-        """Move by `delta` words (modulo 2**64); returns the generator itself."""
-        self._stream.restart(self._stream.key, (self._stream.position + int(delta)) % 2**64)
+        """Move by `delta` words (modulo 2**64); returns the generator itself.
+
+        Examples
+        --------
+        >>> from fastinit import Philox4x32
+        >>> bool(Philox4x32(0).advance(2).random_raw() == Philox4x32(0).random_raw(3)[2])
+        True
+        """
+        self._restart(self._stream.key, (self._stream.position + operator.index(delta)) % 2**64)
         return self
 
     def jumped(self, jumps: int = 1) -> Philox4x32:
-        """A new generator, `jumps` times 2**60 words ahead."""
+        """A new generator, `jumps` times 2**60 words ahead.
+
+        Examples
+        --------
+        >>> from fastinit import Philox4x32
+        >>> Philox4x32(0).jumped().state["state"]["position"] == 2**60
+        True
+        """
         other = type(self)(self.seed_seq)
-        other._stream.restart(self._stream.key, (self._stream.position + int(jumps) * 2**60) % 2**64)
+        other._restart(self._stream.key, (self._stream.position + operator.index(jumps) * 2**60) % 2**64)
         return other
+
+
+def _philox(kind: type[Philox4x32]) -> Philox4x32:
+    return kind(0)

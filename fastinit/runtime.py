@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import operator
 from typing import Any
 
 from . import _core
-
-_threads: int | None = None
+from ._args import choose_threads, chosen_threads
 
 
 def get_num_threads() -> int:
@@ -22,12 +20,7 @@ def get_num_threads() -> int:
     >>> fastinit.get_num_threads() >= 1
     True
     """
-    return _core.default_num_threads() if _threads is None else _threads
-
-
-def chosen_threads() -> int:
-    """What `set_num_threads` set, or 0."""
-    return _threads or 0
+    return chosen_threads() or _core.default_num_threads()
 
 
 def set_num_threads(num_threads: int | None) -> None:
@@ -50,18 +43,7 @@ def set_num_threads(num_threads: int | None) -> None:
     2
     >>> fastinit.set_num_threads(None)
     """
-    global _threads
-    if num_threads is not None:
-        try:
-            n = operator.index(num_threads)
-        except TypeError:
-            n = 0
-        if isinstance(num_threads, bool) or (n == 0 and not isinstance(num_threads, int)):
-            raise TypeError(f"num_threads must be an int, got {num_threads!r}")
-        if n < 1:
-            raise ValueError(f"num_threads must be at least 1, got {num_threads!r}")
-        num_threads = n
-    _threads = num_threads
+    choose_threads(num_threads)
 
 
 def isa() -> str:

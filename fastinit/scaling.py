@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from . import _core
-from ._args import Array, Target, check_choice, check_num_threads, check_number
+from ._args import Array, Target, check_choice, check_fits, check_num_threads, check_number
 from ._fans import AxisLike, Fans, resolve_fans
 from ._keys import key_bits
 from ._run import NORMAL, TRUNCATED, UNIFORM, run
@@ -17,6 +17,7 @@ DISTRIBUTIONS = ("normal", "uniform", "truncated_normal")
 
 
 def _fan_for(mode: str, fan_in: float | None, fan_out: float | None) -> float:
+    n: float | None
     if mode == "fan_in":
         n = fan_in
     elif mode == "fan_out":
@@ -24,31 +25,46 @@ def _fan_for(mode: str, fan_in: float | None, fan_out: float | None) -> float:
     elif mode == "fan_avg":
         n = 0.5 * (fan_in + fan_out)  # type: ignore[operator]
     else:
-        n = math.sqrt(fan_in * fan_out)  # type: ignore[operator]
-    return max(n, 1.0)  # type: ignore[type-var,return-value]
+        product = fan_in * fan_out  # type: ignore[operator]
+        # Explicit fans may leave the range of float64 on the way.
+        inside = 0.0 < product < math.inf
+        n = math.sqrt(product) if inside else math.sqrt(fan_in) * math.sqrt(fan_out)  # type: ignore[arg-type]
+    return n or 1.0  # of an empty tensor
 
 
 def scaled(
     target: Target, scale: float, mode: str, distribution: str, fans: Fans, key: int, threads: int
 ) -> Array:
     """Variance ``scale / fan``, block by block where the blocks' fans differ."""
-    outs = fans.fan_out or (None,)
-    if len(outs) == 1:
-        return _draw(target, scale / _fan_for(mode, fans.fan_in, outs[0]), distribution, key, threads)
+    outs = fans.fan_out
+    if outs is None or len(outs) == 1:
+        size = _size(target, scale / _fan_for(mode, fans.fan_in, outs[0] if outs else None), distribution)
+        return _draw(target, size, distribution, key, threads)
     assert fans.sizes is not None and fans.out_axis is not None
-    for part, fan_out in zip(target.split(fans.out_axis, fans.sizes), outs, strict=True):
-        _draw(part, scale / _fan_for(mode, fans.fan_in, fan_out), distribution, key, threads)
+    sizes = [_size(target, scale / _fan_for(mode, fans.fan_in, fan_out), distribution) for fan_out in outs]
+    for part, size in zip(target.split(fans.out_axis, fans.sizes), sizes, strict=True):
+        _draw(part, size, distribution, key, threads)
     return target.out
 
 
-def _draw(target: Target, variance: float, distribution: str, key: int, threads: int) -> Array:
+def _size(target: Target, variance: float, distribution: str) -> float:
+    """The half width of a uniform law, the sigma of the others."""
     if distribution == "normal":
-        return run(target, NORMAL, 0.0, math.sqrt(variance), key, threads)
+        return check_fits(math.sqrt(variance), "the standard deviation", target.dtype)
     if distribution == "uniform":
         limit = math.sqrt(3.0 * variance)
-        return run(target, UNIFORM, -limit, limit, key, threads)
+        check_fits(2.0 * limit, "the width of the uniform law", target.dtype)
+        return limit
     std = math.sqrt(variance / _core.truncated_moments(-2.0, 2.0)[1])
-    return run(target, TRUNCATED, 0.0, std, key, threads, -2.0, 2.0)
+    return check_fits(std, "the standard deviation", target.dtype)
+
+
+def _draw(target: Target, size: float, distribution: str, key: int, threads: int) -> Array:
+    if distribution == "normal":
+        return run(target, NORMAL, 0.0, size, key, threads)
+    if distribution == "uniform":
+        return run(target, UNIFORM, -size, size, key, threads)
+    return run(target, TRUNCATED, 0.0, size, key, threads, -2.0, 2.0)
 
 
 def variance_scaling(

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from types import MappingProxyType
+from typing import Any, NoReturn
+
+import numpy as np
 
 from . import laws, named, scaling, structured
-from ._args import Array, check_num_threads
+from ._args import Array, check_num_threads, check_shape
 from ._keys import Key
-from ._run import collecting, run_now
+from ._run import collecting
 
 _NAMES = {
     laws: "normal uniform truncated_normal",
@@ -20,16 +24,21 @@ _NAMES = {
 INITIALIZERS: dict[str, Callable[..., Array]] = {
     name: getattr(module, name) for module, names in _NAMES.items() for name in names.split()
 }
+_NAME_OF = {function: name for name, function in reversed(INITIALIZERS.items())}
 _RESERVED = ("seed", "out", "num_threads")
+_SHARED_WORK: Any = 10**6  # of NumPy's exact test for shared memory; beyond it, it counts as shared
 
 
 class Spec:
     """How to make one tensor: an initializer, a shape, and the initializer's arguments.
 
+    A value: immutable, picklable, equal to a Spec of the same parts.
+
     Parameters
     ----------
     initializer : str or callable
-        Name of an initializer of fastinit, or the function.
+        Name of an initializer of fastinit, or a function. One of your own is called as
+        ``function(shape, seed=key, **kwargs)``, with `out` and `num_threads` where they are given.
     shape : int or sequence of int
         Of the tensor.
     **kwargs
@@ -39,7 +48,7 @@ class Spec:
     Raises
     ------
     TypeError, ValueError
-        `initializer` is neither a name nor callable, or an unknown name.
+        `initializer` is neither a name nor callable, or an unknown name; `shape` is none.
 
     Examples
     --------
@@ -49,8 +58,11 @@ class Spec:
     """
 
     __slots__ = ("initializer", "kwargs", "shape")
+    initializer: str | Callable[..., Any]
+    shape: int | tuple[int, ...]
+    kwargs: Mapping[str, Any]
 
-    def __init__(self, initializer: str | Callable[..., Array], shape: Any, **kwargs: Any) -> None:
+    def __init__(self, initializer: str | Callable[..., Any], shape: Any, **kwargs: Any) -> None:
         if isinstance(initializer, str):
             if initializer not in INITIALIZERS:
                 raise ValueError(
@@ -58,14 +70,16 @@ class Spec:
                 )
         elif not callable(initializer):
             raise TypeError(f"initializer must be a name or a function, got {initializer!r}")
+        dims = check_shape(shape)
         for name in _RESERVED:
             if name in kwargs:
                 raise TypeError(f"{name} belongs to initialize, not to a Spec")
-        self.initializer = initializer
-        self.shape = shape
-        self.kwargs = kwargs
+        object.__setattr__(self, "initializer", _name_of(initializer) or initializer)
+        # An int stays one: identity reads it as the side of a square.
+        object.__setattr__(self, "shape", dims[0] if isinstance(shape, (int, np.integer)) else dims)
+        object.__setattr__(self, "kwargs", MappingProxyType(kwargs))
 
-    def build(self, seed: Any = None, out: Array | None = None, num_threads: int | None = None) -> Array:
+    def build(self, seed: Any = None, out: Array | None = None, num_threads: int | None = None) -> Any:
         """The array of this specification.
 
         Examples
@@ -74,20 +88,48 @@ class Spec:
         >>> Spec("ones", 2).build()
         array([1., 1.], dtype=float32)
         """
-        function = INITIALIZERS[self.initializer] if isinstance(self.initializer, str) else self.initializer
-        return function(self.shape, seed=seed, out=out, num_threads=num_threads, **self.kwargs)
+        if isinstance(self.initializer, str):
+            function = INITIALIZERS[self.initializer]
+            return function(self.shape, seed=seed, out=out, num_threads=num_threads, **self.kwargs)
+        given = {"out": out, "num_threads": num_threads}
+        given = {name: value for name, value in given.items() if value is not None}
+        result = self.initializer(self.shape, seed=seed, **given, **self.kwargs)
+        if out is not None and result is not out:
+            raise ValueError(f"out must be returned by {self.initializer!r}, which gave another object")
+        return result
 
     def __repr__(self) -> str:
-        name = self.initializer if isinstance(self.initializer, str) else self.initializer.__name__
         rest = "".join(f", {k}={v!r}" for k, v in self.kwargs.items())
-        return f"Spec({name!r}, {self.shape!r}{rest})"
+        return f"Spec({self.initializer!r}, {self.shape!r}{rest})"
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Spec) and (self.initializer, self.shape, self.kwargs) == (
-            other.initializer, other.shape, other.kwargs,
-        )
+        return isinstance(other, Spec) and self._parts() == other._parts()
 
-    __hash__ = None  # type: ignore[assignment]
+    def __hash__(self) -> int:
+        return hash((self.initializer, self.shape, frozenset(self.kwargs.items())))
+
+    def _parts(self) -> tuple[Any, ...]:
+        return self.initializer, self.shape, dict(self.kwargs)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, self._parts()
+
+    def __setattr__(self, name: str, value: Any) -> NoReturn:
+        raise AttributeError(f"a Spec is immutable: cannot set {name}")
+
+    def __delattr__(self, name: str) -> NoReturn:
+        raise AttributeError(f"a Spec is immutable: cannot delete {name}")
+
+
+def _name_of(initializer: Any) -> str | None:
+    try:
+        return _NAME_OF.get(initializer)
+    except TypeError:  # a callable without a hash
+        return None
+
+
+def _rebuild(initializer: Any, shape: Any, kwargs: dict[str, Any]) -> Spec:
+    return Spec(initializer, shape, **kwargs)
 
 
 def initialize(
@@ -96,7 +138,7 @@ def initialize(
     *,
     out: Mapping[str, Array] | None = None,
     num_threads: int | None = None,
-) -> dict[str, Array]:
+) -> dict[str, Any]:
     """All tensors of a model, by one team of threads.
 
     Each tensor's key is ``Key(seed).fold_in(name)``: order, additions and removals change
@@ -109,7 +151,7 @@ def initialize(
     seed : None, int, sequence of int, SeedSequence, Generator or Key, default 0
         See `Key`.
     out : mapping of str to ndarray, optional
-        Arrays to fill in place, for some or all names.
+        Arrays to fill in place, for some or all names. They must not share memory.
     num_threads : int, optional
         Default `get_num_threads()`.
 
@@ -120,8 +162,9 @@ def initialize(
 
     Raises
     ------
-    TypeError, ValueError
-        As the initializers do, with the tensor's name in front; nothing is filled then.
+    TypeError, ValueError, MemoryError
+        As the initializers do, with the tensor's name in front; fastinit's initializers have
+        filled nothing then.
 
     Examples
     --------
@@ -135,18 +178,74 @@ def initialize(
     for name, spec in specs.items():
         if not isinstance(name, str) or not isinstance(spec, Spec):
             raise TypeError(f"specs must map names to Spec, got {name!r}: {spec!r}")
+    arrays = _check_outs(out, specs)
+    threads = check_num_threads(num_threads)
     root = Key(seed)
-    arrays = dict(out) if out is not None else {}
-    unknown = [name for name in arrays if name not in specs]
+    result: dict[str, Any] = dict.fromkeys(specs)
+    own = [name for name, spec in specs.items() if isinstance(spec.initializer, str)]
+    foreign = [name for name, spec in specs.items() if not isinstance(spec.initializer, str)]
+
+    def build(name: str) -> None:
+        with _named_errors(name):
+            result[name] = specs[name].build(root.fold_in(name), arrays.get(name), num_threads)
+
+    with collecting() as plan:
+        for name in own:
+            build(name)
+    # A user's function may read what it has filled, so it cannot be put off; those that write
+    # into arrays of the caller come last.
+    for name in sorted(foreign, key=arrays.__contains__):
+        build(name)
+    plan.execute(threads)
+    return result
+
+
+@contextmanager
+def _named_errors(name: str) -> Iterator[None]:
+    try:
+        yield
+    except (TypeError, ValueError, MemoryError) as error:
+        # The plain types: a subclass may not be made from a message.
+        kind = next(k for k in (TypeError, ValueError, MemoryError) if isinstance(error, k))
+        raise kind(f"{name}: {error}") from error
+
+
+def _check_outs(out: Any, specs: Mapping[str, Spec]) -> dict[str, Array]:
+    if out is None:
+        return {}
+    if not isinstance(out, Mapping):
+        raise TypeError(f"out must be a mapping of names to arrays, got {type(out).__name__}")
+    unknown = [name for name in out if name not in specs]
     if unknown:
         raise ValueError(f"out names tensors that specs does not: {', '.join(map(repr, unknown))}")
-    threads = check_num_threads(num_threads)
-    result: dict[str, Array] = {}
-    with collecting() as jobs:
-        for name, spec in specs.items():
-            try:
-                result[name] = spec.build(root.fold_in(name), arrays.get(name), num_threads)
-            except (TypeError, ValueError, MemoryError) as error:
-                raise type(error)(f"{name}: {error}") from error
-    run_now(jobs, threads)
-    return result
+    arrays = {name: array for name, array in out.items() if array is not None}
+    for name, array in arrays.items():
+        if not isinstance(array, np.ndarray):
+            raise TypeError(f"{name}: out must be a NumPy array, got {type(array).__name__}")
+    # By their ends in memory: only neighbours in that order can meet.
+    ends = sorted((*_ends(array), name) for name, array in arrays.items() if array.size)
+    open_ones: list[tuple[int, str]] = []
+    for begin, end, name in ends:
+        open_ones = [(e, n) for e, n in open_ones if e > begin]
+        for _, other in open_ones:
+            if _share(arrays[other], arrays[name]):
+                raise ValueError(f"out must not overlap: {other!r} and {name!r} share memory")
+        open_ones.append((end, name))
+    return arrays
+
+
+def _ends(array: Array) -> tuple[int, int]:
+    begin = end = array.__array_interface__["data"][0]
+    for n, stride in zip(array.shape, array.strides, strict=True):
+        if stride < 0:
+            begin += (n - 1) * stride
+        else:
+            end += (n - 1) * stride
+    return begin, end + array.itemsize
+
+
+def _share(a: Array, b: Array) -> bool:
+    try:
+        return bool(np.shares_memory(a, b, max_work=_SHARED_WORK))
+    except np.exceptions.TooHardError:
+        return True

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from . import _core
-from ._args import Array, Target, check_int, check_num_threads, check_number
+from ._args import Array, Target, check_fits, check_int, check_num_threads, check_number, check_stored
 from ._fans import AxisLike, resolve_axes
-from ._keys import key_bits
-from ._run import NORMAL, collecting, run, run_now
+from ._keys import check_seed, key_bits
+from ._run import NORMAL, run, then
 
 
 def constant(
@@ -31,7 +31,7 @@ def constant(
     shape : int or sequence of int, optional
         May be left out where `out` is given.
     value : float
-        Finite.
+        Finite, also as an element of the array's dtype.
     dtype, out, shard, seed, num_threads : optional
         As for `normal`; `seed` and `num_threads` change nothing here.
 
@@ -47,11 +47,16 @@ def constant(
     array([0.5, 0.5, 0.5], dtype=float32)
     """
     target = Target(shape, dtype, out, shard)
-    number = check_number(value, "value")
-    key_bits(seed)
+    number = check_stored(check_number(value, "value"), "value", target.dtype)
+    check_seed(seed)
     check_num_threads(num_threads)
-    target.out[...] = number
+    then(_set, target.out, ..., number)
     return target.out
+
+
+def _set(out: Array, index: Any, value: float) -> None:
+    # Through float32 where the dtype is narrower, as every law goes.
+    out[index] = np.float32(value).astype(out.dtype) if out.itemsize < 4 else value
 
 
 def zeros(
@@ -111,7 +116,7 @@ def identity(
     shape : int or sequence of int, optional
         Two dimensions (an int n stands for (n, n)).
     gain : float
-        Finite.
+        Finite, also as an element of the array's dtype.
     dtype, out, shard, seed, num_threads : optional
         As for `normal`; `seed` and `num_threads` change nothing here.
 
@@ -132,18 +137,22 @@ def identity(
     target = Target(shape, dtype, out, shard)
     if len(target.shape) != 2:
         raise ValueError(f"shape must have 2 dimensions, got {target.shape}")
-    number = check_number(gain, "gain")
-    key_bits(seed)
+    number = check_stored(check_number(gain, "gain"), "gain", target.dtype)
+    check_seed(seed)
     check_num_threads(num_threads)
-    target.out[...] = 0
-    rows, columns = _ranges(target)
-    n = min(target.shape)
-    at = {c: j for j, c in enumerate(columns) if c < n}
-    pairs = [(i, at[r]) for i, r in enumerate(rows) if r < n and r in at]
-    if pairs:
-        index = np.array(pairs)
-        target.out[index[:, 0], index[:, 1]] = number
+    then(_set_diagonal, target.out, *_ranges(target), number)
     return target.out
+
+
+def _set_diagonal(out: Array, rows: range, columns: range, value: float) -> None:
+    _, i, j = np.intersect1d(_indices(rows), _indices(columns), assume_unique=True, return_indices=True)
+    out[...] = 0
+    if i.size:
+        _set(out, (i, j), value)
+
+
+def _indices(r: range) -> Array:
+    return np.arange(r.start, r.stop, r.step)
 
 
 eye = identity
@@ -206,28 +215,32 @@ def dirac(
     inputs, outputs, _ = resolve_axes(target.shape, layout, in_axis, out_axis, None)
     if len(inputs) != 1 or len(outputs) != 1:
         raise ValueError(f"in_axis and out_axis must be one axis each, got {inputs} and {outputs}")
-    n_in, n_out = target.shape[inputs[0]], target.shape[outputs[0]]
+    n_out = target.shape[outputs[0]]
     if n_out % count:
         raise ValueError(f"groups must divide the out axis: {count} does not divide {n_out}")
-    key_bits(seed)
+    check_seed(seed)
     check_num_threads(num_threads)
+    then(_set_dirac, target, inputs[0], outputs[0], n_out // count)
+    return target.out
+
+
+def _set_dirac(target: Target, in_axis: int, out_axis: int, per_group: int) -> None:
     target.out[...] = 0
     ranges = _ranges(target)
-    where: list[int] = [0] * ndim
+    where: list[int] = [0] * len(ranges)
     for axis, n in enumerate(target.shape):
-        if axis in inputs or axis in outputs:
+        if axis in (in_axis, out_axis):
             continue
         if n // 2 not in ranges[axis]:
-            return target.out
+            return
         where[axis] = ranges[axis].index(n // 2)
-    per_group = n_out // count
-    for local, channel in enumerate(ranges[outputs[0]]):
+    sources = ranges[in_axis]
+    for local, channel in enumerate(ranges[out_axis]):
         source = channel % per_group
-        if source < n_in and source in ranges[inputs[0]]:
-            where[outputs[0]] = local
-            where[inputs[0]] = ranges[inputs[0]].index(source)
+        if source in sources:
+            where[out_axis] = local
+            where[in_axis] = sources.index(source)
             target.out[tuple(where)] = 1
-    return target.out
 
 
 def sparse(
@@ -280,21 +293,20 @@ def sparse(
     fraction = check_number(sparsity, "sparsity")
     if not 0.0 <= fraction <= 1.0:
         raise ValueError(f"sparsity must be in [0, 1], got {sparsity!r}")
-    scale = check_number(std, "std", low=0.0)
+    scale = check_fits(check_number(std, "std", low=0.0), "std", target.dtype)
     (axis,), _, _ = resolve_axes(target.shape, layout, None, None, None)
     threads = check_num_threads(num_threads)
     key = key_bits(seed)
-    # Two passes over one array: not to be put off into a list of independent fills.
-    with collecting() as jobs:
-        run(target, NORMAL, 0.0, scale, key, threads)
-    run_now(jobs, threads)
+    run(target, NORMAL, 0.0, scale, key, threads)
     rows = target.shape[axis]
     view = target.out if axis == 0 else target.out.T
     ranges = _ranges(target)
     row, column = ranges[axis], ranges[1 - axis]
-    _core.sparse_mask(
-        view, key, rows, math.ceil(fraction * rows), (row.start, row.step), (column.start, column.step), threads
-    )
+    count = math.ceil(fraction * rows)
+    then(
+        _core.sparse_mask,
+        view, key, rows, count, (row.start, row.step), (column.start, column.step), threads,
+    )  # fmt: skip
     return target.out
 
 

@@ -1,4 +1,4 @@
-"""Laws and variances of the initializers; structure of the others; fans and gains."""
+"""Laws and variances of the initializers; gains."""
 
 from __future__ import annotations
 
@@ -76,66 +76,6 @@ def test_blocks_of_different_size() -> None:
         assert (part == want).all()
     shard = (slice(5, 45, 3), slice(4, 39, 2))
     assert (fi.xavier_normal(shape, blocks=sizes, seed=3, shard=shard) == x[shard]).all()
-
-
-FANS = [
-    ((784, 256), {}, (784, 256)),
-    ((3, 3, 16, 32), {}, (144, 288)),
-    ((32, 16, 3, 3), {"layout": "oihw"}, (144, 288)),
-    ((256, 784), {"layout": "oi"}, (784, 256)),
-    ((8, 784, 256), {"layout": "bio"}, (784, 256)),
-    ((8, 784, 256), {"batch_axis": 0}, (784, 256)),
-    ((64, 1, 3, 3), {"layout": "oihw", "groups": 64}, (9, 9)),
-    ((768, 2304), {"blocks": 3}, (768, 768)),
-    ((4, 6), {"blocks": [2, 4]}, (4, (2, 4))),
-    ((12, 4, 64, 3), {"in_axis": (1, 2), "out_axis": 0}, (768, 36)),
-    ((5,), {"fan_in": 3, "fan_out": 2.5}, (3, 2.5)),
-    ((0, 3), {}, (0, 3)),
-]
-
-
-@pytest.mark.parametrize(("shape", "kwargs", "want"), FANS, ids=str)
-def test_fans(shape: tuple[int, ...], kwargs: dict, want: tuple) -> None:
-    assert fi.compute_fans(shape, **kwargs) == want
-
-
-def test_empty_fans_make_no_warning() -> None:
-    for shape in [(0, 3), (3, 0), (0, 0)]:
-        assert fi.he_normal(shape).shape == shape
-        assert fi.xavier_uniform(shape).shape == shape
-
-
-def test_sparse_zeroes_exactly() -> None:
-    x = fi.sparse((100, 31), 0.333, std=2.0, seed=1)
-    assert ((x == 0).sum(axis=0) == 34).all()
-    y = fi.sparse((31, 100), 0.333, std=2.0, seed=1, layout="oi")
-    assert ((y == 0).sum(axis=1) == 34).all()
-    assert abs(x[x != 0].std() - 2) < 0.15
-    assert (fi.sparse((5, 5), 1.0) == 0).all()
-    assert (fi.sparse((5, 5), 0.0) != 0).all()
-    # Which rows: all alike over many columns.
-    counts = (fi.sparse((20, 20_000), 0.5, seed=2) == 0).sum(axis=1)
-    assert abs(counts - 10_000).max() < 5 * math.sqrt(20_000 * 0.25)
-
-
-@pytest.mark.parametrize("groups", [1, 2])
-def test_dirac_passes_its_input_through(groups: int) -> None:
-    w = fi.dirac((3, 4, 8), groups=groups)
-    want = np.zeros((3, 4, 8))
-    for g in range(groups):
-        for c in range(min(8 // groups, 4)):
-            want[1, c, g * 8 // groups + c] = 1
-    assert (w == want).all()
-    shard = (slice(None), slice(1, 3), slice(None, None, -1))
-    assert (fi.dirac((3, 4, 8), groups=groups, shard=shard) == want[shard]).all()
-    torch_layout = fi.dirac((8, 4, 3), groups=groups, layout="oih")
-    assert (torch_layout == want.transpose(2, 1, 0)).all()
-
-
-def test_identity() -> None:
-    assert (fi.identity(4) == np.eye(4)).all()
-    assert (fi.eye((3, 5), gain=2.0) == 2 * np.eye(3, 5)).all()
-    assert (fi.identity((6, 5), shard=(slice(4, 1, -1), slice(2, 5))) == np.eye(6, 5)[4:1:-1, 2:5]).all()
 
 
 GAINS = {

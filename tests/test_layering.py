@@ -35,14 +35,42 @@ def test_sources_are_short_and_licensed() -> None:
             assert text.startswith("// SPDX-License-Identifier: BSD-3-Clause"), path
 
 
+FRONT = ("__init__", "__main__", "_tour", "_fill_command")  # may import anything
+GATES = ("_activations", "_keys", "_run")  # the private modules that reach the core
+FRAMEWORKS = ("torch", "jax", "keras", "dask")
+
+
+def relative_imports(path: Path) -> set[str]:
+    """Modules of the package that a file of its top level imports, anywhere in it."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.level == 1:
+            found |= {node.module.split(".")[0]} if node.module else {a.name for a in node.names}
+    return found
+
+
+MODULES = {p.stem: relative_imports(p) for p in ROOT.glob("fastinit/*.py") if p.stem not in FRONT}
+
+
 def test_private_modules_do_not_import_public_ones() -> None:
-    for path in ROOT.glob("fastinit/_*.py"):
-        if path.name in ("__init__.py", "__main__.py", "_tour.py", "_fill_command.py"):
-            continue
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.ImportFrom) and node.level == 1:
-                names = [node.module] if node.module else [a.name for a in node.names]
-                assert all(n.startswith("_") or n == "runtime" for n in names), (path.name, names)
+    for name, imports in MODULES.items():
+        if name.startswith("_"):
+            assert all(i.startswith("_") for i in imports), (name, imports)
+            assert "_core" not in imports or name in GATES, name
+
+
+def test_imports_have_no_cycle_and_frameworks_are_on_top() -> None:
+    done: set[str] = {"_core"}
+    left = dict(MODULES)
+    while left:
+        ready = [name for name, imports in left.items() if imports <= done]
+        assert ready, f"a cycle among {sorted(left)}"
+        done.update(ready)
+        for name in ready:
+            del left[name]
+    for name, imports in MODULES.items():
+        assert not imports & {*FRAMEWORKS, *FRONT}, name
+    assert not relative_imports(ROOT / "fastinit" / "__init__.py") & set(FRAMEWORKS)
 
 
 def test_readme_example_runs() -> None:

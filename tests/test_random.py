@@ -1,0 +1,201 @@
+"""NumPy's interfaces: `default_rng` and the bit generator."""
+
+from __future__ import annotations
+
+import pickle
+import threading
+from typing import Any
+
+import numpy as np
+import pytest
+import reference
+
+import fastinit as fi
+
+
+@pytest.mark.parametrize("method", ["random", "standard_normal", "uniform", "normal", "truncated_normal"])
+def test_generator_splits(method: str) -> None:
+    whole, parts = fi.default_rng(4), fi.default_rng(4)
+    want = getattr(whole, method)(size=1000)
+    got = np.concatenate([getattr(parts, method)(size=n) for n in (1, 62, 3, 934)])
+    assert want.dtype == np.float64
+    assert got.tobytes() == want.tobytes()
+
+
+def test_generator_is_numpys() -> None:
+    rng = fi.default_rng(7)
+    assert fi.default_rng(rng) is rng
+    assert isinstance(rng.random(), float)
+    assert isinstance(rng.normal(1.0, 2.0), float)
+    assert rng.random(()).shape == ()
+    assert (fi.default_rng(7).normal(size=9) == fi.normal(9, seed=7, dtype="float64")).all()
+    out = np.empty((2, 3), np.float32)
+    assert rng.standard_normal(out=out) is out
+    assert rng.normal([0.0, 100.0], [[1.0], [0.0]]).shape == (2, 2)
+    assert rng.normal([5.0, 6.0], 0.0).tolist() == [5.0, 6.0]
+    assert rng.uniform(np.zeros(3), 2.0, size=(4, 3), dtype="float32").dtype == np.float32
+    with pytest.raises(ValueError, match="scale < 0"):
+        rng.normal(0, -1)
+    with pytest.raises(ValueError, match="high - low < 0"):
+        rng.uniform(1, 0)
+    with pytest.raises(ValueError, match="scale < 0"):
+        rng.normal(0, [1, -1])
+    a, b = rng.spawn(2)
+    assert not (a.random(5) == b.random(5)).any()
+    copy = pickle.loads(pickle.dumps(rng))
+    assert (copy.random(5) == rng.random(5)).all()
+
+
+def test_bit_generator() -> None:
+    bits = fi.Philox4x32(0)
+    want = reference.words(np.arange(200), reference.key_of(0))
+    assert bits.random_raw(100).tolist() == want[:100].tolist()
+    rng = np.random.Generator(fi.Philox4x32(0))
+    both = want[0::2].astype(np.uint64) << np.uint64(32) | want[1::2]
+    assert (rng.random(100) == (both >> np.uint64(11)) * 2.0**-53).all()
+    copy = pickle.loads(pickle.dumps(rng))
+    assert (copy.standard_gamma(3.0, 50) == rng.standard_gamma(3.0, 50)).all()
+    moved = fi.Philox4x32(0).advance(10)
+    assert moved.random_raw() == want[10]
+    state = moved.state
+    first = moved.random_raw(5).tolist()
+    moved.state = state
+    assert moved.random_raw(5).tolist() == first
+    assert moved.jumped().state["state"]["position"] == moved.state["state"]["position"] + 2**60
+    held = np.random.Generator(moved)
+    moved.advance(-moved.state["state"]["position"])
+    assert held.bit_generator.random_raw() == want[0]
+    assert len(moved.spawn(2)) == 2
+    with pytest.raises(ValueError, match="state must be a dict"):
+        moved.state = {"bit_generator": "MT19937"}
+
+
+FIRST = [
+    ("random", (), fi.uniform, {}),
+    ("uniform", (-1.0, 3.0), fi.uniform, {"low": -1.0, "high": 3.0}),
+    ("standard_normal", (), fi.normal, {}),
+    ("normal", (0.5, 2.0), fi.normal, {"mean": 0.5, "std": 2.0}),
+    ("truncated_normal", (1.0, 2.0, -1.0, 0.5), fi.truncated_normal,
+     {"mean": 1.0, "std": 2.0, "lower": -1.0, "upper": 0.5}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32", "bfloat16"])
+@pytest.mark.parametrize(("method", "args", "function", "kwargs"), FIRST, ids=[f[0] for f in FIRST])
+def test_first_draw_is_the_function(
+    method: str, args: tuple[float, ...], function: Any, kwargs: dict[str, float], dtype: str
+) -> None:
+    got = getattr(fi.default_rng(3), method)(*args, size=(7, 11), dtype=dtype, num_threads=2)
+    assert got.tobytes() == function((7, 11), seed=3, dtype=dtype, **kwargs).tobytes()
+    out = np.empty((11, 7), got.dtype).T
+    assert getattr(fi.default_rng(3), method)(*args, out=out) is out
+    assert (out == got).all()
+
+
+def test_one_stream_for_all_methods() -> None:
+    rng = fi.default_rng(1)
+    parts = [rng.random(3), rng.standard_normal(4), rng.random(5)]
+    want = fi.uniform(12, seed=1, dtype="float64")
+    assert (parts[0] == want[:3]).all()
+    assert (parts[2] == want[7:]).all()
+    rng.random((0, 3))
+    assert (rng.random() == fi.uniform(13, seed=1, dtype="float64")[12]).all()
+
+
+def test_array_parameters() -> None:
+    z = fi.normal((3, 2), seed=0, dtype="float64")
+    loc, scale = np.array([0.0, 100.0]), np.array([[1.0], [2.0], [0.0]])
+    assert (fi.default_rng(0).normal(loc, scale) == z * scale + loc).all()
+    assert (fi.default_rng(0).normal(loc, scale, size=(4, 3, 2)).shape) == (4, 3, 2)
+    t = fi.truncated_normal((3, 2), seed=0, dtype="float64")
+    assert (fi.default_rng(0).truncated_normal(loc, scale) == t * scale + loc).all()
+    out = np.empty((3, 2), np.float16)
+    assert fi.default_rng(0).normal(loc, scale, out=out) is out
+    assert (out == (z * scale + loc).astype(np.float32).astype(np.float16)).all()
+    high = np.nextafter(np.float32(1), np.float32(2))
+    x = fi.default_rng(0).uniform(np.full(10_000, 1.0), float(high), dtype="float32")
+    assert x.max() < high
+    assert (fi.default_rng(0).uniform([2.0, 3.0], [2.0, 3.0]) == [2.0, 3.0]).all()
+    assert fi.default_rng(0).normal(fi.ones(3, dtype="bfloat16"), 0.0).tolist() == [1.0, 1.0, 1.0]
+    rng = fi.default_rng(0)
+    rng.normal(loc, 1.0)
+    assert rng.random() == fi.uniform(3, seed=0, dtype="float64")[2]
+
+
+WRONG = [
+    ("random", (-1,), {}, ValueError, "negative dimensions are not allowed"),
+    ("random", (2.0,), {}, TypeError, "size|shape must be an int"),
+    ("random", (3,), {"dtype": "int32"}, TypeError, "dtype must be one of"),
+    ("random", (3,), {"out": np.zeros(4)}, ValueError, "size must match out.shape"),
+    ("random", (3,), {"num_threads": 0}, ValueError, "num_threads must be at least 1"),
+    ("normal", (0.0, -1.0), {}, ValueError, "scale < 0"),
+    ("normal", (float("nan"),), {}, ValueError, "loc must be finite"),
+    ("normal", ("a",), {}, TypeError, "loc must be a real number"),
+    ("normal", (["a"],), {}, TypeError, "loc must be a real number or an array of them"),
+    ("normal", ([1j],), {}, TypeError, "loc must be a real number or an array of them"),
+    ("normal", ([0.0], [float("inf")]), {}, ValueError, "scale must be finite, got inf"),
+    ("normal", (0.0, 1e39, 3), {"dtype": "float32"}, ValueError, "scale must be finite in float32"),
+    ("normal", ([0.0], 1e39), {"dtype": "float32"}, ValueError, "parameters must be finite in float32"),
+    ("normal", ([0.0, 1.0], 1.0, 3), {}, ValueError, "size|broadcast"),
+    ("normal", ([0.0, 1.0], 1.0, ()), {}, ValueError, "does not hold parameters"),
+    ("uniform", (1.0, 0.0), {}, ValueError, "high - low < 0"),
+    ("uniform", ([1.0], 0.0), {}, ValueError, "high - low < 0"),
+    ("uniform", (-1.7e308, [1.7e308]), {}, ValueError, "high - low must be finite"),
+    ("uniform", (-3e38, 3e38, 2), {"dtype": "float32"}, ValueError, "high - low must be finite in float32"),
+    ("truncated_normal", (0.0, 1.0, 2.0, -2.0), {}, ValueError, "lower must be below upper"),
+    ("truncated_normal", (0.0, [-1.0]), {}, ValueError, "scale < 0"),
+    ("spawn", (-1,), {}, ValueError, "n_children must be at least 0"),
+    ("spawn", (1.5,), {}, TypeError, "n_children must be an int"),
+]
+
+
+@pytest.mark.parametrize(("method", "args", "kwargs", "error", "message"), WRONG)
+def test_errors_leave_the_position(
+    method: str, args: tuple[Any, ...], kwargs: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    rng = fi.default_rng(0)
+    with pytest.raises(error, match=message):
+        getattr(rng, method)(*args, **kwargs)
+    assert rng.random() == fi.default_rng(0).random()
+
+
+def test_spawned_generators_do_not_repeat() -> None:
+    rng = fi.default_rng(0)
+    many = [rng, *rng.spawn(3), *rng.spawn(3), *rng.spawn(1)[0].spawn(2)]
+    assert len({g.random() for g in many}) == len(many)
+    assert rng.spawn(0) == []
+
+
+def test_bit_generator_takes_keys_and_checks_states() -> None:
+    key = fi.Key(5).fold_in("noise")
+    bits = fi.Philox4x32(key)
+    words = fi.Philox4x32(key).random_raw(20)
+    k0, k1 = key.bits % 2**32, key.bits >> 32
+    assert words.tolist() == reference.words(np.arange(20), (k0, k1)).tolist()
+    state = bits.state
+    for wrong in (
+        None, {}, {"bit_generator": "Philox4x32"}, {**state, "state": {"key": 2**64, "position": 0}},
+        {**state, "state": {"key": 0, "position": -1}}, {**state, "state": {"key": 0.5, "position": 0}},
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match="state must be a dict for a Philox4x32 generator"):
+            bits.state = wrong
+    assert bits.state == state
+    for move in (bits.advance, bits.jumped):
+        with pytest.raises(TypeError):
+            move(1.5)
+    for wrong in (1.5, "a"):
+        with pytest.raises(TypeError):
+            fi.Philox4x32(wrong)
+    assert bits.advance(-3).random_raw(4)[3] == words[0]
+
+
+def test_bit_generator_under_numpys_lock() -> None:
+    rng = np.random.Generator(fi.Philox4x32(0))
+    parts: list[np.ndarray] = []
+    threads = [threading.Thread(target=lambda: parts.append(rng.random(500))) for _ in range(8)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    want = np.random.Generator(fi.Philox4x32(0)).random(4000)
+    assert sorted(np.concatenate(parts)) == sorted(want)

@@ -1,0 +1,147 @@
+"""Identity, dirac, sparse and constants; every initializer in blocks and into odd memory."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from records import DTYPES, RECORDS, Record
+
+import fastinit as fi
+
+
+def test_sparse_zeroes_exactly() -> None:
+    x = fi.sparse((100, 31), 0.333, std=2.0, seed=1)
+    assert ((x == 0).sum(axis=0) == 34).all()
+    y = fi.sparse((31, 100), 0.333, std=2.0, seed=1, layout="oi")
+    assert ((y == 0).sum(axis=1) == 34).all()
+    assert abs(x[x != 0].std() - 2) < 0.15
+    assert (fi.sparse((5, 5), 1.0) == 0).all()
+    assert (fi.sparse((5, 5), 0.0) != 0).all()
+    # Which rows: all alike over many columns.
+    counts = (fi.sparse((20, 20_000), 0.5, seed=2) == 0).sum(axis=1)
+    assert abs(counts - 10_000).max() < 5 * math.sqrt(20_000 * 0.25)
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+def test_dirac_passes_its_input_through(groups: int) -> None:
+    w = fi.dirac((3, 4, 8), groups=groups)
+    want = np.zeros((3, 4, 8))
+    for g in range(groups):
+        for c in range(min(8 // groups, 4)):
+            want[1, c, g * 8 // groups + c] = 1
+    assert (w == want).all()
+    shard = (slice(None), slice(1, 3), slice(None, None, -1))
+    assert (fi.dirac((3, 4, 8), groups=groups, shard=shard) == want[shard]).all()
+    torch_layout = fi.dirac((8, 4, 3), groups=groups, layout="oih")
+    assert (torch_layout == want.transpose(2, 1, 0)).all()
+
+
+def test_identity() -> None:
+    assert (fi.identity(4) == np.eye(4)).all()
+    assert (fi.eye((3, 5), gain=2.0) == 2 * np.eye(3, 5)).all()
+    assert (fi.identity((6, 5), shard=(slice(4, 1, -1), slice(2, 5))) == np.eye(6, 5)[4:1:-1, 2:5]).all()
+
+
+STRUCTURED = tuple(r for r in RECORDS if not r.seeded or r.name == "sparse")
+SHARDS = {
+    2: [(), (slice(2, 50, 3),), (slice(None, None, -1), slice(40, 2, -7)), (slice(7, 7),),
+        (slice(30, 31), slice(1))],
+    3: [(slice(1, 2),), (slice(None), slice(None, None, -2), slice(1, 6, 2)), (slice(0, 1), slice(5)),
+        (slice(3, 3),)],
+}  # fmt: skip
+
+
+def shape_of(record: Record) -> tuple[int, ...]:
+    return (3, 12, 8) if record.name == "dirac" else (60, 50)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float8_e4m3fn"])
+@pytest.mark.parametrize("record", STRUCTURED, ids=lambda r: r.id)
+def test_shard_is_slice(record: Record, dtype: str) -> None:
+    shape = shape_of(record)
+    whole = record(shape, dtype=dtype, seed=3)
+    for shard in SHARDS[len(shape)]:
+        got = record(shape, dtype=dtype, seed=3, shard=shard)
+        assert got.tobytes() == np.ascontiguousarray(whole[shard]).tobytes()
+        out = np.empty(got.shape[::-1], got.dtype).T
+        assert record(shape, seed=3, shard=shard, out=out) is out
+        assert np.ascontiguousarray(out).tobytes() == got.tobytes()
+
+
+@pytest.mark.parametrize("record", RECORDS, ids=lambda r: r.id)
+def test_out_of_any_layout(record: Record) -> None:
+    shape = shape_of(record)
+    want = record(shape, seed=3)
+    raw = np.empty(want.nbytes + 1, np.uint8)
+    for out in (
+        np.empty(shape[::-1], np.float32).T,
+        np.empty(shape, np.float32)[tuple(slice(None, None, -1) for _ in shape)],
+        np.empty((*shape, 2), np.float32)[..., 1],
+        raw[1:].view(np.float32).reshape(shape),
+    ):
+        assert record(seed=3, out=out) is out
+        assert np.ascontiguousarray(out).tobytes() == want.tobytes()
+
+
+@pytest.mark.parametrize("record", RECORDS, ids=lambda r: r.id)
+def test_blocks_leave_what_lies_between_alone(record: Record) -> None:
+    shape = shape_of(record)
+    frame = np.full(tuple(2 * n for n in shape), 77, np.float32)
+    inner = tuple(slice(None, None, 2) for _ in shape)
+    record(seed=3, out=frame[inner])
+    assert (frame[inner] == record(shape, seed=3)).all()
+    frame[inner] = 77
+    assert (frame == 77).all()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_constants_are_rounded_as_astype_does(dtype: str) -> None:
+    for value in (0.1, -1 / 3, 2.0**-12, 440.0, -0.0):
+        x = fi.constant(5, value, dtype=dtype)
+        want = np.full(5, value, np.float64 if dtype == "float64" else np.float32).astype(x.dtype)
+        assert x.tobytes() == want.tobytes()
+    assert (fi.identity(3, 0.1, dtype=dtype) == fi.constant((), 0.1, dtype=dtype) * np.eye(3, dtype=x.dtype)).all()
+
+
+LARGEST = {"float16": 65504.0, "float8_e4m3fn": 448.0, "float8_e5m2": 57344.0, "float32": 3.4028234663852886e38}
+
+
+@pytest.mark.parametrize("dtype", LARGEST)
+def test_constants_reach_the_largest_number_and_no_further(dtype: str) -> None:
+    top = LARGEST[dtype]
+    assert float(fi.constant((), -top, dtype=dtype)) == -top
+    out = np.full(3, 7, fi.zeros((), dtype=dtype).dtype)
+    for name, make in (("value", fi.constant), ("gain", fi.identity)):
+        target = out if name == "value" else np.full((3, 3), 7, out.dtype)
+        with pytest.raises(ValueError, match=f"{name} must be finite in {dtype}"):
+            make(None, top * 1.1, out=target)
+        assert (target == 7).all()
+
+
+def test_zero_sizes() -> None:
+    for shape in [(0, 3), (3, 0), (0, 0)]:
+        assert fi.sparse(shape, 0.5).shape == shape
+        assert fi.identity(shape).shape == shape
+        assert fi.zeros(shape).shape == shape
+    assert fi.dirac((0, 2, 2)).shape == (0, 2, 2)
+    assert fi.identity(0).shape == (0, 0)
+
+
+def test_sparse_draws_normals_where_it_is_not_zero() -> None:
+    dense = fi.normal((300, 40), std=0.5, seed=6)
+    x = fi.sparse((300, 40), 0.9, std=0.5, seed=6, num_threads=2)
+    assert (x[x != 0] == dense[x != 0]).all()
+    assert ((x == 0).sum(axis=0) == 270).all()
+
+
+def test_seeds_of_structured_initializers_are_checked_and_kept() -> None:
+    rng = np.random.default_rng(0)
+    before = rng.bit_generator.state
+    fi.zeros(3, seed=rng)
+    fi.identity(3, seed=rng)
+    fi.dirac((1, 2, 2), seed=rng)
+    assert rng.bit_generator.state == before
+    with pytest.raises(TypeError, match="seed must be"):
+        fi.identity(3, seed="x")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -24,9 +25,7 @@ def numpy_fill(law: str, out: np.ndarray) -> Any:
 def test_float32(benchmark: Any, library: str, law: str, size: int) -> None:
     benchmark.group = f"{law} float32 {size}"
     out = np.empty(size, np.float32)
-    fill = numpy_fill(law, out)
-    if library == "fastinit":
-        fill = lambda: getattr(fi, law)(out=out, seed=0)  # noqa: E731
+    fill = partial(getattr(fi, law), out=out, seed=0) if library == "fastinit" else numpy_fill(law, out)
     fill()
     mean, std = {"normal": (0.0, 1.0), "uniform": (0.5, 12**-0.5)}[law]
     assert abs(out.mean() - mean) < 6 * std / size**0.5

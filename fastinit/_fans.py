@@ -159,9 +159,9 @@ def resolve_fans(
         if any(size % group_count for size in sizes):
             raise ValueError(f"groups must divide every block: {group_count} does not divide {sizes}")
     even = len(set(sizes)) == 1
-    outs = tuple(size * field // group_count for size in (sizes[:1] if even else sizes))
+    outs: tuple[Fan, ...] = tuple(size * field // group_count for size in (sizes[:1] if even else sizes))
     if given_out is not None:
-        outs, even = (given_out,), True  # type: ignore[assignment]
+        outs, even = (given_out,), True
     return Fans(
         n_in * field if given_in is None else given_in,
         outs,

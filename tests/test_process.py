@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import fastinit as fi
+from fastinit import _core
 
 
 def run(code: str, **env: str) -> subprocess.CompletedProcess[str]:
@@ -117,3 +118,12 @@ def test_fill_takes_no_second_array() -> None:
     done = run(code)
     assert int(done.stdout) < 1024, done
 
+
+
+@pytest.mark.parametrize("threads", [1, 2, 7])
+def test_exception_inside_a_chunk(threads: int) -> None:
+    for fail_at in (0, 1, 500, 999):
+        with pytest.raises(RuntimeError, match=f"chunk {fail_at} failed"):
+            _core.probe_team(1000, threads, fail_at)
+    assert sum(_core.probe_team(1000, threads, 1000)) == 1000
+    assert _core.probe_team(0, threads, 0) == [0] * threads

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from ._theory import (
+from ._maps import Moments, PairMoments, c_map, moments, pair_moments, q_map
+from ._phases import (
     CriticalPoint,
     DepthScales,
     FixedPoint,
     JacobianSpectrum,
-    Moments,
-    PairMoments,
-    c_map,
     critical_line,
     critical_point,
     depth_scales,
     fixed_points,
     jacobian_spectrum,
-    moments,
-    pair_moments,
-    q_map,
 )
 
 __all__ = [

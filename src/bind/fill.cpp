@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Fills: from Python's jobs to views.
 #include "bind/bind.h"
-#include "core/gauss.h"
 #include "ops/fill.h"
+#include "ops/truncated.h"
 
 namespace fastinit {
 namespace {
@@ -61,7 +61,7 @@ void mask(py::array out, std::uint64_t key, std::int64_t rows, std::int64_t zero
 }
 
 py::tuple truncated(double a, double b) {
-    const gauss::Moments m = gauss::truncated_moments(a, b);
+    const TruncatedMoments m = truncated_moments(a, b);
     return py::make_tuple(m.mean, m.variance);
 }
 

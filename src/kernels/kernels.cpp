@@ -111,11 +111,7 @@ void generate_words(const LawParams& p, std::uint64_t block, std::size_t blocks,
 
 void copy_stream(void* dst, const void* src, std::size_t bytes) { copy_past_cache(dst, src, bytes); }
 
-void stream_fence() {
-#if defined(__x86_64__)
-    _mm_sfence();
-#endif
-}
+void stream_fence() { fence(); }
 
 // ---- probes for tests ---------------------------------------------------------
 

@@ -38,8 +38,10 @@ FI_INLINE U32 round_small(F32 x) {
 
 FI_INLINE U32 round_float8_e4m3fn(F32 x) { return round_small<3, 7, 0x7e, 0x7f, 7>(x); }
 FI_INLINE U32 round_float8_e5m2(F32 x) { return round_small<2, 15, 0x7b, 0x7c, 7>(x); }
-#if !defined(FI_ISA_avx512) && !defined(FI_ISA_avx2) && !defined(FI_ISA_neon)
-FI_INLINE U32 round_float16(F32 x) { return round_small<10, 15, 0x7bff, 0x7c00, 15>(x); }
+#if !defined(FI_HAS_F16)
+FI_INLINE U16 to_f16(F32 x) {
+    return __builtin_convertvector((round_small<10, 15, 0x7bff, 0x7c00, 15>(x)), U16);
+}
 #endif
 
 // kLanes results to dst + element.
@@ -49,15 +51,7 @@ FI_INLINE void put(void* dst, std::size_t element, F32 x) {
     if constexpr (T == DType::float32) {
         store(p, x);
     } else if constexpr (T == DType::float16) {
-#if defined(FI_ISA_avx512)
-        store(p, _mm512_cvtps_ph((__m512)x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
-#elif defined(FI_ISA_avx2)
-        store(p, _mm256_cvtps_ph((__m256)x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
-#elif defined(FI_ISA_neon)
-        store(p, vcvt_f16_f32((float32x4_t)x));
-#else
-        store(p, __builtin_convertvector(round_float16(x), U16));
-#endif
+        store(p, to_f16(x));
     } else if constexpr (T == DType::bfloat16) {
         store(p, __builtin_convertvector(round_upper_half(x) >> 16, U16));
     } else if constexpr (T == DType::float8_e4m3fn) {
@@ -71,16 +65,11 @@ FI_INLINE void put(void* dst, std::size_t element, F32 x) {
 // The four vectors of a block's lanes, 16 elements apart.
 template <DType T>
 FI_INLINE void put_block(void* dst, std::size_t element, const F32 (&x)[4]) {
-#if defined(FI_ISA_avx512)
-    if constexpr (T == DType::bfloat16) {  // the rounded upper halves of two vectors in one permutation
-        alignas(64) static constexpr std::uint16_t odd[32] = {1,  3,  5,  7,  9,  11, 13, 15, 17, 19, 21,
-                                                              23, 25, 27, 29, 31, 33, 35, 37, 39, 41, 43,
-                                                              45, 47, 49, 51, 53, 55, 57, 59, 61, 63};
-        const __m512i pick = load<__m512i>(odd);
+#if defined(FI_HAS_UPPER_HALVES)
+    if constexpr (T == DType::bfloat16) {  // two vectors in one permutation
         for (int k = 0; k < 4; k += 2) {
-            const __m512i a = (__m512i)round_upper_half(x[k]), b = (__m512i)round_upper_half(x[k + 1]);
             store(static_cast<char*>(dst) + 2 * (element + static_cast<unsigned>(16 * k)),
-                  _mm512_permutex2var_epi16(a, pick, b));
+                  upper_halves(round_upper_half(x[k]), round_upper_half(x[k + 1])));
         }
         return;
     }
@@ -100,20 +89,7 @@ FI_INLINE void copy_past_cache(void* dst, const void* src, std::size_t bytes) {
     }
     std::memcpy(d, s, lead);
     std::size_t i = lead;
-#if defined(__x86_64__)
-    for (; i + line <= bytes; i += line) {
-#if defined(FI_ISA_avx512)
-        _mm512_stream_si512(reinterpret_cast<__m512i*>(d + i), load<__m512i>(s + i));
-#elif defined(FI_ISA_avx2)
-        _mm256_stream_si256(reinterpret_cast<__m256i*>(d + i), load<__m256i>(s + i));
-        _mm256_stream_si256(reinterpret_cast<__m256i*>(d + i + 32), load<__m256i>(s + i + 32));
-#else
-        for (std::size_t j = i; j < i + line; j += 16) {
-            _mm_stream_si128(reinterpret_cast<__m128i*>(d + j), load<__m128i>(s + j));
-        }
-#endif
-    }
-#endif
+    for (; i + line <= bytes; i += line) stream_line(d + i, s + i);
     std::memcpy(d + i, s + i, bytes - i);
 }
 

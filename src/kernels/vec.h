@@ -171,4 +171,52 @@ FI_INLINE F64 to_f64(I64 a) {
     return fma(hi, f64(0x1p32), low_half((U64)a));
 }
 
+#if defined(FI_ISA_avx512) || defined(FI_ISA_avx2) || defined(FI_ISA_neon)
+#define FI_HAS_F16
+// kLanes float16 values, rounded to nearest even.
+FI_INLINE U16 to_f16(F32 a) {
+#if defined(FI_ISA_avx512)
+    return (U16)_mm512_cvtps_ph((__m512)a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+#elif defined(FI_ISA_avx2)
+    return (U16)_mm256_cvtps_ph((__m256)a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+#else
+    return (U16)vcvt_f16_f32((float32x4_t)a);
+#endif
+}
+#endif
+
+#if defined(FI_ISA_avx512)
+#define FI_HAS_UPPER_HALVES
+// The upper 16 bits of every lane of a, then of b.
+FI_INLINE U32 upper_halves(U32 a, U32 b) {
+    alignas(64) static constexpr std::uint16_t odd[32] = {1,  3,  5,  7,  9,  11, 13, 15, 17, 19, 21,
+                                                          23, 25, 27, 29, 31, 33, 35, 37, 39, 41, 43,
+                                                          45, 47, 49, 51, 53, 55, 57, 59, 61, 63};
+    return (U32)_mm512_permutex2var_epi16((__m512i)a, load<__m512i>(odd), (__m512i)b);
+}
+#endif
+
+// 64 bytes to an address aligned to 64, past the cache where the instruction set can.
+FI_INLINE void stream_line(char* dst, const char* src) {
+#if defined(FI_ISA_avx512)
+    _mm512_stream_si512(reinterpret_cast<__m512i*>(dst), load<__m512i>(src));
+#elif defined(FI_ISA_avx2)
+    _mm256_stream_si256(reinterpret_cast<__m256i*>(dst), load<__m256i>(src));
+    _mm256_stream_si256(reinterpret_cast<__m256i*>(dst + 32), load<__m256i>(src + 32));
+#elif defined(__x86_64__)
+    for (int j = 0; j < 64; j += 16) {
+        _mm_stream_si128(reinterpret_cast<__m128i*>(dst + j), load<__m128i>(src + j));
+    }
+#else
+    std::memcpy(dst, src, 64);
+#endif
+}
+
+// Makes streamed lines visible to other threads.
+FI_INLINE void fence() {
+#if defined(__x86_64__)
+    _mm_sfence();
+#endif
+}
+
 }  // namespace

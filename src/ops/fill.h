@@ -10,7 +10,7 @@
 
 namespace fastinit {
 
-// What a caller asks for; the numbers are those of DESIGN's public functions.
+// What a caller asks for, with the codes that Python passes (fastinit/_run.py).
 enum class Asked : int {
     uniform = 0,              // p0 = low, p1 = high
     normal = 1,               // p0 = mean, p1 = std

@@ -3,8 +3,9 @@
 #include <cmath>
 #include <limits>
 
-#include "core/gauss.h"
+#include "core/special.h"
 #include "ops/fill.h"
+#include "ops/truncated.h"
 
 namespace fastinit {
 namespace {
@@ -44,16 +45,18 @@ void set_truncated(LawParams& p, const Request& r, bool wide) {
         p.edge = p.sign > 0 ? a : -b;
         const double end = p.sign > 0 ? b : -a;
         p.ratio = end == kInfinity ? 0.0
-                                   : gauss::exp(-(end - p.edge) * (0.5 * end + 0.5 * p.edge)) *
-                                         gauss::mills(end) / gauss::mills(p.edge);
+                                   : special::exp(-(end - p.edge) * (0.5 * end + 0.5 * p.edge)) *
+                                         mills_ratio(end) / mills_ratio(p.edge);
         return;
     }
     const bool fast = !wide && a >= -kFast && b <= kFast && b - a >= kNarrow;
     p.law = fast ? Law::truncated : Law::truncated_wide;
-    p.below = gauss::upper(-a);
-    p.above = gauss::upper(b);
-    p.mass = a > 0 ? gauss::upper(a) - p.above : b < 0 ? gauss::upper(-b) - p.below
-                                                       : 1.0 - p.below - p.above;
+    p.below = special::normal_cdf(a);
+    p.above = special::normal_cdf(-b);
+    // From the two numbers that are smallest, so that nothing cancels.
+    p.mass = a > 0   ? special::normal_cdf(-a) - p.above
+             : b < 0 ? special::normal_cdf(b) - p.below
+                     : 1.0 - p.below - p.above;
 }
 
 }  // namespace

@@ -1,0 +1,40 @@
+"""What the machine can do at most, measured where the benchmarks run."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+
+
+def store(out: np.ndarray, threads: int) -> Callable[[], Any]:
+    """Writes every byte of an array by the C library's memset, which streams past the cache
+    where that is faster: no fill can take less time than its stores."""
+    address, size = out.ctypes.data, out.nbytes
+    if threads == 1 or size < 2**20:
+        return lambda: ctypes.memset(address, 0, size)
+    part = -(-size // threads)
+    pool = ThreadPoolExecutor(threads)  # ctypes lets go of the GIL
+    parts = [(address + i, min(part, size - i)) for i in range(0, size, part)]
+    return lambda: list(pool.map(lambda p: ctypes.memset(p[0], 0, p[1]), parts))
+
+
+def first_touch(size: int, dtype: np.dtype[Any], threads: int) -> Callable[[], Any]:
+    """The same into fresh memory, where the system must find and clear each page first."""
+
+    def run() -> np.ndarray:
+        out = np.empty(size, dtype)
+        store(out, threads)()
+        return out
+
+    return run
+
+
+def matrix_product(n: int, dtype: str) -> Callable[[], np.ndarray]:
+    """An n x n by n x n product by NumPy's BLAS, on the threads that it takes: 2 n**3 operations."""
+    a = np.random.default_rng(0).standard_normal((n, n)).astype(dtype)
+    c = np.empty_like(a)
+    return lambda: np.matmul(a, a, out=c)

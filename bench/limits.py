@@ -9,17 +9,19 @@ from typing import Any
 
 import numpy as np
 
+_BYTE = 0x3F  # not zero: some CPUs clear whole lines at twice the speed of any other value
+
 
 def store(out: np.ndarray, threads: int) -> Callable[[], Any]:
     """Writes every byte of an array by the C library's memset, which streams past the cache
     where that is faster: no fill can take less time than its stores."""
     address, size = out.ctypes.data, out.nbytes
     if threads == 1 or size < 2**20:
-        return lambda: ctypes.memset(address, 0, size)
+        return lambda: ctypes.memset(address, _BYTE, size)
     part = -(-size // threads)
     pool = ThreadPoolExecutor(threads)  # ctypes lets go of the GIL
     parts = [(address + i, min(part, size - i)) for i in range(0, size, part)]
-    return lambda: list(pool.map(lambda p: ctypes.memset(p[0], 0, p[1]), parts))
+    return lambda: list(pool.map(lambda p: ctypes.memset(p[0], _BYTE, p[1]), parts))
 
 
 def first_touch(size: int, dtype: np.dtype[Any], threads: int) -> Callable[[], Any]:

@@ -13,7 +13,7 @@ import pytest
 import fastinit as fi
 from bench import peers
 
-pytestmark = pytest.mark.benchmark(min_rounds=5, max_time=0.25)
+pytestmark = pytest.mark.benchmark(min_rounds=5, max_time=0.15)
 
 
 def _torch_he() -> Any:

@@ -13,7 +13,7 @@ import pytest
 import fastinit as fi
 from bench import limits, peers
 
-pytestmark = pytest.mark.benchmark(min_rounds=3, max_time=0.25)
+pytestmark = pytest.mark.benchmark(min_rounds=3, max_time=0.15)
 
 SIZES = tuple(2**k for k in (10, 14, 18, 22, 25))
 LARGE = (2**28,)

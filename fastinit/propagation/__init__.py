@@ -17,6 +17,8 @@ from ._phases import (
     fixed_points,
     jacobian_spectrum,
 )
+from ._propagate import propagate
+from ._report import LayerReport, Remedy, Report
 
 __all__ = [
     "Activation",
@@ -31,6 +33,7 @@ __all__ = [
     "JacobianSpectrum",
     "Layer",
     "LayerNorm",
+    "LayerReport",
     "Measured",
     "MeasuredLayer",
     "Measurement",
@@ -38,6 +41,8 @@ __all__ = [
     "PairMoments",
     "Pool",
     "RMSNorm",
+    "Remedy",
+    "Report",
     "Residual",
     "c_map",
     "critical_line",
@@ -47,5 +52,6 @@ __all__ = [
     "jacobian_spectrum",
     "moments",
     "pair_moments",
+    "propagate",
     "q_map",
 ]

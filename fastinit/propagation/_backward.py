@@ -45,7 +45,8 @@ def back_through(nodes: tuple[Node, ...], g: Gradient, batch: int) -> tuple[list
     """
     rows: list[Back] = []
     for node in reversed(nodes):
-        weight, inner = None, []
+        weight = None
+        inner: list[Back] = []
         layer = node.step.layer
         if node.step.weights:
             entry = node.before.log_q if not isinstance(layer, Gated) else node.inner[1]

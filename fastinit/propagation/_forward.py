@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -16,7 +15,7 @@ from ._signal import Signal, _grid, exp, log, log_add, mapped_below, scaled_mome
 from ._weights import Weights
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Node:
     """A step with the signal before and after it, and what the way back needs."""
 
@@ -206,18 +205,13 @@ def _maximum(x: Signal, k: int) -> tuple[float, float, float]:
     """
     q = exp(x.log_q) if abs(x.log_q) < 600.0 else 1.0
     function, at, variance = x.origin or (None, x.mean * math.sqrt(q), q * max(0.0, 1.0 - x.mean * x.mean))
-    z, w = _fine_grid()
+    z, w = _grid()
     tail = np.array([0.5 * math.erfc(-v / math.sqrt(2.0)) for v in z])
     weight = w * k * tail ** (k - 1)
     h = at + math.sqrt(variance) * z
     values = h if function is None else function.eval(h)[0]
     values = values / math.sqrt(q)
     return float((weight * values).sum()), float((weight * values**2).sum()), float((weight * values**4).sum())
-
-
-@functools.lru_cache(maxsize=1)
-def _fine_grid() -> tuple[Any, Any]:
-    return _grid()
 
 
 def _residual(step: Step, x: Signal) -> Node:

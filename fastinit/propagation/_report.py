@@ -190,8 +190,8 @@ class Report:
         """"ordered" (gradients vanish), "critical" or "chaotic" (they explode)."""
         if self.scales is not None:
             return self.scales.phase
-        rate = self.log10_gradient_ratio / max(1, self.depth)
-        return "critical" if abs(rate) < 0.005 else "ordered" if rate < 0 else "chaotic"
+        total = self.log10_gradient_ratio
+        return "critical" if abs(total) <= 1.0 else "ordered" if total < 0 else "chaotic"
 
     @property
     def verdict(self) -> str:

@@ -73,9 +73,8 @@ def _step(node: Node, g: Gradient) -> Gradient:
         # of f'^2 g^2 over the units, less what a fixed length of g takes away
         held = max(0.0, 2.0 / g.width - g.sample)
         sample = max(0.0, (3.0 * node.slope_kurtosis - 1.0) / g.width - held)
-        joint = node.slope_share * node.slope_kurtosis if node.slope_share > 0.0 else 1.0
-        cosine = 0.0 if math.isnan(x.below) else (1.0 - x.below) ** 2
-        return Gradient(g.width, log_g, log_var, log_cov, sample, max(0.0, (joint - 1.0) * cosine / g.width))
+        joint = (node.slope_kurtosis - 1.0) * node.slope_share
+        return Gradient(g.width, log_g, log_var, log_cov, sample, joint / g.width)
     if isinstance(layer, Pool):
         return Gradient(x.width, log_g, log_var, log_cov, g.sample, g.sample_cov)
     # through weights: Gaussian given the gradient behind them
@@ -83,7 +82,8 @@ def _step(node: Node, g: Gradient) -> Gradient:
     weights = node.step.weights
     if isinstance(layer, Gated):
         inside = (3.0 * node.slope_kurtosis - 1.0) / layer.hidden + 2.0 / layer.hidden
-        return Gradient(x.width, log_g, log_var + inside, log_cov + 0.3 * inside, 2.0 / x.width)
+        shared = (node.slope_kurtosis - 1.0) * max(0.0, node.slope_share) / layer.hidden
+        return Gradient(x.width, log_g, log_var + inside, log_cov + shared, 2.0 / x.width)
     sample = 2.0 * max(0.0, 1.0 / x.width - 1.0 / g.width) if weights[0].orthogonal else 2.0 / x.width
     return Gradient(x.width, log_g, log_var, log_cov, sample)
 

@@ -25,7 +25,7 @@ class Node:
     factor: float = 0.0  # ln of the factor on the gradient variance, backwards
     slope_kurtosis: float = 1.0  # E d^2 / (E d)^2 of the squared slopes d
     slope_elastic: float = 0.0  # d ln factor / d ln q
-    slope_share: float = 1.0  # E f'(u) f'(v) / E f'^2
+    slope_share: float = 1.0  # correlation of the slopes of two inputs
     body: tuple[Node, ...] = ()
     inner: tuple[float, ...] = field(default=())  # of Gated: (ln g_z / g_y, ln E z^2, kurtosis of the rows)
 
@@ -67,7 +67,7 @@ def _through(weights: Weights, x: Signal, taps: float = 1.0) -> Signal:
     common = min(1.0, max(common, mean * mean))
     return Signal(
         m, log_q, max(-1.0, min(1.0, mean)), common, 3.0, min(2.0, apart * scale * scale),
-        log_var, log_cov, sample + 2.0 * common * common, sample * cosine * cosine, x.elastic * part,
+        log_var, log_cov, sample + 2.0 * common * common, sample * cosine * cosine, elastic=x.elastic * part,
     )  # fmt: skip
 
 
@@ -110,17 +110,22 @@ def _activation(step: Step, x: Signal) -> Node:
     common = m.mean * m.mean
     if x.common > x.mean * x.mean + 1e-12:
         common = 1.0 - mapped_below(f, x.log_q, x.mean, 1.0 - x.common)[0]
-    # a length that does not fluctuate takes its part of the fluctuation of f^2 away
-    held = max(0.0, 2.0 / x.width - x.sample)
-    sample = max(0.0, (m.kurtosis - 1.0) / x.width - m.elastic**2 * held)
+    # Hermite parts of f^2: what a mean or a length that is held does not let fluctuate falls away
+    n, first, second = x.width, m.tilt, 2.0 * m.elastic**2
+    rest = max(0.0, m.kurtosis - 1.0 - first - second)
+    first = 0.0 if x.centred else first
+    second *= min(1.0, 0.5 * n * x.sample)
     cosine = 0.0 if math.isnan(x.below) else 1.0 - x.below
     variance = exp(x.log_q) * max(0.0, 1.0 - x.mean * x.mean)
     after = Signal(
         x.width, m.log_phi2, m.mean, common, m.kurtosis, below,
-        m.elastic**2 * x.log_var, m.elastic**2 * x.log_cov, sample, sample * cosine * cosine,
-        x.elastic * m.elastic, False, (f, x.mean * math.sqrt(exp(x.log_q)), variance) if x.gaussian else None,
+        m.elastic**2 * x.log_var, m.elastic**2 * x.log_cov, (first + second + rest) / n,
+        (first * cosine + second * cosine**2 + rest * cosine**4) / n,
+        elastic=x.elastic * m.elastic, gaussian=False,
+        origin=(f, x.mean * math.sqrt(exp(x.log_q)), variance) if x.gaussian else None,
     )  # fmt: skip
-    return Node(step, x, after, m.log_dphi2, m.slope_kurtosis, m.slope_elastic, share)
+    new = (share - m.linear) / (1.0 - m.linear) if m.linear < 1.0 - 1e-9 else 1.0
+    return Node(step, x, after, m.log_dphi2, m.slope_kurtosis, m.slope_elastic, min(1.0, max(0.0, new)))
 
 
 def _norm(step: Step, x: Signal) -> Node:
@@ -150,9 +155,15 @@ def _norm(step: Step, x: Signal) -> Node:
     kurtosis = x.kurtosis if x.gaussian or isinstance(layer, RMSNorm) else 3.0
     after = Signal(
         x.width, log_q, mean, common, kurtosis, below, loose * x.log_var, loose * x.log_cov,
-        loose * x.sample, loose * x.sample_cov, x.elastic * rest, x.gaussian,
+        loose * x.sample, loose * x.sample_cov, elastic=x.elastic * rest, gaussian=x.gaussian,
+        centred=x.centred or not isinstance(layer, RMSNorm),
     )  # fmt: skip
-    return Node(step, x, after, -log_divisor, 1.0, -(1.0 - rest))
+    if isinstance(layer, BatchNorm):
+        return Node(step, x, after, -log_divisor, 1.0, 0.0)
+    # E 1/q is above 1 / E q, and the directions of x (and of the mean) are projected out
+    fixed = (1.0 if isinstance(layer, RMSNorm) else 2.0) / x.width
+    bent = (1.0 - rest) * (x.log_var + x.sample) - (1.0 - rest) * min(fixed, 0.9)
+    return Node(step, x, after, bent - log_divisor, 1.0, -(1.0 - rest))
 
 
 def _dropout(step: Step, x: Signal) -> Node:
@@ -244,7 +255,7 @@ def _residual(step: Step, x: Signal) -> Node:
         (s + follow) ** 2 * x.log_var + b * b * own[0], (s + follow) ** 2 * x.log_cov + b * b * own[1],
         s * s * x.sample + b * b * f.sample + mixed,
         s * s * x.sample_cov + b * b * f.sample_cov + mixed * cosines[0] * cosines[1],
-        x.elastic * (s + follow), x.gaussian and f.gaussian,
+        elastic=x.elastic * (s + follow), gaussian=x.gaussian and f.gaussian,
     )  # fmt: skip
     return Node(step, x, after, body=body)
 
@@ -259,7 +270,7 @@ def _gated(step: Step, x: Signal) -> Node:
     if m.log_phi2 == -math.inf or u.log_q == -math.inf:
         after = _through(down, Signal(layer.hidden, -math.inf, 0.0, 0.0, 3.0, math.nan))
         return Node(step, x, after, -math.inf, inner=(log(step.fan_out * down.second), -math.inf, 1.0))
-    below, share = mapped_below(layer.function, g.log_q, g.mean, g.below)
+    below, _ = mapped_below(layer.function, g.log_q, g.mean, g.below)
     elastic = g.elastic * m.elastic + u.elastic
     ratio = elastic / x.elastic if x.elastic else 0.0
     sample = (3.0 * m.kurtosis - 1.0) / layer.hidden
@@ -267,7 +278,7 @@ def _gated(step: Step, x: Signal) -> Node:
     z = Signal(
         layer.hidden, m.log_phi2 + u.log_q, m.mean * u.mean, m.mean**2 * u.common, 3.0 * m.kurtosis,
         below + u.below - below * u.below, ratio**2 * (x.log_var + x.sample), ratio**2 * (x.log_cov + x.sample_cov),
-        sample, sample * cosine * cosine, elastic, False,
+        sample, sample * cosine * cosine, elastic=elastic, gaussian=False,
     )  # fmt: skip
     after = _through(down, z)
     back = log(step.fan_out * down.second)
@@ -275,7 +286,7 @@ def _gated(step: Step, x: Signal) -> Node:
     ups = m.log_phi2 + log(up.second)
     rows = _row_kurtosis(layer.function, g, u, gate.second, up.second)
     factor = back + math.log(layer.hidden) + log_add(gates, ups)
-    return Node(step, x, after, factor, rows, 0.0, share, inner=(back, z.log_q, rows))
+    return Node(step, x, after, factor, rows, 0.0, cosine, inner=(back, z.log_q, rows))
 
 
 def _row_kurtosis(function: Any, g: Signal, u: Signal, gate: float, up: float) -> float:

@@ -156,7 +156,7 @@ def _measured_input(batch: Array, width: int) -> Signal:
 def analyse(network: Network, start: Input, dtype: str) -> Report:
     """The report without its verdict."""
     nodes = walk(network.steps, start.signal)
-    rows, end = back_through(nodes, Gradient(network.fan_out), start.batch)
+    rows, end = back_through(nodes, Gradient(network.fan_out, sample=2.0 / network.fan_out), start.batch)
     layers = tuple(_row(back, rows[:i], start.batch) for i, back in enumerate(rows))
     spectrum = spectrum_through(nodes)
     top = {id(node) for node in nodes}

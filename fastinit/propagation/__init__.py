@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from ._layers import Activation, BatchNorm, Dropout, Layer, LayerNorm, Pool, Residual, RMSNorm
+from ._linear_layers import Conv, Dense, Gated
 from ._maps import Moments, PairMoments, c_map, moments, pair_moments, q_map
+from ._measured import Measured, MeasuredLayer, Measurement
 from ._phases import (
     CriticalPoint,
     DepthScales,
@@ -16,12 +19,26 @@ from ._phases import (
 )
 
 __all__ = [
+    "Activation",
+    "BatchNorm",
+    "Conv",
     "CriticalPoint",
+    "Dense",
     "DepthScales",
+    "Dropout",
     "FixedPoint",
+    "Gated",
     "JacobianSpectrum",
+    "Layer",
+    "LayerNorm",
+    "Measured",
+    "MeasuredLayer",
+    "Measurement",
     "Moments",
     "PairMoments",
+    "Pool",
+    "RMSNorm",
+    "Residual",
     "c_map",
     "critical_line",
     "critical_point",

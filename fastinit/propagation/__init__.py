@@ -17,6 +17,7 @@ from ._phases import (
     fixed_points,
     jacobian_spectrum,
 )
+from ._simulate import simulate
 
 __all__ = [
     "Activation",
@@ -48,4 +49,5 @@ __all__ = [
     "moments",
     "pair_moments",
     "q_map",
+    "simulate",
 ]

@@ -99,14 +99,14 @@ std::vector<std::unique_ptr<Step>> steps_from(const py::handle& h, DType dtype) 
 // ---- what was measured -------------------------------------------------------------------
 
 void append(py::list& to, const Spread& s) {
-    for (const double v : {s.mean, s.square, s.variance, s.kurtosis, s.correlation, s.zero, s.nonfinite}) to.append(v);
+    for (const double v : {s.mean, s.square, s.kurtosis, s.zero, s.nonfinite}) to.append(v);
 }
 
 py::list row_of(const Measured& m) {
     py::list row;
     append(row, m.value);
     append(row, m.gradient);
-    for (const double v : {m.saturated, m.dead, m.weight_gradient}) row.append(v);
+    for (const double v : {m.correlation, m.saturated, m.dead, m.weight_gradient}) row.append(v);
     return row;
 }
 
@@ -134,7 +134,7 @@ public:
     Simulation(const py::list& steps, int dtype)
         : network_(steps_from(steps, static_cast<DType>(dtype)), static_cast<DType>(dtype)), numbers_(steps) {}
 
-    // x and g are changed. Rows: of the input, then of every step.
+    // x and g are changed. A row for every step, the branch of a residual before itself.
     py::list run(Floats x, Floats g, int threads, const py::object& progress) {
         float* from = check(x, network_.layers.in());
         float* back = check(g, network_.layers.out());
@@ -146,7 +146,6 @@ public:
             network_.run(pass, x.shape(0), from, back);
         });
         py::list rows;
-        rows.append(row_of(network_.input));
         network_.layers.each([&](Step& s) { rows.append(row_of(s.measured)); });
         return rows;
     }

@@ -11,12 +11,12 @@ namespace fastinit::simulation {
 namespace {
 
 constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
-constexpr Spread kNoSpread{kNan, kNan, kNan, kNan, kNan, kNan, kNan};
+constexpr Spread kNoSpread{kNan, kNan, kNan, kNan, kNan};
 constexpr std::int64_t kKept = std::int64_t{12} << 20;  // numbers that a trace keeps without checkpoints
 
 }  // namespace
 
-const Measured Step::kUnmeasured{kNoSpread, kNoSpread, kNan, kNan, kNan};
+const Measured Step::kUnmeasured{kNoSpread, kNoSpread, kNan, kNan, kNan, kNan};
 
 // ---- memory ---------------------------------------------------------------------
 
@@ -72,6 +72,7 @@ void Sequence::forward_step(Pass& pass, std::size_t i, std::int64_t rows, const 
     pass.round(y, rows * step.out);
     if (!pass.measure) return;
     step.measured.value = spread(pass.team, y, rows, step.out);
+    step.measured.correlation = correlation(pass.team, y, rows, step.out);
     pass.tick();
 }
 
@@ -165,12 +166,10 @@ void Network::run(Pass& pass, std::int64_t rows, float* x, float* g) {
     pass.round(x, rows * layers.in());
     pass.round(g, rows * layers.out());
     first_.assign(x, x + layers.in());
-    input.value = spread(pass.team, x, rows, layers.in());
     Trace trace(layers, rows, false);
     trace.forward(pass, x);
     Pool::Lease gx = pass.pool.take(rows * layers.in());
     trace.backward(pass, rows, g, gx.data());
-    input.gradient = spread(pass.team, gx.data(), rows, layers.in());
 }
 
 Trace& Network::point(Pass& pass) {

@@ -83,8 +83,9 @@ struct Point {
 
 struct Measured {
     Spread value, gradient;  // of the step's output, and of the loss by it
+    double correlation;      // of the outputs of two inputs
     double saturated, dead;  // activations: |phi'| is small; phi' = 0 for all inputs. Else NaN
-    double weight_gradient;  // mean square, for the mean loss times sqrt(rows). Else NaN
+    double weight_gradient;  // mean square for one input. Else NaN
 };
 
 class Step {
@@ -160,7 +161,6 @@ public:
     DType dtype() const { return dtype_; }
 
     Sequence layers;
-    Measured input = Step::kUnmeasured;
 
 private:
     Trace& point(Pass&);

@@ -43,8 +43,8 @@ public:
     }
 
     void each(const std::function<void(Step&)>& visit) override {
-        visit(*this);
         branch_.each(visit);
+        visit(*this);
     }
 
 private:
@@ -88,12 +88,8 @@ public:
         pass.round(ga.data(), rows * width);
         pass.round(gb.data(), rows * width);
         if (pass.measure) {
-            // The mean over all three matrices.
-            const double parts[] = {gate_->weight_gradient(pass, rows, at.x, ga.data()),
-                                    up_->weight_gradient(pass, rows, at.x, gb.data()),
-                                    down_->weight_gradient(pass, rows, inner.hidden.data(), gy)};
-            const auto a = static_cast<double>(in), b = static_cast<double>(out);
-            measured.weight_gradient = (a * (parts[0] + parts[1]) + b * parts[2]) / (2.0 * a + b);
+            // Of the last matrix.
+            measured.weight_gradient = down_->weight_gradient(pass, rows, inner.hidden.data(), gy);
         }
         gate_->backward(pass, rows, ga.data(), gx, false);
         up_->backward(pass, rows, gb.data(), gx, true);

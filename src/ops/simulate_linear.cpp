@@ -10,8 +10,7 @@
 namespace fastinit::simulation {
 namespace {
 
-constexpr std::int64_t kGramRows = 2048;      // a Gram matrix of so many rows takes 16 MiB
-constexpr std::int64_t kDirectRows = 1024;    // of a weight's gradient at once
+constexpr std::int64_t kGradientRows = 1024;  // of a weight's gradient at once
 
 Matrix<const float> matrix(const float* data, std::int64_t rows, std::int64_t columns, std::int64_t step) {
     return {data, rows, columns, step, 1};
@@ -25,8 +24,9 @@ void Linear::forward(Pass& pass, std::int64_t rows, const float* x, float* y, bo
     for (std::int64_t g = 0; g < groups_; ++g) {
         const Matrix<float> out{y + g * columns, lines, columns, columns_, 1};
         const KernelColumns b(kernel(g));
-        if (w_.single()) {
-            gemm<float>(pass.team, pass.space, Rows<float>(matrix(x, rows, channels, channels)), b, channels, 1.0f, false, out);
+        if (plain()) {
+            const Rows<float> a(matrix(x, rows, channels, channels));
+            gemm<float>(pass.team, pass.space, a, b, channels, 1.0f, false, out);
         } else {
             const PatchLines<Seen> a({w_, x, g * channels, channels});
             gemm<float>(pass.team, pass.space, a, b, w_.taps() * channels, 1.0f, false, out);
@@ -47,8 +47,9 @@ void Linear::backward(Pass& pass, std::int64_t rows, const float* gy, float* gx,
     for (std::int64_t g = 0; g < groups_; ++g) {
         const Matrix<float> out{gx + g * channels, rows * w_.pixels(), channels, w_.channels, 1};
         const KernelRows b(kernel(g), columns);
-        if (w_.single()) {
-            gemm<float>(pass.team, pass.space, Rows<float>(matrix(gy, rows, columns, columns)), b, columns, 1.0f, add, out);
+        if (plain()) {
+            const Rows<float> a(matrix(gy, rows, columns, columns));
+            gemm<float>(pass.team, pass.space, a, b, columns, 1.0f, add, out);
         } else {
             const PatchLines<SeenBy> a({w_, gy, columns_, g * columns, columns});
             gemm<float>(pass.team, pass.space, a, b, w_.taps() * columns, 1.0f, add, out);
@@ -57,66 +58,33 @@ void Linear::backward(Pass& pass, std::int64_t rows, const float* gy, float* gx,
 }
 
 double Linear::weight_gradient(Pass& pass, std::int64_t rows, const float* x, const float* gy) const {
+    if (!plain()) return convolution_gradient(pass, rows, x, gy);
+    // The gradient of one input is an outer product: its squares are those of the factors.
+    const auto a = row_squares(pass.team, x, rows, in()), b = row_squares(pass.team, gy, rows, out());
+    double sum = 0.0;
+    for (std::size_t i = 0; i < a.size(); ++i) sum += a[i] * b[i];
+    return sum / static_cast<double>(in()) / static_cast<double>(out()) / static_cast<double>(rows);
+}
+
+double Linear::convolution_gradient(Pass& pass, std::int64_t rows, const float* x, const float* gy) const {
     const float sx = scale_of(pass.team, x, rows * in()), sg = scale_of(pass.team, gy, rows * out());
     if (sx == 0.0f || sg == 0.0f) return std::numeric_limits<double>::quiet_NaN();
-    const std::int64_t lines = rows * w_.places(), features = w_.taps() * w_.channels / groups_;
-    const std::int64_t columns = columns_ / groups_;
-    const bool small = lines <= kGramRows && lines * (features + columns) <= features * columns;
+    const std::int64_t lines = rows * w_.places(), channels = w_.channels / groups_, columns = columns_ / groups_;
+    const std::int64_t features = w_.taps() * channels, each = std::min(features, kGradientRows);
+    const Pool::Lease space = pass.pool.take(each * columns);
     double sum = 0.0;
     for (std::int64_t g = 0; g < groups_; ++g) {
-        sum += small ? gram(pass, rows, x, gy, g, sx, sg) : direct(pass, rows, x, gy, g, sx, sg);
+        const Rows<float> gradients(matrix(gy + g * columns, lines, columns, columns_).transposed());
+        for (std::int64_t first = 0; first < features; first += each) {
+            const std::int64_t n = std::min(each, features - first);
+            const PatchSteps<Seen> patches({w_, x, g * channels, channels}, first);
+            gemm<float>(pass.team, pass.space, Scaled(patches, sx), Scaled(gradients, sg), lines, 1.0f, false,
+                        {space.data(), n, columns, columns, 1});
+            sum += square(pass.team, space.data(), n * columns);
+        }
     }
     const double scale = static_cast<double>(sx) * static_cast<double>(sg);
     return sum / scale / scale / static_cast<double>(features * columns_) / static_cast<double>(rows);
-}
-
-// |X^T G|^2 = sum over pairs of lines (x_b . x_c) (g_b . g_c): the gradient itself is never formed.
-double Linear::gram(Pass& pass, std::int64_t rows, const float* x, const float* gy, std::int64_t group, float sx,
-                    float sg) const {
-    const std::int64_t lines = rows * w_.places(), channels = w_.channels / groups_, columns = columns_ / groups_;
-    const Pool::Lease p = pass.pool.take(lines * lines), q = pass.pool.take(lines * lines);
-    const auto square = [&](const Source<float>& source, float scale, std::int64_t depth, float* to) {
-        const Scaled scaled(source, scale);
-        gemm<float>(pass.team, pass.space, scaled, scaled, depth, 1.0f, false, {to, lines, lines, lines, 1});
-    };
-    if (w_.single()) {
-        square(Rows<float>(matrix(x, rows, channels, channels)), sx, channels, p.data());
-    } else {
-        square(PatchLines<Seen>({w_, x, group * channels, channels}), sx, w_.taps() * channels, p.data());
-    }
-    square(Rows<float>(matrix(gy + group * columns, lines, columns, columns_)), sg, columns, q.data());
-    return dot(pass.team, p.data(), q.data(), lines * lines);
-}
-
-double Linear::direct(Pass& pass, std::int64_t rows, const float* x, const float* gy, std::int64_t group, float sx,
-                      float sg) const {
-    // Lines of the patches from `first` on.
-    class From final : public Source<float> {
-    public:
-        From(const Source<float>& from, std::int64_t first) : from_(from), first_(first) {}
-        void pack(std::int64_t line, std::int64_t lines, std::int64_t step, std::int64_t steps, int width,
-                  float* dst) const override {
-            from_.pack(first_ + line, lines, step, steps, width, dst);
-        }
-
-    private:
-        const Source<float>& from_;
-        std::int64_t first_;
-    };
-    const std::int64_t lines = rows * w_.places(), channels = w_.channels / groups_, columns = columns_ / groups_;
-    const std::int64_t features = w_.taps() * channels, each = std::min(features, kDirectRows);
-    const Pool::Lease space = pass.pool.take(each * columns);
-    const PatchSteps<Seen> patches({w_, x, group * channels, channels});
-    const Rows<float> gradients(matrix(gy + group * columns, lines, columns, columns_).transposed());
-    const Scaled b(gradients, sg);
-    double sum = 0.0;
-    for (std::int64_t first = 0; first < features; first += each) {
-        const std::int64_t n = std::min(each, features - first);
-        const From part(patches, first);
-        gemm<float>(pass.team, pass.space, Scaled(part, sx), b, lines, 1.0f, false, {space.data(), n, columns, columns, 1});
-        sum += dot(pass.team, space.data(), space.data(), n * columns);
-    }
-    return sum;
 }
 
 namespace {

@@ -35,13 +35,14 @@ public:
     void forward(Pass&, std::int64_t rows, const float* x, float* y, bool bias) const;
     // gx = W^T gy, or gx + W^T gy where `add`.
     void backward(Pass&, std::int64_t rows, const float* gy, float* gx, bool add) const;
-    // Mean square of the gradient of the weight for the sum over inputs, over the inputs.
+    // Mean square over weights and inputs of the gradient of one input. For a convolution, of the
+    // gradient of all inputs over their number, which has the same expectation where the
+    // gradients at the output are independent.
     double weight_gradient(Pass&, std::int64_t rows, const float* x, const float* gy) const;
 
 private:
-    double gram(Pass&, std::int64_t rows, const float* x, const float* gy, std::int64_t group, float sx, float sg) const;
-    double direct(Pass&, std::int64_t rows, const float* x, const float* gy, std::int64_t group, float sx,
-                  float sg) const;
+    double convolution_gradient(Pass&, std::int64_t rows, const float* x, const float* gy) const;
+    bool plain() const { return w_.single() && groups_ == 1; }
     Kernel kernel(std::int64_t group) const {
         return {*weight_, w_.channels / groups_, columns_, group * (columns_ / groups_)};
     }

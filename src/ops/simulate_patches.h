@@ -76,24 +76,25 @@ private:
     Patches from_;
 };
 
-// Lines are features, steps are places.
+// Lines are features from `first` on, steps are places.
 template <class Patches>
 class PatchSteps final : public Source<float> {
 public:
-    explicit PatchSteps(const Patches& from) : from_(from) {}
+    PatchSteps(const Patches& from, std::int64_t first) : from_(from), first_(first) {}
     void pack(std::int64_t line, std::int64_t lines, std::int64_t step, std::int64_t steps, int width,
               float* dst) const override {
         constexpr std::int64_t kWidest = 32;
         alignas(64) float tile[kWidest * kDepthBlock];
         for (std::int64_t l = 0; l < lines; l += width) {
             const std::int64_t n = std::min<std::int64_t>(width, lines - l);
-            for (std::int64_t s = 0; s < steps; ++s) gather(from_, step + s, line + l, n, tile + s * n);
+            for (std::int64_t s = 0; s < steps; ++s) gather(from_, step + s, first_ + line + l, n, tile + s * n);
             pack_strided(tile, 1, n, n, steps, width, dst + l * steps);
         }
     }
 
 private:
     Patches from_;
+    std::int64_t first_;
 };
 
 // Another source times a power of two.

@@ -14,65 +14,71 @@ namespace {
 constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 constexpr float kLargest = std::numeric_limits<float>::max();
 constexpr int kLanes = 4;  // sums side by side
-constexpr std::int64_t kColumns = 128;
+constexpr std::int64_t kRun = 128;
+constexpr std::int64_t kRowValues = 16384;  // values of the rows that a thread takes at once
 
 struct Sums {
-    double s1 = 0, s2 = 0, s3 = 0, s4 = 0;
-    double columns2 = 0;  // of the squared sums of columns
+    double s1 = 0, s2 = 0, s4 = 0;
     std::int64_t zero = 0, nonfinite = 0;
 
-    void add(const Sums& o) {
+    Sums& operator+=(const Sums& o) {
         s1 += o.s1;
         s2 += o.s2;
-        s3 += o.s3;
         s4 += o.s4;
-        columns2 += o.columns2;
         zero += o.zero;
         nonfinite += o.nonfinite;
+        return *this;
     }
 };
 
 double total(const double (&lanes)[kLanes]) { return (lanes[0] + lanes[1]) + (lanes[2] + lanes[3]); }
 
-// Columns [0, n) of rows that are `step` apart, n <= kColumns.
-Sums sum_columns(const float* x, std::int64_t rows, std::int64_t step, std::int64_t n) {
-    double column[kColumns] = {}, value[kColumns] = {};
-    double s2[kLanes] = {}, s3[kLanes] = {}, s4[kLanes] = {};
+// Up to kRun values as float64, non-finite ones as 0, zeros after the last.
+void widen(const float* x, std::int64_t n, double (&to)[kRun]) {
+    if (n < kRun) std::fill(to + n, to + kRun, 0.0);
+    for (std::int64_t j = 0; j < n; ++j) {
+        const float v = std::fabs(x[j]) <= kLargest ? x[j] : 0.0f;
+        to[j] = static_cast<double>(v);
+    }
+}
+
+Sums sums_of(const float* x, std::int64_t n) {
+    double s1[kLanes] = {}, s2[kLanes] = {}, s4[kLanes] = {}, value[kRun];
     Sums sums;
-    for (std::int64_t r = 0; r < rows; ++r, x += step) {
+    for (std::int64_t i = 0; i < n; i += kRun) {
+        const std::int64_t m = std::min(kRun, n - i);
         int zero = 0, finite = 0;
-        for (std::int64_t j = 0; j < n; ++j) {
-            const bool ok = std::fabs(x[j]) <= kLargest;
-            const float v = ok ? x[j] : 0.0f;
-            value[j] = static_cast<double>(v);
-            finite += ok;
+        for (std::int64_t j = i; j < i + m; ++j) {
+            finite += std::fabs(x[j]) <= kLargest;
             zero += x[j] == 0.0f;
         }
         sums.zero += zero;
-        sums.nonfinite += n - finite;
-        for (std::int64_t j = 0; j < n; j += kLanes) {  // beyond n values are 0
+        sums.nonfinite += m - finite;
+        widen(x + i, m, value);
+        for (std::int64_t j = 0; j < kRun; j += kLanes) {
             for (int l = 0; l < kLanes; ++l) {
                 const double v = value[j + l], v2 = v * v;
-                column[j + l] += v;
+                s1[l] += v;
                 s2[l] += v2;
-                s3[l] += v2 * v;
                 s4[l] += v2 * v2;
             }
         }
     }
-    double s1[kLanes] = {}, columns2[kLanes] = {};
-    for (std::int64_t j = 0; j < kColumns; j += kLanes) {
-        for (int l = 0; l < kLanes; ++l) {
-            s1[l] += column[j + l];
-            columns2[l] += column[j + l] * column[j + l];
-        }
-    }
     sums.s1 = total(s1);
     sums.s2 = total(s2);
-    sums.s3 = total(s3);
     sums.s4 = total(s4);
-    sums.columns2 = total(columns2);
     return sums;
+}
+
+double squares_of(const float* x, std::int64_t n) {
+    double s2[kLanes] = {}, value[kRun];
+    for (std::int64_t i = 0; i < n; i += kRun) {
+        widen(x + i, std::min(kRun, n - i), value);
+        for (std::int64_t j = 0; j < kRun; j += kLanes) {
+            for (int l = 0; l < kLanes; ++l) s2[l] += value[j + l] * value[j + l];
+        }
+    }
+    return total(s2);
 }
 
 std::uint32_t bits_of(float x) {
@@ -112,39 +118,57 @@ T sum_chunks(Team& team, std::int64_t n, std::int64_t each, const Part& part) {
         parts[chunk] = part(begin, std::min(each, n - begin));
     });
     T all{};
-    for (const T& p : parts) {
-        if constexpr (std::is_same_v<T, Sums>) {
-            all.add(p);
-        } else {
-            all += p;
-        }
-    }
+    for (const T& p : parts) all += p;
     return all;
 }
 
 }  // namespace
 
 Spread spread(Team& team, const float* x, std::int64_t rows, std::int64_t columns) {
-    const Sums s = sum_chunks<Sums>(team, columns, kColumns, [&](std::int64_t begin, std::int64_t n) {
-        return sum_columns(x + begin, rows, columns, n);
+    const std::int64_t all = rows * columns;
+    const Sums s = sum_chunks<Sums>(team, all, kElements,
+                                    [&](std::int64_t begin, std::int64_t n) { return sums_of(x + begin, n); });
+    const auto n = static_cast<double>(all - s.nonfinite), most = static_cast<double>(all);
+    const double square = s.s2 / n;
+    return {s.s1 / n, square, s.s4 / n / (square * square), static_cast<double>(s.zero) / most,
+            static_cast<double>(s.nonfinite) / most};
+}
+
+std::vector<double> row_squares(Team& team, const float* x, std::int64_t rows, std::int64_t columns) {
+    std::vector<double> squares(static_cast<std::size_t>(rows));
+    const std::int64_t each = std::max<std::int64_t>(1, kRowValues / columns);
+    team.run(static_cast<std::size_t>((rows + each - 1) / each), [&](std::size_t chunk, int) {
+        const std::int64_t begin = static_cast<std::int64_t>(chunk) * each;
+        for (std::int64_t r = begin; r < std::min(rows, begin + each); ++r) {
+            squares[static_cast<std::size_t>(r)] = squares_of(x + r * columns, columns);
+        }
     });
-    Spread out{};
-    const double all = static_cast<double>(rows) * static_cast<double>(columns);
-    const double n = all - static_cast<double>(s.nonfinite);
-    out.nonfinite = static_cast<double>(s.nonfinite);
-    out.zero = static_cast<double>(s.zero) / all;
-    out.mean = s.s1 / n;
-    out.square = s.s2 / n;
-    // Rounding can push the difference of equal numbers below 0.
-    out.variance = std::max(0.0, out.square - out.mean * out.mean);
-    const double m = out.mean, m2 = m * m;
-    const double fourth = s.s4 / n - 4.0 * m * (s.s3 / n) + 6.0 * m2 * out.square - 3.0 * m2 * m2;
-    const bool spreads = out.variance > 1e-12 * out.square;
-    out.kurtosis = spreads ? fourth / (out.variance * out.variance) : kNan;
-    out.correlation = rows > 1 && s.s2 > 0.0
-                          ? (s.columns2 - s.s2) / (static_cast<double>(rows - 1) * s.s2)
-                          : kNan;
-    return out;
+    return squares;
+}
+
+// The sum over pairs of u . v is |sum of u|^2 - sum of |u|^2, u the rows of length 1.
+double correlation(Team& team, const float* x, std::int64_t rows, std::int64_t columns) {
+    if (rows < 2) return kNan;
+    std::vector<double> factor = row_squares(team, x, rows, columns);
+    double ones = 0.0;
+    for (double& f : factor) {
+        ones += f > 0.0;
+        f = f > 0.0 ? 1.0 / std::sqrt(f) : 0.0;
+    }
+    const double square = sum_chunks<double>(team, columns, kRun, [&](std::int64_t begin, std::int64_t n) {
+        double sum[kRun] = {}, value[kRun];
+        for (std::int64_t r = 0; r < rows; ++r) {
+            widen(x + r * columns + begin, n, value);
+            const double f = factor[static_cast<std::size_t>(r)];
+            for (std::int64_t j = 0; j < kRun; ++j) sum[j] += value[j] * f;
+        }
+        double lanes[kLanes] = {};
+        for (std::int64_t j = 0; j < kRun; j += kLanes) {
+            for (int l = 0; l < kLanes; ++l) lanes[l] += sum[j + l] * sum[j + l];
+        }
+        return total(lanes);
+    });
+    return (square - ones) / (static_cast<double>(rows) * static_cast<double>(rows - 1));
 }
 
 float scale_of(Team& team, const float* x, std::int64_t n) {
@@ -162,18 +186,9 @@ float scale_of(Team& team, const float* x, std::int64_t n) {
     return std::ldexp(1.0f, std::min(126, std::max(-126, -exponent)));
 }
 
-double dot(Team& team, const float* x, const float* y, std::int64_t n) {
-    return sum_chunks<double>(team, n, kElements, [&](std::int64_t begin, std::int64_t count) {
-        double lanes[kLanes] = {};
-        std::int64_t i = 0;
-        for (; i + kLanes <= count; i += kLanes) {
-            for (int l = 0; l < kLanes; ++l) {
-                lanes[l] += static_cast<double>(x[begin + i + l]) * static_cast<double>(y[begin + i + l]);
-            }
-        }
-        for (; i < count; ++i) lanes[0] += static_cast<double>(x[begin + i]) * static_cast<double>(y[begin + i]);
-        return total(lanes);
-    });
+double square(Team& team, const float* x, std::int64_t n) {
+    return sum_chunks<double>(team, n, kElements,
+                              [&](std::int64_t begin, std::int64_t count) { return squares_of(x + begin, count); });
 }
 
 void round_to(DType dtype, float* x, std::int64_t n) {

@@ -2,6 +2,7 @@
 // Statistics of arrays, and rounding to narrower types. Sums are float64 and have a fixed shape.
 #pragma once
 #include <cstdint>
+#include <vector>
 
 #include "core/dtype.h"
 #include "core/team.h"
@@ -10,20 +11,25 @@ namespace fastinit::simulation {
 
 // Over the finite values of an array of rows (inputs) x columns (units).
 struct Spread {
-    double mean, square, variance, kurtosis;  // E x, E x^2, E (x - mean)^2, E (x - mean)^4 / variance^2
-    double correlation;  // mean product of two inputs' values over the mean square; NaN for one input
-    double zero;         // fraction that is 0
-    double nonfinite;    // number of infinities and NaNs
+    double mean, square, kurtosis;  // E x, E x^2, E x^4 / (E x^2)^2
+    double zero, nonfinite;         // fractions of all values
 };
 
 Spread spread(Team& team, const float* x, std::int64_t rows, std::int64_t columns);
+
+// Sum of the squared finite values of every row.
+std::vector<double> row_squares(Team& team, const float* x, std::int64_t rows, std::int64_t columns);
+
+// Mean cosine over all pairs of different rows, of the finite values; NaN for one row. Rows of
+// zeros have cosine 0 with all others.
+double correlation(Team& team, const float* x, std::int64_t rows, std::int64_t columns);
 
 // A power of two that brings the largest finite magnitude near 1, so that products of such numbers
 // neither overflow nor vanish; 0 where a number is not finite.
 float scale_of(Team& team, const float* x, std::int64_t n);
 
-// sum of x y
-double dot(Team& team, const float* x, const float* y, std::int64_t n);
+// Sum of squares of finite values.
+double square(Team& team, const float* x, std::int64_t n);
 
 // To float16 or bfloat16 and back, to nearest even; float32 stays.
 void round_to(DType dtype, float* x, std::int64_t n);

@@ -17,6 +17,8 @@ from ._phases import (
     fixed_points,
     jacobian_spectrum,
 )
+from ._propagate import propagate
+from ._report import LayerReport, Remedy, Report
 from ._simulate import simulate
 
 __all__ = [
@@ -32,6 +34,7 @@ __all__ = [
     "JacobianSpectrum",
     "Layer",
     "LayerNorm",
+    "LayerReport",
     "Measured",
     "MeasuredLayer",
     "Measurement",
@@ -39,6 +42,8 @@ __all__ = [
     "PairMoments",
     "Pool",
     "RMSNorm",
+    "Remedy",
+    "Report",
     "Residual",
     "c_map",
     "critical_line",
@@ -48,6 +53,7 @@ __all__ = [
     "jacobian_spectrum",
     "moments",
     "pair_moments",
+    "propagate",
     "q_map",
     "simulate",
 ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -15,10 +14,8 @@ from ..spec import INITIALIZERS
 from ._layers import Activation, BatchNorm, Dropout, LayerNorm, Pool, Residual, RMSNorm
 from ._linear_layers import Conv, Dense, Gated
 from ._network import Network, Step
+from ._signal import small_slope
 from ._weights import Weights
-
-SATURATED = 1e-3  # of the largest slope
-_POINTS = np.linspace(-10.0, 10.0, 4001)
 
 CoreStep = tuple[Any, ...]
 Windows = tuple[int, ...]
@@ -58,7 +55,7 @@ class Lowering:
         if isinstance(layer, Conv):
             return "linear", _conv(step, layer, key)
         if isinstance(layer, Activation):
-            return "activation", size, layer.function, SATURATED * _steepest(layer.function)
+            return "activation", size, layer.function, small_slope(layer.function)
         if isinstance(layer, BatchNorm):
             return "batch_norm", size, step.fan_in, layer.eps
         if isinstance(layer, LayerNorm):
@@ -69,18 +66,9 @@ class Lowering:
             return f"{layer.kind}_pool", _pool(step, layer)
         if isinstance(layer, Gated):
             parts = [_dense(step, i, f"{step.name} {part}", key) for i, part in enumerate(("gate", "up", "down"))]
-            return ("gated", *parts, layer.function, SATURATED * _steepest(layer.function))
+            return ("gated", *parts, layer.function, small_slope(layer.function))
         assert isinstance(layer, Residual)
         return "residual", self._all(step.body, size), layer.skip, layer.scale
-
-
-@functools.lru_cache(maxsize=256)
-def _steepest(function: Any) -> float:
-    """The largest slope of an activation."""
-    f, slope = function.eval(_POINTS)
-    if slope is None:
-        slope = np.gradient(f, _POINTS)
-    return float(np.abs(slope).max())
 
 
 def _dense(step: Step, part: int, name: str, key: Key) -> tuple[Any, ...]:

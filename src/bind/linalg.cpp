@@ -4,6 +4,7 @@
 
 #include "bind/bind.h"
 #include "ops/gemm.h"
+#include "ops/orthogonal.h"
 
 namespace fastinit {
 namespace {
@@ -41,11 +42,42 @@ void multiply(const py::array& a, const py::array& b, const py::array& c, double
     multiply_as<float>(a, b, c, alpha, add, threads);
 }
 
+template <class T>
+void orthogonal_as(const py::list& jobs, int threads, const py::object& progress) {
+    std::vector<OrthogonalJob<T>> list;
+    for (const py::handle item : jobs) {
+        const auto t = py::reinterpret_borrow<py::tuple>(item);
+        OrthogonalJob<T> job{matrix_from<T>(py::reinterpret_borrow<py::array>(t[0]), true), t[1].cast<std::int64_t>(),
+                             t[2].cast<std::int64_t>(), t[3].cast<std::int64_t>(), key_from(t[4].cast<std::uint64_t>())};
+        if (job.order < 0 || job.order > job.out.rows || job.first < 0 || job.step < 1 ||
+            (job.out.cols > 0 && job.first + (job.out.cols - 1) * job.step >= job.order)) {
+            throw py::value_error("columns beyond the order, or an order beyond the rows");
+        }
+        list.push_back(job);
+    }
+    Progress tell;
+    if (!progress.is_none()) {
+        tell = [&progress](double done) {
+            const py::gil_scoped_acquire gil;
+            progress(done);
+        };
+    }
+    without_gil([&](const Poll& poll) { orthogonal_all(list, threads, poll, tell); });
+}
+
+// Jobs are (out, order, first column, step of columns, key); see OrthogonalJob.
+void orthogonals(const py::list& jobs, int itemsize, int threads, const py::object& progress) {
+    if (itemsize == 8) return orthogonal_as<double>(jobs, threads, progress);
+    orthogonal_as<float>(jobs, threads, progress);
+}
+
 }  // namespace
 
 void register_linalg(py::module_& m) {
     m.def("gemm", &multiply, py::arg("a"), py::arg("b"), py::arg("c"), py::arg("alpha"), py::arg("add"),
           py::arg("num_threads"));
+    m.def("orthogonal", &orthogonals, py::arg("jobs"), py::arg("itemsize"), py::arg("num_threads"),
+          py::arg("progress"));
 }
 
 }  // namespace fastinit

@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "ops/orthogonal.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "ops/fill.h"
+
+namespace fastinit {
+namespace {
+
+// Columns of one panel: part of the number contract.
+std::int64_t panel_columns(std::int64_t order) {
+    return order <= 128 ? 32 : order <= 1024 ? 64 : order <= 3072 ? 128 : 256;
+}
+
+constexpr std::int64_t kDrawRows = 64;
+
+template <class T>
+class Accumulation {
+public:
+    Accumulation(Team& team, ReflectorSpace<T>& space, const OrthogonalJob<T>& job)
+        : team_(team), space_(space), job_(job), width_(panel_columns(job.order)) {
+        const DType dtype = sizeof(T) == 8 ? DType::float64 : DType::float32;
+        law_ = law_params({Asked::normal, 0.0, 1.0, 0.0, 0.0}, dtype, job.key, 0);
+        const auto panel = static_cast<std::size_t>(std::min(width_, job.order));
+        space.v.reserve(static_cast<std::size_t>(job.out.rows) * panel);
+        space.t.reserve(panel * panel + panel);
+        space.w.reserve(static_cast<std::size_t>(job.out.cols) * panel);
+        space.y.reserve(static_cast<std::size_t>(job.out.cols) * panel);
+    }
+
+    // Q = H_1 ... H_n diag(signs), from the last panel to the first: rows above and columns left of
+    // a panel are still those of the identity then, and are not touched.
+    void run(const Progress& progress) {
+        const std::int64_t n = job_.order, panels = (n + width_ - 1) / width_;
+        for (std::int64_t p = panels; p-- > 0;) {
+            apply(p * width_, std::min(width_, n - p * width_));
+            const double left = static_cast<double>(p) / static_cast<double>(panels);
+            if (progress) progress(1.0 - left * left * left);
+        }
+    }
+
+private:
+    // First column of `out` that stands for column c of Q, or one to the right of it.
+    std::int64_t local(std::int64_t c) const {
+        return std::clamp<std::int64_t>((c - job_.first + job_.step - 1) / job_.step, 0, job_.out.cols);
+    }
+
+    void apply(std::int64_t j, std::int64_t width) {
+        const std::int64_t begin = local(j), middle = local(j + width);
+        const std::int64_t cols = job_.out.cols - begin, own = middle - begin;
+        if (cols == 0) return;
+        const std::int64_t rows = job_.out.rows - j;
+        const Matrix<T> v{space_.v.data(), rows, width, width, 1};
+        T* const t = space_.t.data();
+        T* const heads = t + width * width;
+        draw(v, j);
+        make_reflectors(team_, space_.sums, v, heads);
+        triangular_factor(team_, space_, v, t);
+        const Matrix<T> q = job_.out.block(j, begin, rows, cols);
+        const Matrix<T> w{space_.w.data(), width, cols, cols, 1}, y{space_.y.data(), width, cols, cols, 1};
+        // w = V' Q: the panel's own columns are still diag(signs), the others 0 in the panel's rows.
+        for (std::int64_t l = 0; l < own; ++l) {
+            const std::int64_t k = job_.first + (begin + l) * job_.step - j;
+            const T sign = std::signbit(heads[k]) ? T{-1} : T{1};
+            for (std::int64_t i = 0; i < width; ++i) w.at(i, l) = sign * v.at(k, i);
+        }
+        gemm(team_, space_.gemm, Rows<T>(v.block(width, 0, rows - width, width).transposed()),
+             Rows<T>(q.block(width, own, rows - width, cols - own).transposed()), rows - width, T{1}, false,
+             w.block(0, own, width, cols - own));
+        gemm(team_, space_.gemm, Rows<T>(Matrix<T>{t, width, width, width, 1}), Rows<T>(w.transposed()), width, T{1}, false, y);
+        clear(q.block(0, 0, width, cols));
+        clear(q.block(width, 0, rows - width, own));
+        for (std::int64_t l = 0; l < own; ++l) {
+            const std::int64_t k = job_.first + (begin + l) * job_.step - j;
+            q.at(k, l) = std::signbit(heads[k]) ? T{-1} : T{1};
+        }
+        gemm(team_, space_.gemm, Rows<T>(v), Rows<T>(y.transposed()), width, T{-1}, true, q);
+    }
+
+    // Rows and columns j... of the Gaussian matrix.
+    void draw(const Matrix<T>& v, std::int64_t j) {
+        const DType dtype = sizeof(T) == 8 ? DType::float64 : DType::float32;
+        const std::int64_t chunks = (v.rows + kDrawRows - 1) / kDrawRows;
+        team_.run(static_cast<std::size_t>(chunks), [&](std::size_t chunk, int) {
+            const std::int64_t first = static_cast<std::int64_t>(chunk) * kDrawRows;
+            for (std::int64_t i = first; i < std::min(v.rows, first + kDrawRows); ++i) {
+                generate(law_, dtype, static_cast<std::uint64_t>((j + i) * job_.order + j),
+                         static_cast<std::size_t>(v.cols), &v.at(i, 0));
+            }
+        });
+    }
+
+    static void clear(const Matrix<T>& m) {
+        if (m.col_stride != 1 && m.row_stride == 1) return clear(m.transposed());
+        for (std::int64_t i = 0; i < m.rows; ++i) {
+            for (std::int64_t j = 0; j < m.cols; ++j) m.at(i, j) = 0;
+        }
+    }
+
+    Team& team_;
+    ReflectorSpace<T>& space_;
+    const OrthogonalJob<T>& job_;
+    const std::int64_t width_;
+    LawParams law_;
+};
+
+template <class T>
+double flops(const OrthogonalJob<T>& job) {
+    const auto m = static_cast<double>(job.out.rows), n = static_cast<double>(job.out.cols);
+    return 4.0 * m * n * static_cast<double>(job.order) / 3.0;
+}
+
+// Below it a matrix takes less time than a team needs to meet at its stages.
+constexpr double kSharedFlops = 3e7;
+
+}  // namespace
+
+template <class T>
+void orthogonal_all(const std::vector<OrthogonalJob<T>>& jobs, int threads, const Poll& poll,
+                    const Progress& progress) {
+    std::vector<std::size_t> large, small;
+    double total = 0, done = 0;
+    for (std::size_t i = 0; i < jobs.size(); ++i) {
+        if (jobs[i].order == 0 || jobs[i].out.cols == 0) continue;
+        (flops(jobs[i]) >= kSharedFlops ? large : small).push_back(i);
+        total += flops(jobs[i]);
+    }
+    if (total == 0) return;
+    const int useful = large.empty() && small.size() < 2 ? 1 : threads > 0 ? threads : default_num_threads();
+    Team team(large.empty() ? static_cast<int>(std::min<double>(useful, 1.0 + total / kSharedFlops * 4.0)) : useful, poll);
+    std::vector<ReflectorSpace<T>> spaces(static_cast<std::size_t>(team.size()));
+    for (const std::size_t i : large) {
+        const double part = flops(jobs[i]);
+        Accumulation<T>(team, spaces[0], jobs[i]).run([&](double share) {
+            if (progress) progress((done + share * part) / total);
+        });
+        done += part;
+    }
+    // Several at once, so that progress can be told in between.
+    constexpr std::size_t kEach = 64;
+    for (std::size_t begin = 0; begin < small.size(); begin += kEach * spaces.size()) {
+        const std::size_t count = std::min(kEach * spaces.size(), small.size() - begin);
+        team.run(count, [&](std::size_t i, int worker) {
+            Team alone(1, {});
+            Accumulation<T>(alone, spaces[static_cast<std::size_t>(worker)], jobs[small[begin + i]]).run({});
+        });
+        for (std::size_t i = 0; i < count; ++i) done += flops(jobs[small[begin + i]]);
+        if (progress) progress(done / total);
+    }
+}
+
+template void orthogonal_all(const std::vector<OrthogonalJob<float>>&, int, const Poll&, const Progress&);
+template void orthogonal_all(const std::vector<OrthogonalJob<double>>&, int, const Poll&, const Progress&);
+
+}  // namespace fastinit

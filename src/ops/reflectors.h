@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Products of Householder reflectors in compact WY form: H_1 ... H_k = I - V T V', V unit-free
+// lower trapezoidal, T upper triangular.
+#pragma once
+#include "ops/gemm.h"
+
+namespace fastinit {
+
+// Buffers of one thread's or one team's work; they grow with use.
+template <class T>
+struct ReflectorSpace {
+    GemmSpace<T> gemm;
+    Buffer<T> v, gram, t, w, y;
+    Buffer<double> sums;
+};
+
+// The lower trapezoid of a panel made reflectors in place: column k, from its diagonal x_k down,
+// becomes x with x_k + sign(x_k) |x| for x_k, sign(0) = 1, which H = I - 2 v v' / v'v maps to
+// -sign(x_k) |x| e_k; above the diagonal 0. `heads` takes -sign(x_k) |x|.
+template <class T>
+void make_reflectors(Team& team, Buffer<double>& sums, const Matrix<T>& v, T* heads);
+
+// T (k x k, row-major, 0 below the diagonal) of V (m x k): the inverse of the upper triangle of V'V
+// with its diagonal halved (Puglisi 1992; Joffrain et al. 2006).
+template <class T>
+void triangular_factor(Team& team, ReflectorSpace<T>& space, const Matrix<T>& v, T* t);
+
+}  // namespace fastinit

@@ -48,7 +48,8 @@ void orthogonal_as(const py::list& jobs, int threads, const py::object& progress
     for (const py::handle item : jobs) {
         const auto t = py::reinterpret_borrow<py::tuple>(item);
         OrthogonalJob<T> job{matrix_from<T>(py::reinterpret_borrow<py::array>(t[0]), true), t[1].cast<std::int64_t>(),
-                             t[2].cast<std::int64_t>(), t[3].cast<std::int64_t>(), key_from(t[4].cast<std::uint64_t>())};
+                             t[2].cast<std::int64_t>(), t[3].cast<std::int64_t>(), static_cast<T>(t[4].cast<double>()),
+                             key_from(t[5].cast<std::uint64_t>())};
         if (job.order < 0 || job.order > job.out.rows || job.first < 0 || job.step < 1 ||
             (job.out.cols > 0 && job.first + (job.out.cols - 1) * job.step >= job.order)) {
             throw py::value_error("columns beyond the order, or an order beyond the rows");
@@ -65,7 +66,7 @@ void orthogonal_as(const py::list& jobs, int threads, const py::object& progress
     without_gil([&](const Poll& poll) { orthogonal_all(list, threads, poll, tell); });
 }
 
-// Jobs are (out, order, first column, step of columns, key); see OrthogonalJob.
+// Jobs are (out, order, first column, step of columns, scale, key); see OrthogonalJob.
 void orthogonals(const py::list& jobs, int itemsize, int threads, const py::object& progress) {
     if (itemsize == 8) return orthogonal_as<double>(jobs, threads, progress);
     orthogonal_as<float>(jobs, threads, progress);

@@ -11,10 +11,11 @@ namespace {
 
 // Columns of one panel: part of the number contract.
 std::int64_t panel_columns(std::int64_t order) {
-    return order <= 128 ? 32 : order <= 1024 ? 64 : order <= 3072 ? 128 : 256;
+    return order <= 128 ? 32 : order <= 1536 ? 64 : order <= 3072 ? 128 : 256;
 }
 
 constexpr std::int64_t kDrawRows = 64;
+constexpr std::int64_t kBlockColumns = 256;  // of Q for one thread: their packed operand stays in cache
 
 template <class T>
 class Accumulation {
@@ -26,8 +27,10 @@ public:
         const auto panel = static_cast<std::size_t>(std::min(width_, job.order));
         space.v.reserve(static_cast<std::size_t>(job.out.rows) * panel);
         space.t.reserve(panel * panel + panel);
-        space.w.reserve(static_cast<std::size_t>(job.out.cols) * panel);
-        space.y.reserve(static_cast<std::size_t>(job.out.cols) * panel);
+        space.vt.reserve(static_cast<std::size_t>(job.out.rows) * panel);
+        if (space.members.size() < static_cast<std::size_t>(team.size())) {
+            space.members = std::vector<Member<T>>(static_cast<std::size_t>(team.size()));
+        }
     }
 
     // Q = H_1 ... H_n diag(signs), from the last panel to the first: rows above and columns left of
@@ -58,25 +61,48 @@ private:
         draw(v, j);
         make_reflectors(team_, space_.sums, v, heads);
         triangular_factor(team_, space_, v, t);
+        const Matrix<T> vt{space_.vt.data(), rows, width, width, 1};
+        multiply_upper(team_, space_.gemm, v, {t, width, width, width, 1}, vt);
         const Matrix<T> q = job_.out.block(j, begin, rows, cols);
-        const Matrix<T> w{space_.w.data(), width, cols, cols, 1}, y{space_.y.data(), width, cols, cols, 1};
-        // w = V' Q: the panel's own columns are still diag(signs), the others 0 in the panel's rows.
-        for (std::int64_t l = 0; l < own; ++l) {
-            const std::int64_t k = job_.first + (begin + l) * job_.step - j;
-            const T sign = std::signbit(heads[k]) ? T{-1} : T{1};
-            for (std::int64_t i = 0; i < width; ++i) w.at(i, l) = sign * v.at(k, i);
+        // The reflectors' rows below the panel: above them Q is still 0.
+        pack(team_, Rows<T>(v.block(width, 0, rows - width, width).transposed()), width, rows - width,
+             by_columns(q), space_.left);
+        pack(team_, Rows<T>(vt), rows, width, by_columns(q), space_.right);
+        const std::int64_t each = std::clamp<std::int64_t>(
+            (cols + 2 * team_.size() - 1) / (2 * team_.size()), 32, kBlockColumns);
+        const std::int64_t first = (own + each - 1) / each, rest = (cols - own + each - 1) / each;
+        team_.run(static_cast<std::size_t>(first + rest), [&](std::size_t chunk, int worker) {
+            const auto i = static_cast<std::int64_t>(chunk);
+            const bool fresh = i < first;
+            const std::int64_t l = fresh ? i * each : own + (i - first) * each;
+            const Matrix<T> part = q.block(0, l, rows, std::min(each, (fresh ? own : cols) - l));
+            apply_to(part, v, heads, fresh ? job_.first + (begin + l) * job_.step - j : -1,
+                     space_.members[static_cast<std::size_t>(worker)]);
+            if (j == 0 && job_.scale != T{1}) multiply(part);
+        });
+    }
+
+    // Q - (V T) (V' Q) for some columns: those of the panel itself, which are still those of
+    // diag(signs) from `column` on, or later ones.
+    void apply_to(const Matrix<T>& q, const Matrix<T>& v, const T* heads, std::int64_t column, Member<T>& member) {
+        const std::int64_t width = v.cols;
+        member.w.reserve(static_cast<std::size_t>(width * q.cols));
+        const bool columns = by_columns(q);
+        const Matrix<T> w{member.w.data(), width, q.cols, columns ? 1 : q.cols, columns ? width : 1};
+        if (column >= 0) {
+            clear(q);
+            for (std::int64_t l = 0; l < q.cols; ++l) {
+                const std::int64_t k = column + l * job_.step;
+                const T sign = std::signbit(heads[k]) ? T{-1} : T{1};
+                q.at(k, l) = sign;
+                for (std::int64_t i = 0; i < width; ++i) w.at(i, l) = sign * v.at(k, i);
+            }
+        } else {
+            clear(q.block(0, 0, width, q.cols));
+            gemm(member.gemm, space_.left,
+                 Rows<T>(q.block(width, 0, q.rows - width, q.cols).transposed()), T{1}, false, w);
         }
-        gemm(team_, space_.gemm, Rows<T>(v.block(width, 0, rows - width, width).transposed()),
-             Rows<T>(q.block(width, own, rows - width, cols - own).transposed()), rows - width, T{1}, false,
-             w.block(0, own, width, cols - own));
-        gemm(team_, space_.gemm, Rows<T>(Matrix<T>{t, width, width, width, 1}), Rows<T>(w.transposed()), width, T{1}, false, y);
-        clear(q.block(0, 0, width, cols));
-        clear(q.block(width, 0, rows - width, own));
-        for (std::int64_t l = 0; l < own; ++l) {
-            const std::int64_t k = job_.first + (begin + l) * job_.step - j;
-            q.at(k, l) = std::signbit(heads[k]) ? T{-1} : T{1};
-        }
-        gemm(team_, space_.gemm, Rows<T>(v), Rows<T>(y.transposed()), width, T{-1}, true, q);
+        gemm(member.gemm, space_.right, Rows<T>(w.transposed()), T{-1}, true, q);
     }
 
     // Rows and columns j... of the Gaussian matrix.
@@ -92,8 +118,15 @@ private:
         });
     }
 
+    void multiply(const Matrix<T>& m) const {
+        if (by_columns(m)) return multiply(m.transposed());
+        for (std::int64_t i = 0; i < m.rows; ++i) {
+            for (std::int64_t j = 0; j < m.cols; ++j) m.at(i, j) *= job_.scale;
+        }
+    }
+
     static void clear(const Matrix<T>& m) {
-        if (m.col_stride != 1 && m.row_stride == 1) return clear(m.transposed());
+        if (by_columns(m)) return clear(m.transposed());
         for (std::int64_t i = 0; i < m.rows; ++i) {
             for (std::int64_t j = 0; j < m.cols; ++j) m.at(i, j) = 0;
         }

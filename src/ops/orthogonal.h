@@ -13,13 +13,14 @@ namespace fastinit {
 // Told on the calling thread how much of the work is done, from 0 to 1.
 using Progress = std::function<void(double done)>;
 
-// Columns first, first + step, ... of the (rows x order) Q with orthonormal columns, order <= rows,
+// `scale` times columns first, first + step, ... of the (rows x order) Q with orthonormal columns, order <= rows,
 // into `out` (rows x any, step > 0): reflector k is made from rows k... of column k of
 // normal((rows, order), key), and the columns' signs are those of a QR with positive diagonal of R.
 template <class T>
 struct OrthogonalJob {
     Matrix<T> out;
     std::int64_t order, first, step;
+    T scale;
     Key key;
 };
 

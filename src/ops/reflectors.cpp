@@ -20,6 +20,7 @@ void add_squares(const Matrix<T>& v, std::int64_t first, std::int64_t last, doub
     }
 }
 
+constexpr std::int64_t kStrip = 64;   // of a triangle that is multiplied block by block
 constexpr std::int64_t kDirect = 32;  // triangles up to this size are inverted row by row
 
 // t = u^-1 for an upper triangle u of n rows, both with rows `stride` apart; `scratch` holds n * n / 4.
@@ -80,15 +81,29 @@ void triangular_factor(Team& team, ReflectorSpace<T>& space, const Matrix<T>& v,
     space.gram.reserve(static_cast<std::size_t>(n * n + n * n / 4 + n * kDirect));
     T* gram = space.gram.data();
     const Rows<T> columns(v.transposed());
-    gemm(team, space.gemm, columns, columns, v.rows, T{1}, false, {gram, n, n, n, 1});
+    for (std::int64_t j = 0; j < n; j += kStrip) {  // what lies far below the diagonal is not needed
+        const std::int64_t width = std::min(kStrip, n - j);
+        const Rows<T> strip(v.block(0, j, v.rows, width).transposed());
+        gemm(team, space.gemm, columns, strip, v.rows, T{1}, false, {gram + j, j + width, width, n, 1});
+    }
     for (std::int64_t k = 0; k < n; ++k) gram[k * n + k] *= T{0.5};
     Team alone(1, {});
     invert_upper(alone, space.gemm, n, gram, t, n, gram + n * n);
 }
 
+template <class T>
+void multiply_upper(Team& team, GemmSpace<T>& space, const Matrix<T>& v, const Matrix<T>& t, const Matrix<T>& vt) {
+    for (std::int64_t j = 0; j < t.cols; j += kStrip) {
+        const std::int64_t width = std::min(kStrip, t.cols - j), depth = j + width;
+        gemm(team, space, Rows<T>(v), Rows<T>(t.block(0, j, depth, width).transposed()), depth, T{1}, false,
+             vt.block(0, j, v.rows, width));
+    }
+}
+
 #define FI_REFLECTORS(T)                                                                       \
     template void make_reflectors(Team&, Buffer<double>&, const Matrix<T>&, T*);               \
-    template void triangular_factor(Team&, ReflectorSpace<T>&, const Matrix<T>&, T*);
+    template void triangular_factor(Team&, ReflectorSpace<T>&, const Matrix<T>&, T*); \
+    template void multiply_upper(Team&, GemmSpace<T>&, const Matrix<T>&, const Matrix<T>&, const Matrix<T>&);
 FI_REFLECTORS(float)
 FI_REFLECTORS(double)
 

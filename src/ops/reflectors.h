@@ -2,15 +2,26 @@
 // Products of Householder reflectors in compact WY form: H_1 ... H_k = I - V T V', V unit-free
 // lower trapezoidal, T upper triangular.
 #pragma once
+#include <vector>
+
 #include "ops/gemm.h"
 
 namespace fastinit {
 
-// Buffers of one thread's or one team's work; they grow with use.
+// Buffers of one member of a team; they grow with use.
+template <class T>
+struct Member {
+    GemmSpace<T> gemm;
+    Buffer<T> w;
+};
+
+// Buffers of one matrix at a time.
 template <class T>
 struct ReflectorSpace {
     GemmSpace<T> gemm;
-    Buffer<T> v, gram, t, w, y;
+    Buffer<T> v, gram, t, vt;
+    Packed<T> left, right;
+    std::vector<Member<T>> members;
     Buffer<double> sums;
 };
 
@@ -24,5 +35,9 @@ void make_reflectors(Team& team, Buffer<double>& sums, const Matrix<T>& v, T* he
 // with its diagonal halved (Puglisi 1992; Joffrain et al. 2006).
 template <class T>
 void triangular_factor(Team& team, ReflectorSpace<T>& space, const Matrix<T>& v, T* t);
+
+// vt = v t for an upper triangular t.
+template <class T>
+void multiply_upper(Team& team, GemmSpace<T>& space, const Matrix<T>& v, const Matrix<T>& t, const Matrix<T>& vt);
 
 }  // namespace fastinit

@@ -5,32 +5,36 @@
 #include <cmath>
 
 #include "ops/fill.h"
+#include "ops/householder.h"
 
 namespace fastinit {
 namespace {
 
-// Columns of one panel: part of the number contract.
-std::int64_t panel_columns(std::int64_t order) {
-    return order <= 128 ? 32 : order <= 1536 ? 64 : order <= 3072 ? 128 : 256;
-}
-
 constexpr std::int64_t kDrawRows = 64;
 constexpr std::int64_t kBlockColumns = 256;  // of Q for one thread: their packed operand stays in cache
+
+constexpr DType dtype_of(float) { return DType::float32; }
+constexpr DType dtype_of(double) { return DType::float64; }
+
+template <class T>
+LawParams standard_normal(Key key) {
+    return law_params({Asked::normal, 0.0, 1.0, 0.0, 0.0}, dtype_of(T{}), key, 0);
+}
+
+// Writes the reflectors of the panel that begins at column j, and their heads; see make_reflectors.
+template <class T>
+using MakePanel = std::function<void(const Matrix<T>& v, std::int64_t j, T* heads)>;
 
 template <class T>
 class Accumulation {
 public:
-    Accumulation(Team& team, ReflectorSpace<T>& space, const OrthogonalJob<T>& job)
-        : team_(team), space_(space), job_(job), width_(panel_columns(job.order)) {
-        const DType dtype = sizeof(T) == 8 ? DType::float64 : DType::float32;
-        law_ = law_params({Asked::normal, 0.0, 1.0, 0.0, 0.0}, dtype, job.key, 0);
+    Accumulation(Team& team, ReflectorSpace<T>& space, const OrthogonalJob<T>& job, const MakePanel<T>& make)
+        : team_(team), space_(space), job_(job), make_(make), width_(panel_columns(job.order)) {
         const auto panel = static_cast<std::size_t>(std::min(width_, job.order));
         space.v.reserve(static_cast<std::size_t>(job.out.rows) * panel);
         space.t.reserve(panel * panel + panel);
         space.vt.reserve(static_cast<std::size_t>(job.out.rows) * panel);
-        if (space.members.size() < static_cast<std::size_t>(team.size())) {
-            space.members = std::vector<Member<T>>(static_cast<std::size_t>(team.size()));
-        }
+        space.join(team);
     }
 
     // Q = H_1 ... H_n diag(signs), from the last panel to the first: rows above and columns left of
@@ -58,11 +62,10 @@ private:
         const Matrix<T> v{space_.v.data(), rows, width, width, 1};
         T* const t = space_.t.data();
         T* const heads = t + width * width;
-        draw(v, j);
-        make_reflectors(team_, space_.sums, v, heads);
+        make_(v, j, heads);
         triangular_factor(team_, space_, v, t);
         const Matrix<T> vt{space_.vt.data(), rows, width, width, 1};
-        multiply_upper(team_, space_.gemm, v, {t, width, width, width, 1}, vt);
+        multiply_triangle(team_, space_.members, v, {t, width, width, width, 1}, false, vt);
         const Matrix<T> q = job_.out.block(j, begin, rows, cols);
         // The reflectors' rows below the panel: above them Q is still 0.
         pack(team_, Rows<T>(v.block(width, 0, rows - width, width).transposed()), width, rows - width,
@@ -105,19 +108,6 @@ private:
         gemm(member.gemm, space_.right, Rows<T>(w.transposed()), T{-1}, true, q);
     }
 
-    // Rows and columns j... of the Gaussian matrix.
-    void draw(const Matrix<T>& v, std::int64_t j) {
-        const DType dtype = sizeof(T) == 8 ? DType::float64 : DType::float32;
-        const std::int64_t chunks = (v.rows + kDrawRows - 1) / kDrawRows;
-        team_.run(static_cast<std::size_t>(chunks), [&](std::size_t chunk, int) {
-            const std::int64_t first = static_cast<std::int64_t>(chunk) * kDrawRows;
-            for (std::int64_t i = first; i < std::min(v.rows, first + kDrawRows); ++i) {
-                generate(law_, dtype, static_cast<std::uint64_t>((j + i) * job_.order + j),
-                         static_cast<std::size_t>(v.cols), &v.at(i, 0));
-            }
-        });
-    }
-
     void multiply(const Matrix<T>& m) const {
         if (by_columns(m)) return multiply(m.transposed());
         for (std::int64_t i = 0; i < m.rows; ++i) {
@@ -135,9 +125,56 @@ private:
     Team& team_;
     ReflectorSpace<T>& space_;
     const OrthogonalJob<T>& job_;
+    const MakePanel<T>& make_;
     const std::int64_t width_;
-    LawParams law_;
 };
+
+// Stewart's method: the reflectors come from the generator, panel by panel, and are never stored.
+template <class T>
+void draw(Team& team, ReflectorSpace<T>& space, const OrthogonalJob<T>& job, const Progress& progress) {
+    const LawParams law = standard_normal<T>(job.key);
+    const MakePanel<T> make = [&](const Matrix<T>& v, std::int64_t j, T* heads) {
+        const std::int64_t chunks = (v.rows + kDrawRows - 1) / kDrawRows;
+        team.run(static_cast<std::size_t>(chunks), [&](std::size_t chunk, int) {
+            const std::int64_t first = static_cast<std::int64_t>(chunk) * kDrawRows;
+            for (std::int64_t i = first; i < std::min(v.rows, first + kDrawRows); ++i) {
+                generate(law, dtype_of(T{}), static_cast<std::uint64_t>((j + i) * job.order + j),
+                         static_cast<std::size_t>(v.cols), &v.at(i, 0));
+            }
+        });
+        make_reflectors(team, space.sums, v, heads);
+    };
+    Accumulation<T>(team, space, job, make).run(progress);
+}
+
+// The QR of the whole Gaussian matrix, in `out` itself.
+template <class T>
+void factor(Team& team, ReflectorSpace<T>& space, const OrthogonalJob<T>& job, const Progress& progress) {
+    const Matrix<T>& a = job.out;
+    const std::int64_t chunks = (a.rows + kDrawRows - 1) / kDrawRows;
+    const LawParams law = standard_normal<T>(job.key);
+    team.run(static_cast<std::size_t>(chunks), [&](std::size_t chunk, int) {
+        const std::int64_t first = static_cast<std::int64_t>(chunk) * kDrawRows;
+        Buffer<T> row(static_cast<std::size_t>(a.cols));
+        for (std::int64_t i = first; i < std::min(a.rows, first + kDrawRows); ++i) {
+            generate(law, dtype_of(T{}), static_cast<std::uint64_t>(i * a.cols), static_cast<std::size_t>(a.cols),
+                     row.data());
+            for (std::int64_t j = 0; j < a.cols; ++j) a.at(i, j) = row.data()[j];
+        }
+    });
+    const Heads<T> heads = householder(team, space, a, [&](double done) {
+        if (progress) progress(0.5 * done);
+    });
+    accumulate(team, space, job, heads, [&](double done) {
+        if (progress) progress(0.5 + 0.5 * done);
+    });
+}
+
+template <class T>
+void one(Team& team, ReflectorSpace<T>& space, const OrthogonalJob<T>& job, const Progress& progress) {
+    if (job.factored) return factor(team, space, job, progress);
+    draw(team, space, job, progress);
+}
 
 template <class T>
 double flops(const OrthogonalJob<T>& job) {
@@ -166,7 +203,7 @@ void orthogonal_all(const std::vector<OrthogonalJob<T>>& jobs, int threads, cons
     std::vector<ReflectorSpace<T>> spaces(static_cast<std::size_t>(team.size()));
     for (const std::size_t i : large) {
         const double part = flops(jobs[i]);
-        Accumulation<T>(team, spaces[0], jobs[i]).run([&](double share) {
+        one<T>(team, spaces[0], jobs[i], [&](double share) {
             if (progress) progress((done + share * part) / total);
         });
         done += part;
@@ -177,13 +214,55 @@ void orthogonal_all(const std::vector<OrthogonalJob<T>>& jobs, int threads, cons
         const std::size_t count = std::min(kEach * spaces.size(), small.size() - begin);
         team.run(count, [&](std::size_t i, int worker) {
             Team alone(1, {});
-            Accumulation<T>(alone, spaces[static_cast<std::size_t>(worker)], jobs[small[begin + i]]).run({});
+            one<T>(alone, spaces[static_cast<std::size_t>(worker)], jobs[small[begin + i]], {});
         });
         for (std::size_t i = 0; i < count; ++i) done += flops(jobs[small[begin + i]]);
         if (progress) progress(done / total);
     }
 }
 
+template <class T>
+void accumulate(Team& team, ReflectorSpace<T>& space, const OrthogonalJob<T>& job, const Heads<T>& heads,
+                const Progress& progress) {
+    const MakePanel<T> make = [&](const Matrix<T>& v, std::int64_t j, T* to) {
+        for (std::int64_t i = 0; i < v.rows; ++i) {
+            for (std::int64_t k = 0; k < v.cols; ++k) {
+                v.at(i, k) = i < k ? T{0} : i == k ? heads.pivots[static_cast<std::size_t>(j + k)]
+                                                   : job.out.at(j + i, j + k);
+            }
+        }
+        std::copy_n(heads.values.begin() + j, v.cols, to);
+    };
+    Accumulation<T>(team, space, job, make).run(progress);
+}
+
+template <class T>
+void qr(const Matrix<T>& a, const Matrix<T>& r, bool with_q, int threads, const Poll& poll,
+        const Progress& progress) {
+    const std::int64_t order = r.rows;
+    OrthogonalJob<T> job{a.block(0, 0, a.rows, order), order, 0, 1, T{1}, {}, true};
+    Team team(flops(job) < kSharedFlops ? 1 : threads > 0 ? threads : default_num_threads(), poll);
+    ReflectorSpace<T> space;
+    const double share = with_q ? 0.5 : 1.0;
+    const Heads<T> heads = householder(team, space, a, [&](double done) {
+        if (progress) progress(share * done);
+    });
+    for (std::int64_t i = 0; i < order; ++i) {
+        const T sign = std::signbit(heads.values[static_cast<std::size_t>(i)]) ? T{-1} : T{1};
+        for (std::int64_t j = 0; j < r.cols; ++j) r.at(i, j) = j < i ? T{0} : sign * a.at(i, j);
+    }
+    if (!with_q || order == 0) return;
+    accumulate(team, space, job, heads, [&](double done) {
+        if (progress) progress(share + share * done);
+    });
+}
+
+template void qr(const Matrix<float>&, const Matrix<float>&, bool, int, const Poll&, const Progress&);
+template void qr(const Matrix<double>&, const Matrix<double>&, bool, int, const Poll&, const Progress&);
+template void accumulate(Team&, ReflectorSpace<float>&, const OrthogonalJob<float>&, const Heads<float>&,
+                         const Progress&);
+template void accumulate(Team&, ReflectorSpace<double>&, const OrthogonalJob<double>&, const Heads<double>&,
+                         const Progress&);
 template void orthogonal_all(const std::vector<OrthogonalJob<float>>&, int, const Poll&, const Progress&);
 template void orthogonal_all(const std::vector<OrthogonalJob<double>>&, int, const Poll&, const Progress&);
 

@@ -6,12 +6,10 @@
 #include <functional>
 #include <vector>
 
+#include "ops/householder.h"
 #include "ops/reflectors.h"
 
 namespace fastinit {
-
-// Told on the calling thread how much of the work is done, from 0 to 1.
-using Progress = std::function<void(double done)>;
 
 // `scale` times columns first, first + step, ... of the (rows x order) Q with orthonormal columns, order <= rows,
 // into `out` (rows x any, step > 0): reflector k is made from rows k... of column k of
@@ -22,7 +20,19 @@ struct OrthogonalJob {
     std::int64_t order, first, step;
     T scale;
     Key key;
+    bool factored;  // the QR of normal((rows, order), key) instead; `out` then has all columns
 };
+
+// Q of a factorization by householder() in job.out, into job.out itself, all columns.
+template <class T>
+void accumulate(Team& team, ReflectorSpace<T>& space, const OrthogonalJob<T>& job, const Heads<T>& heads,
+                const Progress& progress);
+
+// a (m x n) = Q R with R's diagonal >= 0: R into r (min(m, n) x n), Q into the first min(m, n) columns
+// of a where `with_q`.
+template <class T>
+void qr(const Matrix<T>& a, const Matrix<T>& r, bool with_q, int threads, const Poll& poll,
+        const Progress& progress);
 
 // All jobs by one team: large ones in turn, each by all threads; small ones spread over threads.
 template <class T>

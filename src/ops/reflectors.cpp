@@ -20,7 +20,6 @@ void add_squares(const Matrix<T>& v, std::int64_t first, std::int64_t last, doub
     }
 }
 
-constexpr std::int64_t kStrip = 64;   // of a triangle that is multiplied block by block
 constexpr std::int64_t kDirect = 32;  // triangles up to this size are inverted row by row
 
 // t = u^-1 for an upper triangle u of n rows, both with rows `stride` apart; `scratch` holds n * n / 4.
@@ -81,29 +80,46 @@ void triangular_factor(Team& team, ReflectorSpace<T>& space, const Matrix<T>& v,
     space.gram.reserve(static_cast<std::size_t>(n * n + n * n / 4 + n * kDirect));
     T* gram = space.gram.data();
     const Rows<T> columns(v.transposed());
-    for (std::int64_t j = 0; j < n; j += kStrip) {  // what lies far below the diagonal is not needed
-        const std::int64_t width = std::min(kStrip, n - j);
-        const Rows<T> strip(v.block(0, j, v.rows, width).transposed());
-        gemm(team, space.gemm, columns, strip, v.rows, T{1}, false, {gram + j, j + width, width, n, 1});
-    }
+    const std::int64_t strip = std::clamp<std::int64_t>(n / 4, 32, 64);
+    const std::int64_t strips = (n + strip - 1) / strip;
+    // What lies far below the diagonal is not needed; the largest strips first.
+    team.run(static_cast<std::size_t>(strips), [&](std::size_t chunk, int worker) {
+        const std::int64_t j = (strips - 1 - static_cast<std::int64_t>(chunk)) * strip, width = std::min(strip, n - j);
+        Team alone(1, {});
+        gemm(alone, space.members[static_cast<std::size_t>(worker)].gemm, columns,
+             Rows<T>(v.block(0, j, v.rows, width).transposed()), v.rows, T{1}, false,
+             {gram + j, j + width, width, n, 1});
+    });
     for (std::int64_t k = 0; k < n; ++k) gram[k * n + k] *= T{0.5};
     Team alone(1, {});
     invert_upper(alone, space.gemm, n, gram, t, n, gram + n * n);
 }
 
 template <class T>
-void multiply_upper(Team& team, GemmSpace<T>& space, const Matrix<T>& v, const Matrix<T>& t, const Matrix<T>& vt) {
-    for (std::int64_t j = 0; j < t.cols; j += kStrip) {
-        const std::int64_t width = std::min(kStrip, t.cols - j), depth = j + width;
-        gemm(team, space, Rows<T>(v), Rows<T>(t.block(0, j, depth, width).transposed()), depth, T{1}, false,
-             vt.block(0, j, v.rows, width));
-    }
+void multiply_triangle(Team& team, std::vector<Member<T>>& members, const Matrix<T>& v, const Matrix<T>& t,
+                       bool transposed, const Matrix<T>& vt) {
+    constexpr std::int64_t strip = 64;
+    const std::int64_t n = t.cols, each = (v.rows + 4 * team.size() - 1) / (4 * team.size());
+    team.run(static_cast<std::size_t>((v.rows + each - 1) / each), [&](std::size_t chunk, int worker) {
+        Team alone(1, {});
+        const std::int64_t first = static_cast<std::int64_t>(chunk) * each, rows = std::min(each, v.rows - first);
+        for (std::int64_t j = 0; j < n; j += strip) {
+            const std::int64_t width = std::min(strip, n - j);
+            // The part of the triangle that is not zero.
+            const std::int64_t begin = transposed ? j : 0, depth = transposed ? n - j : j + width;
+            const Matrix<T> part = transposed ? t.block(j, begin, width, depth)
+                                              : t.block(begin, j, depth, width).transposed();
+            gemm(alone, members[static_cast<std::size_t>(worker)].gemm, Rows<T>(v.block(first, begin, rows, depth)),
+                 Rows<T>(part), depth, T{1}, false, vt.block(first, j, rows, width));
+        }
+    });
 }
 
 #define FI_REFLECTORS(T)                                                                       \
     template void make_reflectors(Team&, Buffer<double>&, const Matrix<T>&, T*);               \
     template void triangular_factor(Team&, ReflectorSpace<T>&, const Matrix<T>&, T*); \
-    template void multiply_upper(Team&, GemmSpace<T>&, const Matrix<T>&, const Matrix<T>&, const Matrix<T>&);
+    template void multiply_triangle(Team&, std::vector<Member<T>>&, const Matrix<T>&, const Matrix<T>&, bool, \
+                                    const Matrix<T>&);
 FI_REFLECTORS(float)
 FI_REFLECTORS(double)
 

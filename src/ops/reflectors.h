@@ -23,6 +23,12 @@ struct ReflectorSpace {
     Packed<T> left, right;
     std::vector<Member<T>> members;
     Buffer<double> sums;
+
+    void join(const Team& team) {
+        if (members.size() < static_cast<std::size_t>(team.size())) {
+            members = std::vector<Member<T>>(static_cast<std::size_t>(team.size()));
+        }
+    }
 };
 
 // The lower trapezoid of a panel made reflectors in place: column k, from its diagonal x_k down,
@@ -36,8 +42,9 @@ void make_reflectors(Team& team, Buffer<double>& sums, const Matrix<T>& v, T* he
 template <class T>
 void triangular_factor(Team& team, ReflectorSpace<T>& space, const Matrix<T>& v, T* t);
 
-// vt = v t for an upper triangular t.
+// vt = v t, or v t' where `transposed`, for an upper triangular t.
 template <class T>
-void multiply_upper(Team& team, GemmSpace<T>& space, const Matrix<T>& v, const Matrix<T>& t, const Matrix<T>& vt);
+void multiply_triangle(Team& team, std::vector<Member<T>>& members, const Matrix<T>& v, const Matrix<T>& t,
+                       bool transposed, const Matrix<T>& vt);
 
 }  // namespace fastinit

@@ -40,6 +40,24 @@ def gemm(
     add: bool,
     num_threads: int,
 ) -> None: ...
+def orthogonal(
+    out: np.ndarray[Any, np.dtype[Any]],
+    order: int,
+    first: int,
+    step: int,
+    scale: float,
+    keys: list[int],
+    factored: bool,
+    num_threads: int,
+    progress: Any,
+) -> None: ...
+def qr(
+    a: np.ndarray[Any, np.dtype[Any]],
+    r: np.ndarray[Any, np.dtype[Any]],
+    with_q: bool,
+    num_threads: int,
+    progress: Any,
+) -> None: ...
 def probe_team(chunks: int, threads: int, fail_at: int) -> list[int]: ...
 
 class Activation:

@@ -47,6 +47,9 @@ struct GemmKernel {
     void (*run)(std::int64_t depth, const T* a, const T* b, T alpha, bool add, T* c, std::int64_t stride);
 };
 
+// Columns of the panels that factor_panel takes, rows kPanelColumns apart.
+constexpr int kPanelColumns = 16;
+
 struct Kernels {
     const char* isa;
     int rank;  // a higher rank is preferred
@@ -56,6 +59,9 @@ struct Kernels {
     void (*stream_fence)();
     GemmKernel<float> gemm_f32;
     GemmKernel<double> gemm_f64;
+    // Householder factorization of a panel (kernels/panel.h), as a part of blocked ones.
+    void (*factor_panel_f32)(std::int64_t rows, int cols, float* a, float* heads);
+    void (*factor_panel_f64)(std::int64_t rows, int cols, double* a, double* heads);
     // Probes: the mathematical functions of the kernels on whole arrays, for tests of their error.
     void (*probe_f32)(int function, const float* x, float* y, std::size_t n);
     void (*probe_f64)(int function, const double* x, double* y, std::size_t n);

@@ -6,6 +6,7 @@
 
 #include "kernels/gemm.h"
 #include "kernels/laws.h"
+#include "kernels/panel.h"
 #include "kernels/philox.h"
 #include "kernels/store.h"
 
@@ -192,6 +193,8 @@ constexpr fastinit::Kernels kTable = {
     stream_fence,
     {kTileRows, 2 * kLanes, gemm_tile<F32, float>},
     {kTileRows, 2 * kHalf, gemm_tile<F64, double>},
+    factor_panel<F32, float>,
+    factor_panel<F64, double>,
     probe_f32,
     probe_f64,
 };

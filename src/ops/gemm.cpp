@@ -11,7 +11,7 @@ namespace fastinit {
 namespace {
 
 constexpr std::int64_t kPackedLines = 4096;  // of each operand at once: 4 MiB in float32
-constexpr std::int64_t kTileLines = 208;     // rows of A for one thread: half a second-level cache of 512 KiB
+constexpr std::int64_t kTileLines = 312;     // a multiple of every kernel's mr; rows of A for one thread: half a second-level cache of 512 KiB
 constexpr std::int64_t kTileColumns = 1024;
 constexpr std::int64_t kPackChunk = 128;     // lines that a thread packs at once
 
@@ -74,6 +74,16 @@ struct Block {
     }
 };
 
+template <class T>
+void pack_block(Team& team, const Source<T>& from, std::int64_t line, std::int64_t lines, std::int64_t step,
+                std::int64_t steps, int width, T* to) {
+    const std::int64_t each = chunk_lines(lines, kPackChunk, width, team.size() > 1 ? 2 * team.size() : 1);
+    team.run(static_cast<std::size_t>(divide_up(lines, each)), [&](std::size_t chunk, int) {
+        const std::int64_t begin = static_cast<std::int64_t>(chunk) * each;
+        from.pack(line + begin, std::min(each, lines - begin), step, steps, width, to + begin * steps);
+    });
+}
+
 }  // namespace
 
 template <class T>
@@ -112,7 +122,7 @@ void pack_strided(const T* data, std::int64_t line_stride, std::int64_t step_str
 template <class T>
 void gemm(Team& team, GemmSpace<T>& space, const Source<T>& a, const Source<T>& b, std::int64_t depth, T alpha,
           bool add, const Matrix<T>& c) {
-    if (c.col_stride != 1 && c.row_stride == 1) {
+    if (by_columns(c)) {
         return gemm(team, space, b, a, depth, alpha, add, c.transposed());
     }
     if (c.rows == 0 || c.cols == 0) return;
@@ -122,22 +132,14 @@ void gemm(Team& team, GemmSpace<T>& space, const Source<T>& a, const Source<T>& 
     const std::int64_t most_depth = std::min(depth, kDepthBlock);
     space.a.reserve(static_cast<std::size_t>(most_rows * most_depth));
     space.b.reserve(static_cast<std::size_t>(most_cols * most_depth));
-    const auto pack = [&](const Source<T>& from, std::int64_t line, std::int64_t lines, std::int64_t step,
-                          std::int64_t steps, int width, T* to) {
-        const std::int64_t each = chunk_lines(lines, kPackChunk, width, 2 * team.size());
-        team.run(static_cast<std::size_t>(divide_up(lines, each)), [&](std::size_t chunk, int) {
-            const std::int64_t begin = static_cast<std::int64_t>(chunk) * each;
-            from.pack(line + begin, std::min(each, lines - begin), step, steps, width, to + begin * steps);
-        });
-    };
     for (std::int64_t j = 0; j < c.cols; j += most_cols) {
         const std::int64_t cols = std::min(most_cols, c.cols - j);
         for (std::int64_t k = 0; k < depth || k == 0; k += kDepthBlock) {
             const std::int64_t steps = std::min(kDepthBlock, depth - k);
-            pack(b, j, cols, k, steps, kernel.nr, space.b.data());
+            pack_block(team, b, j, cols, k, steps, kernel.nr, space.b.data());
             for (std::int64_t i = 0; i < c.rows; i += most_rows) {
                 const std::int64_t rows = std::min(most_rows, c.rows - i);
-                pack(a, i, rows, k, steps, kernel.mr, space.a.data());
+                pack_block(team, a, i, rows, k, steps, kernel.mr, space.a.data());
                 const Block<T> block{kernel, space.a.data(), space.b.data(), steps, alpha, add || k > 0,
                                      c.block(i, j, rows, cols)};
                 const int share = team.size() > 1 ? 4 * team.size() : 1;
@@ -156,10 +158,52 @@ void gemm(Team& team, GemmSpace<T>& space, const Source<T>& a, const Source<T>& 
     }
 }
 
+template <class T>
+void pack(Team& team, const Source<T>& from, std::int64_t lines, std::int64_t depth, bool by_columns, Packed<T>& to) {
+    to.width = by_columns ? gemm_kernel<T>().nr : gemm_kernel<T>().mr;
+    to.lines = lines;
+    to.depth = depth;
+    const std::int64_t whole = round_up(lines, to.width);
+    to.data.reserve(static_cast<std::size_t>(whole * depth));
+    const std::int64_t each = chunk_lines(lines, kPackChunk, to.width, 1), across = divide_up(lines, each);
+    team.run(static_cast<std::size_t>(across * divide_up(depth, kDepthBlock)), [&](std::size_t chunk, int) {
+        const std::int64_t line = static_cast<std::int64_t>(chunk) % across * each;
+        const std::int64_t step = static_cast<std::int64_t>(chunk) / across * kDepthBlock;
+        const std::int64_t steps = std::min(kDepthBlock, depth - step);
+        from.pack(line, std::min(each, lines - line), step, steps, to.width,
+                  to.data.data() + whole * step + line * steps);
+    });
+}
+
+template <class T>
+void gemm(GemmSpace<T>& space, const Packed<T>& a, const Source<T>& b, T alpha, bool add, const Matrix<T>& c) {
+    const GemmKernel<T>& kernel = gemm_kernel<T>();
+    const bool swapped = by_columns(c);
+    const int width = swapped ? kernel.mr : kernel.nr;
+    const std::int64_t whole = round_up(a.lines, a.width);
+    space.b.reserve(static_cast<std::size_t>(round_up(c.cols, width) * std::min(a.depth, kDepthBlock)));
+    for (std::int64_t k = 0; k < a.depth; k += kDepthBlock) {
+        const std::int64_t steps = std::min(kDepthBlock, a.depth - k);
+        b.pack(0, c.cols, k, steps, width, space.b.data());
+        const T* packed = a.data.data() + whole * k;
+        if (swapped) {
+            Block<T>{kernel, space.b.data(), packed, steps, alpha, add || k > 0, c.transposed()}.multiply(
+                0, c.cols, 0, c.rows);
+            continue;
+        }
+        const Block<T> block{kernel, packed, space.b.data(), steps, alpha, add || k > 0, c};
+        for (std::int64_t i = 0; i < c.rows; i += kTileLines) {
+            block.multiply(i, std::min(c.rows, i + kTileLines), 0, c.cols);
+        }
+    }
+}
+
 #define FI_GEMM(T)                                                                                            \
     template void pack_strided(const T*, std::int64_t, std::int64_t, std::int64_t, std::int64_t, int, T*);    \
     template void gemm(Team&, GemmSpace<T>&, const Source<T>&, const Source<T>&, std::int64_t, T, bool, \
-                       const Matrix<T>&);
+                       const Matrix<T>&);                                                                     \
+    template void pack(Team&, const Source<T>&, std::int64_t, std::int64_t, bool, Packed<T>&);                \
+    template void gemm(GemmSpace<T>&, const Packed<T>&, const Source<T>&, T, bool, const Matrix<T>&);
 FI_GEMM(float)
 FI_GEMM(double)
 

@@ -77,4 +77,27 @@ template <class T>
 void gemm(Team& team, GemmSpace<T>& space, const Source<T>& a, const Source<T>& b, std::int64_t depth, T alpha,
           bool add, const Matrix<T>& c);
 
+// An operand packed whole, for many products: as rows of A, or as the other side where C is
+// column-contiguous.
+template <class T>
+struct Packed {
+    Buffer<T> data;
+    std::int64_t lines, depth;
+    int width;
+};
+
+// True where C is computed transposed: `Packed` must then be made for that.
+template <class T>
+bool by_columns(const Matrix<T>& c) {
+    return c.col_stride != 1 && c.row_stride == 1;
+}
+
+template <class T>
+void pack(Team& team, const Source<T>& from, std::int64_t lines, std::int64_t depth, bool by_columns, Packed<T>& to);
+
+// As above with a packed A, on the calling thread; for a C of few columns, whose packed operand
+// stays in the second-level cache.
+template <class T>
+void gemm(GemmSpace<T>& space, const Packed<T>& a, const Source<T>& b, T alpha, bool add, const Matrix<T>& c);
+
 }  // namespace fastinit

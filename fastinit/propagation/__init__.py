@@ -19,6 +19,7 @@ from ._phases import (
 )
 from ._propagate import propagate
 from ._report import LayerReport, Remedy, Report
+from ._simulate import simulate
 
 __all__ = [
     "Activation",
@@ -54,4 +55,5 @@ __all__ = [
     "pair_moments",
     "propagate",
     "q_map",
+    "simulate",
 ]

@@ -39,6 +39,10 @@ class MeasuredLayer:
         with output slope 0 for all inputs of the batch.
     nonfinite : Measurement
         Fraction of outputs that are infinite or NaN.
+    variance : Measurement
+        E x^2 - (E x)^2 over units and inputs.
+    gradient_zero, gradient_nonfinite : Measurement
+        Fractions of the gradients with respect to the layer's output.
     """
 
     name: str
@@ -52,6 +56,9 @@ class MeasuredLayer:
     zero: Measurement | None = None
     dead: Measurement | None = None
     nonfinite: Measurement | None = None
+    variance: Measurement | None = None
+    gradient_zero: Measurement | None = None
+    gradient_nonfinite: Measurement | None = None
 
 
 @dataclass(frozen=True)

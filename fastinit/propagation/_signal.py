@@ -177,15 +177,27 @@ def _grid() -> tuple[Array, Array]:
     return x, w / w.sum()
 
 
+@functools.lru_cache(maxsize=1)
+def _points() -> Array:
+    h = np.concatenate([[0.0], np.geomspace(1e-6, 1e4, 1500)])
+    return np.concatenate([-h[:0:-1], h])
+
+
+@functools.lru_cache(maxsize=256)
+def small_slope(function: _core.Activation) -> float:
+    """The slope below which a unit counts as saturated: 1e-3 of the largest for abs(h) < 30."""
+    h = _points()
+    return 1e-3 * float(np.abs(_values(function, h[np.abs(h) < 30.0])[1]).max())
+
+
 @functools.lru_cache(maxsize=256)
 def slope_regions(function: _core.Activation) -> tuple[tuple[tuple[float, float], ...], ...]:
     """Intervals of h where abs(f') < 1e-3 of its largest, where f = 0, where f' = 0."""
-    h = np.concatenate([[0.0], np.geomspace(1e-6, 1e4, 1500)])
-    h = np.concatenate([-h[:0:-1], h])
+    h = _points()
     phi, slope = _values(function, h)
-    top = float(np.abs(slope[np.abs(h) < 30.0]).max())
+    small = small_slope(function)
     tests: tuple[Callable[[Array, Array], Array], ...] = (
-        lambda p, d: np.abs(d) < 1e-3 * top,
+        lambda p, d: np.abs(d) < small,
         lambda p, d: p == 0.0,
         lambda p, d: d == 0.0,
     )

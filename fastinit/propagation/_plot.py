@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ._report import fixed
+
 if TYPE_CHECKING:
     import os
 
@@ -35,7 +37,7 @@ def draw(report: Report, path: str | os.PathLike[str]) -> None:
         panel.spines[["top", "right"]].set_visible(False)
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
-    phase = f"{report.phase}, log10 gradient ratio {report.log10_gradient_ratio + 0.0:.1f}"
+    phase = f"{report.phase}, log10 gradient ratio {fixed(report.log10_gradient_ratio)}"
     figure.suptitle(f"{report.depth} layers: {report.verdict.splitlines()[0].rstrip('.').lower()} ({phase})", fontsize=12)
     figure.savefig(path)
 
@@ -93,7 +95,7 @@ def _spectrum(panel: Any, report: Report) -> None:
     panel.set_ylabel("log10")
     if values is not None and np.size(values):
         s = np.sort(np.asarray(values, np.float64))[::-1]
-        s = s[s > 1e-12 * s[0]] if s[0] > 0.0 else s[:0]
+        s = s[s > 3e-7 * s[0]] if s[0] > 0.0 else s[:0]  # below, float32 has noise only
         rank = np.arange(1, s.size + 1) / np.size(values)
         panel.plot(rank, np.log10(s), color=_MEASURED, linewidth=1.8, label="measured")
         panel.set_xlabel("rank / width")

@@ -6,6 +6,8 @@ import html
 import math
 from typing import TYPE_CHECKING
 
+from ._report import fixed
+
 if TYPE_CHECKING:
     from ._measured import Measurement
     from ._report import LayerReport, Report
@@ -100,8 +102,8 @@ def _table(report: Report, rows: int | None) -> tuple[list[str], list[list[str]]
 def _network(report: Report) -> list[tuple[str, str]]:
     j, s = report.jacobian, report.scales
     lines = [
-        ("log10 gradient ratio", f"{report.log10_gradient_ratio + 0.0:.2f} +- {report.log10_gradient_ratio_sd:.2f}"),
-        ("log10 signal ratio", f"{report.log10_signal_ratio + 0.0:.2f}"),
+        ("log10 gradient ratio", f"{fixed(report.log10_gradient_ratio)} +- {report.log10_gradient_ratio_sd:.2f}"),
+        ("log10 signal ratio", fixed(report.log10_signal_ratio)),
         ("phase", report.phase),
     ]
     if s is not None:

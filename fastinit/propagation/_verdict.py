@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ._layers import Activation, Layer, Residual
 from ._linear_layers import Conv, Dense
 from ._network import Network, resolve_network
-from ._report import LEVELS, Remedy, Report
+from ._report import LEVELS, Remedy, Report, fixed
 
 if TYPE_CHECKING:
     from ._propagate import Input
@@ -50,7 +50,7 @@ def findings(report: Report) -> list[tuple[int, str]]:
         else:
             way = "smaller (vanishing)" if total < 0 else "larger (exploding)"
             words = f"10^{abs(total):.1f} times {way} than at the last"
-        found.append((grade, f"{first} {words} (log10 ratio {total + 0.0:.2f} +- {sd:.2f})."))
+        found.append((grade, f"{first} {words} (log10 ratio {fixed(total)} +- {sd:.2f})."))
     signal = report.log10_signal_ratio
     if math.isfinite(signal) and _grade(abs(signal), "signal"):
         words = "shrinks" if signal < 0 else "grows"

@@ -10,9 +10,11 @@ except ModuleNotFoundError:
 
     __path__ = extend_path(__path__, __name__)
     from ._core import __version__
+from . import linalg
 from ._fans import compute_fans
 from ._gains import gain
 from ._keys import Key
+from .isometric import delta_orthogonal, orthogonal
 from .laws import normal, truncated_normal, uniform
 from .named import (
     glorot_normal,
@@ -45,6 +47,7 @@ __all__ = [
     "compute_fans",
     "constant",
     "default_rng",
+    "delta_orthogonal",
     "dirac",
     "eye",
     "gain",
@@ -60,8 +63,10 @@ __all__ = [
     "kaiming_uniform",
     "lecun_normal",
     "lecun_uniform",
+    "linalg",
     "normal",
     "ones",
+    "orthogonal",
     "set_num_threads",
     "sparse",
     "truncated_normal",

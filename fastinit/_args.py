@@ -273,6 +273,20 @@ class Target:
         self.steps = tuple(steps)
         return tuple(local)
 
+    def ranges(self) -> list[range]:
+        """Global indices along each axis of the block."""
+        slices = self.slices or (slice(None),) * len(self.shape)
+        return [range(*s.indices(n)) for s, n in zip(slices, self.shape, strict=True)]
+
+    def matrix(self, index: tuple[Any, ...], row: int, column: int) -> Target:
+        """The matrix of two axes at an index of the others (slices stand for those two)."""
+        part = object.__new__(Target)
+        part.shape, part.dtype, part.code = (self.shape[row], self.shape[column]), self.dtype, self.code
+        part.slices = None if self.slices is None else (self.slices[row], self.slices[column])
+        part.base, part.steps = 0, None
+        part.out = self.out[index] if row < column else self.out[index].T
+        return part
+
     def split(self, axis: int, sizes: tuple[int, ...]) -> list[Target]:
         """The parts that fall into consecutive blocks of the global axis."""
         local = range(self.shape[axis])
@@ -282,7 +296,7 @@ class Target:
         parts = []
         begin = 0
         for size in sizes:
-            first, last = _span(local, begin, begin + size)
+            first, last = span(local, begin, begin + size)
             part = object.__new__(Target)
             part.shape, part.dtype, part.code, part.slices = self.shape, self.dtype, self.code, None
             part.steps = steps
@@ -293,7 +307,7 @@ class Target:
         return parts
 
 
-def _span(indices: range, begin: int, end: int) -> tuple[int, int]:
+def span(indices: range, begin: int, end: int) -> tuple[int, int]:
     """Positions first, last of the part of `indices` that lies in [begin, end)."""
     if indices.step > 0:
         return bisect_left(indices, begin), bisect_left(indices, end)

@@ -32,6 +32,32 @@ def available_isas() -> list[str]: ...
 def set_isa(isa: str) -> None: ...
 def build_info() -> dict[str, Any]: ...
 def default_num_threads() -> int: ...
+def gemm(
+    a: np.ndarray[Any, np.dtype[Any]],
+    b: np.ndarray[Any, np.dtype[Any]],
+    c: np.ndarray[Any, np.dtype[Any]],
+    alpha: float,
+    add: bool,
+    num_threads: int,
+) -> None: ...
+def orthogonal(
+    out: np.ndarray[Any, np.dtype[Any]],
+    order: int,
+    first: int,
+    step: int,
+    scale: float,
+    keys: list[int],
+    factored: bool,
+    num_threads: int,
+    progress: Any,
+) -> None: ...
+def qr(
+    a: np.ndarray[Any, np.dtype[Any]],
+    r: np.ndarray[Any, np.dtype[Any]],
+    with_q: bool,
+    num_threads: int,
+    progress: Any,
+) -> None: ...
 def probe_team(chunks: int, threads: int, fail_at: int) -> list[int]: ...
 
 class Activation:
@@ -60,3 +86,19 @@ class Activation:
 
 def activations() -> list[tuple[str, tuple[str, ...], tuple[tuple[str, str, float], ...]]]: ...
 def special(name: str, x: np.ndarray[Any, np.dtype[Any]]) -> np.ndarray[Any, np.dtype[np.float64]]: ...
+
+class Simulation:
+    def __init__(self, steps: list[tuple[Any, ...]], dtype: int) -> None: ...
+    def run(
+        self,
+        x: np.ndarray[Any, np.dtype[np.float32]],
+        g: np.ndarray[Any, np.dtype[np.float32]],
+        num_threads: int,
+        progress: Any,
+    ) -> list[list[float]]: ...
+    def pull(
+        self, g: np.ndarray[Any, np.dtype[np.float32]], num_threads: int
+    ) -> np.ndarray[Any, np.dtype[np.float32]]: ...
+    def push(
+        self, v: np.ndarray[Any, np.dtype[np.float32]], num_threads: int
+    ) -> np.ndarray[Any, np.dtype[np.float32]]: ...

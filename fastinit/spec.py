@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from . import laws, named, scaling, structured
+from . import isometric, laws, named, scaling, structured
 from ._args import Array, check_num_threads, check_shape
 from ._keys import Key
 from ._run import collecting
@@ -19,6 +19,7 @@ _NAMES = {
     scaling: "variance_scaling lecun_normal lecun_uniform",
     named: "xavier_normal xavier_uniform glorot_normal glorot_uniform he_normal he_uniform "
     "kaiming_normal kaiming_uniform",
+    isometric: "orthogonal delta_orthogonal",
     structured: "identity eye dirac sparse zeros ones constant",
 }
 INITIALIZERS: dict[str, Callable[..., Array]] = {

@@ -140,7 +140,7 @@ def identity(
     number = check_stored(check_number(gain, "gain"), "gain", target.dtype)
     check_seed(seed)
     check_num_threads(num_threads)
-    then(_set_diagonal, target.out, *_ranges(target), number)
+    then(_set_diagonal, target.out, *target.ranges(), number)
     return target.out
 
 
@@ -156,12 +156,6 @@ def _indices(r: range) -> Array:
 
 
 eye = identity
-
-
-def _ranges(target: Target) -> list[range]:
-    """Global indices along each axis of the block."""
-    slices = target.slices or (slice(None),) * len(target.shape)
-    return [range(*s.indices(n)) for s, n in zip(slices, target.shape, strict=True)]
 
 
 def dirac(
@@ -226,7 +220,7 @@ def dirac(
 
 def _set_dirac(target: Target, in_axis: int, out_axis: int, per_group: int) -> None:
     target.out[...] = 0
-    ranges = _ranges(target)
+    ranges = target.ranges()
     where: list[int] = [0] * len(ranges)
     for axis, n in enumerate(target.shape):
         if axis in (in_axis, out_axis):
@@ -300,7 +294,7 @@ def sparse(
     run(target, NORMAL, 0.0, scale, key, threads)
     rows = target.shape[axis]
     view = target.out if axis == 0 else target.out.T
-    ranges = _ranges(target)
+    ranges = target.ranges()
     row, column = ranges[axis], ranges[1 - axis]
     count = math.ceil(fraction * rows)
     then(

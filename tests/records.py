@@ -23,6 +23,7 @@ class Record:
     variance: Callable[[float, float], float] | None = None
     law: str = "structured"  # normal, uniform, truncated_normal, or structured
     seeded: bool = True
+    large: tuple[int, ...] = (129, 257)  # one that shards cut in many ways
 
     @property
     def id(self) -> str:
@@ -59,10 +60,13 @@ RECORDS = (
     _fan_record("lecun_uniform", "uniform", lambda i, o: 1 / i),
     Record("sparse", SHAPES_2D, {"sparsity": 0.4}),
     Record("identity", SHAPES_2D, {"gain": 0.5}, seeded=False),
-    Record("dirac", SHAPES_CONV, seeded=False),
+    Record("dirac", SHAPES_CONV, seeded=False, large=(3, 12, 8)),
     Record("zeros", SHAPES_ANY, seeded=False),
     Record("ones", SHAPES_ANY, seeded=False),
     Record("constant", SHAPES_ANY, {"value": 0.25}, seeded=False),
+    Record("orthogonal", (*SHAPES_2D, (5, 0), (3, 4, 7), (2, 3, 130, 33)), {"gain": 0.7}),
+    Record("orthogonal", SHAPES_2D, {"method": "qr"}),
+    Record("delta_orthogonal", ((3, 4, 8), (3, 3, 8, 16), (2, 3, 2, 4, 6)), large=(3, 129, 257)),
 )
 SEEDED = tuple(r for r in RECORDS if r.seeded)
 SCALED = tuple(r for r in RECORDS if r.variance is not None)

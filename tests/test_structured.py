@@ -53,14 +53,10 @@ SHARDS = {
 }  # fmt: skip
 
 
-def shape_of(record: Record) -> tuple[int, ...]:
-    return (3, 12, 8) if record.name == "dirac" else (60, 50)
-
-
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float8_e4m3fn"])
 @pytest.mark.parametrize("record", STRUCTURED, ids=lambda r: r.id)
 def test_shard_is_slice(record: Record, dtype: str) -> None:
-    shape = shape_of(record)
+    shape = record.large
     whole = record(shape, dtype=dtype, seed=3)
     for shard in SHARDS[len(shape)]:
         got = record(shape, dtype=dtype, seed=3, shard=shard)
@@ -72,7 +68,7 @@ def test_shard_is_slice(record: Record, dtype: str) -> None:
 
 @pytest.mark.parametrize("record", RECORDS, ids=lambda r: r.id)
 def test_out_of_any_layout(record: Record) -> None:
-    shape = shape_of(record)
+    shape = record.large
     want = record(shape, seed=3)
     raw = np.empty(want.nbytes + 1, np.uint8)
     for out in (
@@ -87,7 +83,7 @@ def test_out_of_any_layout(record: Record) -> None:
 
 @pytest.mark.parametrize("record", RECORDS, ids=lambda r: r.id)
 def test_blocks_leave_what_lies_between_alone(record: Record) -> None:
-    shape = shape_of(record)
+    shape = record.large
     frame = np.full(tuple(2 * n for n in shape), 77, np.float32)
     inner = tuple(slice(None, None, 2) for _ in shape)
     record(seed=3, out=frame[inner])

@@ -20,7 +20,9 @@ namespace fastinit {
 void register_runtime(py::module_& m);
 void register_fill(py::module_& m);
 void register_stream(py::module_& m);
+void register_linalg(py::module_& m);
 void register_propagation(py::module_& m);
+void register_simulation(py::module_& m);
 
 inline Key key_from(std::uint64_t key) {
     return {static_cast<std::uint32_t>(key), static_cast<std::uint32_t>(key >> 32)};

@@ -39,6 +39,17 @@ struct LawParams {
 
 using GenerateFn = void (*)(const LawParams&, std::uint64_t block, std::size_t blocks, void* dst);
 
+// A tile of C, mr x nr, by one micro-kernel: C = alpha a b, or C + alpha a b where `add`. Packed
+// a holds mr numbers for every step of the depth, b nr; rows of C are `stride` elements apart.
+template <class T>
+struct GemmKernel {
+    int mr, nr;
+    void (*run)(std::int64_t depth, const T* a, const T* b, T alpha, bool add, T* c, std::int64_t stride);
+};
+
+// Columns of the panels that factor_panel takes, rows kPanelColumns apart.
+constexpr int kPanelColumns = 16;
+
 struct Kernels {
     const char* isa;
     int rank;  // a higher rank is preferred
@@ -46,6 +57,11 @@ struct Kernels {
     // Copies past the cache, any alignment. Other threads may read after stream_fence().
     void (*copy_stream)(void* dst, const void* src, std::size_t bytes);
     void (*stream_fence)();
+    GemmKernel<float> gemm_f32;
+    GemmKernel<double> gemm_f64;
+    // Householder factorization of a panel (kernels/panel.h), as a part of blocked ones.
+    void (*factor_panel_f32)(std::int64_t rows, int cols, float* a, float* heads);
+    void (*factor_panel_f64)(std::int64_t rows, int cols, double* a, double* heads);
     // Probes: the mathematical functions of the kernels on whole arrays, for tests of their error.
     void (*probe_f32)(int function, const float* x, float* y, std::size_t n);
     void (*probe_f64)(int function, const double* x, double* y, std::size_t n);

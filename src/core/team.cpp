@@ -6,6 +6,7 @@
 #include <atomic>
 #include <chrono>
 #include <cmath>
+#include <condition_variable>
 #include <cstdlib>
 #include <exception>
 #include <fstream>
@@ -30,24 +31,94 @@ struct InsideTeam {
     ~InsideTeam() { inside_team = before; }
 };
 
-class Work {
-public:
-    Work(std::size_t chunks, const Poll& poll,
-         const std::function<void(std::size_t, int)>& body)
-        : chunks_(chunks), poll_(poll), body_(body) {}
+// How long a thread stays awake for the next stage; sleeping and waking takes about as long.
+constexpr auto kAwake = std::chrono::microseconds(50);
 
-    void run(int worker) noexcept {
+using Clock = std::chrono::steady_clock;
+
+}  // namespace
+
+class Team::State {
+public:
+    State(int threads, const Poll& poll) : poll_(poll), asked_(Clock::now()) {
+        try {
+            helpers_.reserve(static_cast<std::size_t>(threads - 1));
+            for (int i = 1; i < threads; ++i) helpers_.emplace_back([this, i] { help(i); });
+        } catch (const std::system_error&) {
+            // The system gives no more threads: those that started do the work.
+        }
+    }
+
+    ~State() {
+        begin(nullptr, 0);
+        for (std::thread& t : helpers_) t.join();
+    }
+
+    int size() const { return static_cast<int>(helpers_.size()) + 1; }
+
+    void run(std::size_t chunks, const Body& body) {
+        error_ = nullptr;
+        stop_.store(false, std::memory_order_relaxed);
+        next_.store(0, std::memory_order_relaxed);
+        const bool shared = chunks > 1 && !helpers_.empty();
+        if (shared) {
+            begin(&body, chunks);
+        } else {
+            body_ = &body;
+            chunks_ = chunks;
+        }
+        work(0);
+        if (shared) wait([this] { return busy_.load(std::memory_order_acquire) == 0; });
+        if (error_) std::rethrow_exception(error_);
+    }
+
+private:
+    // A stage for the helpers; without a body, the end.
+    void begin(const Body* body, std::size_t chunks) {
+        {
+            const std::lock_guard<std::mutex> lock(mutex_);
+            body_ = body;
+            chunks_ = chunks;
+            busy_.store(helpers_.size(), std::memory_order_relaxed);
+            stage_.fetch_add(1, std::memory_order_release);
+        }
+        changed_.notify_all();
+    }
+
+    void help(int worker) {
+        for (std::size_t stage = 1;; ++stage) {
+            wait([&] { return stage_.load(std::memory_order_acquire) >= stage; });
+            if (body_ == nullptr) return;
+            work(worker);
+            if (busy_.fetch_sub(1, std::memory_order_acq_rel) == 1) {
+                // Under the lock, so that the caller cannot fall asleep in between.
+                const std::lock_guard<std::mutex> lock(mutex_);
+                changed_.notify_all();
+            }
+        }
+    }
+
+    template <class Ready>
+    void wait(const Ready& ready) {
+        const auto until = Clock::now() + kAwake;
+        while (!ready()) {
+            if (Clock::now() < until) {
+                std::this_thread::yield();
+            } else {
+                std::unique_lock<std::mutex> lock(mutex_);
+                changed_.wait(lock, ready);
+            }
+        }
+    }
+
+    void work(int worker) noexcept {
         InsideTeam guard;
         try {
-            auto asked = Clock::now();
             for (;;) {
                 const std::size_t chunk = next_.fetch_add(1, std::memory_order_relaxed);
                 if (chunk >= chunks_ || stop_.load(std::memory_order_relaxed)) return;
-                body_(chunk, worker);
-                if (worker == 0 && poll_ && Clock::now() - asked > std::chrono::milliseconds(50)) {
-                    if (poll_()) throw Interrupted{};
-                    asked = Clock::now();
-                }
+                (*body_)(chunk, worker);
+                if (worker == 0) ask();
             }
         } catch (...) {
             stop_.store(true);
@@ -56,20 +127,38 @@ public:
         }
     }
 
-    void rethrow() const {
-        if (error_) std::rethrow_exception(error_);
+    void ask() {
+        if (!poll_ || Clock::now() - asked_ < std::chrono::milliseconds(50)) return;
+        if (poll_()) throw Interrupted{};
+        asked_ = Clock::now();
     }
 
-private:
-    using Clock = std::chrono::steady_clock;
-    const std::size_t chunks_;
-    const Poll& poll_;
-    const std::function<void(std::size_t, int)>& body_;
-    std::atomic<std::size_t> next_{0};
+    const Poll poll_;
+    Clock::time_point asked_;
+    const Body* body_ = nullptr;
+    std::size_t chunks_ = 0;
+    std::atomic<std::size_t> next_{0}, stage_{0}, busy_{0};
     std::atomic<bool> stop_{false};
     std::mutex mutex_;
+    std::condition_variable changed_;
     std::exception_ptr error_;
+    std::vector<std::thread> helpers_;  // last: they use all of the above
 };
+
+Team::Team(int threads, const Poll& poll) : state_(new State(inside_team ? 1 : std::max(threads, 1), poll)) {
+    size_ = state_->size();
+}
+
+Team::~Team() = default;
+
+void Team::run(std::size_t chunks, const Body& body) { state_->run(chunks, body); }
+
+void parallel_for(std::size_t chunks, int threads, const Poll& poll, const Team::Body& body) {
+    const std::size_t useful = std::min<std::size_t>(static_cast<std::size_t>(std::max(threads, 1)), chunks);
+    Team(static_cast<int>(useful), poll).run(chunks, body);
+}
+
+namespace {
 
 int positive_env(const char* name) {
     const char* text = std::getenv(name);
@@ -95,24 +184,6 @@ int cgroup_quota() {
 }
 
 }  // namespace
-
-void parallel_for(std::size_t chunks, int threads, const Poll& poll,
-                  const std::function<void(std::size_t, int)>& body) {
-    Work work(chunks, poll, body);
-    const std::size_t team = inside_team ? 1 : std::min<std::size_t>(std::max(threads, 1), chunks);
-    std::vector<std::thread> helpers;
-    try {
-        helpers.reserve(team);
-        for (std::size_t i = 1; i < team; ++i) {
-            helpers.emplace_back([&work, i] { work.run(static_cast<int>(i)); });
-        }
-    } catch (const std::system_error&) {
-        // The system gives no more threads: those that started do the work.
-    }
-    work.run(0);
-    for (std::thread& t : helpers) t.join();
-    work.rethrow();
-}
 
 int useful_threads(std::size_t bytes, int threads) {
     constexpr std::size_t kBytesPerThread = std::size_t{1} << 18;

@@ -4,20 +4,42 @@
 #pragma once
 #include <cstddef>
 #include <functional>
+#include <memory>
 
 namespace fastinit {
 
 // Asked on the calling thread about every 50 ms; true stops the work.
 using Poll = std::function<bool()>;
 
-// Thrown by parallel_for when the poll says stop.
+// Thrown by Team::run when the poll says stop.
 struct Interrupted {};
 
-// Runs body(chunk, worker) for every chunk in [0, chunks), worker in [0, threads).
-// The calling thread is worker 0. The first exception stops the rest and is thrown
-// here after all threads have ended. A call from inside a body runs serially.
-void parallel_for(std::size_t chunks, int threads, const Poll& poll,
-                  const std::function<void(std::size_t chunk, int worker)>& body);
+// For calls of many stages: the threads wait for the next one awake, as long as it comes soon.
+class Team {
+public:
+    using Body = std::function<void(std::size_t chunk, int worker)>;
+
+    // A team made inside the body of another one has one member.
+    Team(int threads, const Poll& poll);
+    ~Team();
+    Team(const Team&) = delete;
+    Team& operator=(const Team&) = delete;
+
+    int size() const { return size_; }
+
+    // Runs body(chunk, worker) for every chunk in [0, chunks), worker in [0, size()). The calling
+    // thread is worker 0, and the one that made the team. The first exception stops the rest and
+    // is thrown here after all have stopped.
+    void run(std::size_t chunks, const Body& body);
+
+private:
+    class State;
+    std::unique_ptr<State> state_;
+    int size_ = 1;
+};
+
+// One stage by a team of its own.
+void parallel_for(std::size_t chunks, int threads, const Poll& poll, const Team::Body& body);
 
 // Threads worth using for so many bytes of output; threads = 0 asks for the default.
 int useful_threads(std::size_t bytes, int threads);

@@ -4,7 +4,9 @@
 // instruction set can be picked for a narrow one by the linker.
 #include "core/kernels.h"
 
+#include "kernels/gemm.h"
 #include "kernels/laws.h"
+#include "kernels/panel.h"
 #include "kernels/philox.h"
 #include "kernels/store.h"
 
@@ -189,6 +191,10 @@ constexpr fastinit::Kernels kTable = {
     },
     copy_stream,
     stream_fence,
+    {kTileRows, 2 * kLanes, gemm_tile<F32, float>},
+    {kTileRows, 2 * kHalf, gemm_tile<F64, double>},
+    factor_panel<F32, float>,
+    factor_panel<F64, double>,
     probe_f32,
     probe_f64,
 };

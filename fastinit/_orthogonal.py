@@ -1,0 +1,153 @@
+"""From checked arguments to orthogonal matrices in the core: selections, stacks, dtypes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from . import _core
+from ._args import Array, Target, span
+from ._keys import Key
+
+Progress = Callable[[float], Any]
+_TEMPORARY = 1 << 26  # bytes of finished matrices that wait for their rounding
+
+
+class Plan(NamedTuple):
+    """What the dimensions of a tensor of orthogonal matrices mean."""
+
+    rows: tuple[int, ...]  # axes
+    column: int
+    batch: tuple[int, ...]
+    sizes: tuple[int, ...] | None  # of blocks along the column axis
+
+
+class Selection(NamedTuple):
+    """Indices first, first + step, ... of one side of a matrix; then `take` of those, if not all."""
+
+    first: int
+    step: int
+    length: int
+    take: Any
+
+
+def _selection(indices: Array) -> Selection:
+    """The same indices as a rising progression, and how to pick them from it."""
+    n = len(indices)
+    if n < 2:
+        return Selection(int(indices[0]) if n else 0, 1, n, None)
+    steps = np.unique(np.diff(indices))
+    if len(steps) == 1 and steps[0] > 0:
+        return Selection(int(indices[0]), int(steps[0]), n, None)
+    if len(steps) == 1:
+        return Selection(int(indices[-1]), -int(steps[0]), n, slice(None, None, -1))
+    low = int(indices.min())
+    return Selection(low, 1, int(indices.max()) - low + 1, indices - low)
+
+
+def _flat(ranges: Sequence[range], shape: Sequence[int]) -> Array:
+    """Flattened C-order indices of a block of some axes."""
+    found = np.zeros(1, np.int64)
+    for r, n in zip(ranges, shape, strict=True):
+        found = (found[:, None] * n + np.arange(r.start, r.stop, r.step)[None, :]).ravel()
+    return found
+
+
+def fill(target: Target, plan: Plan, key: Key, scale: float, method: str, threads: int, progress: Progress | None) -> None:
+    """All matrices of the target."""
+    if target.out.size == 0:
+        return
+    shape, ranges = target.shape, target.ranges()
+    out = target.out.transpose(*plan.batch, *plan.rows, plan.column)
+    lead = len(plan.batch)
+    batch = math.prod(out.shape[:lead])
+    keys = [key]
+    if plan.batch:
+        numbers = _flat([ranges[a] for a in plan.batch], [shape[a] for a in plan.batch])
+        keys = [key.fold_in(j) for j in numbers.tolist()]
+    rows = _flat([ranges[a] for a in plan.rows], [shape[a] for a in plan.rows])
+    n_rows = math.prod(shape[a] for a in plan.rows)
+    columns = ranges[plan.column]
+    begin, done = 0, 0
+    for j, size in enumerate(plan.sizes or (shape[plan.column],)):
+        first, last = span(columns, begin, begin + size)
+        part = columns[first:last]
+        if len(part):
+            view = out[..., first:last]
+            stack = view.reshape(batch, len(rows), len(part))
+            inside = np.may_share_memory(stack, view)
+            share = _Share(progress, done / target.out.size, stack.size / target.out.size)
+            _Stack(
+                stack, (n_rows, size), _selection(rows),
+                _selection(np.arange(part.start - begin, part.stop - begin, part.step)),
+                [(k if plan.sizes is None else k.fold_in(j)).bits for k in keys], scale, method, threads,
+            ).fill(share)  # fmt: skip
+            if not inside:
+                view[...] = stack.reshape(view.shape)
+            done += stack.size
+        begin += size
+
+
+class _Share:
+    """The part of the progress that one stack makes."""
+
+    def __init__(self, progress: Progress | None, start: float, length: float) -> None:
+        self.progress, self.start, self.length = progress, start, length
+
+    def within(self, start: float, length: float) -> Progress | None:
+        """What the core calls with 0 to 1."""
+        tell = self.progress
+        if tell is None:
+            return None
+        return lambda done: tell(min(1.0, self.start + self.length * (start + length * done)))
+
+
+class _Stack:
+    """Blocks of equal-shaped matrices: a (batch, rows, columns) array."""
+
+    def __init__(self, out: Array, shape: tuple[int, int], rows: Selection, columns: Selection,
+                 keys: list[int], scale: float, method: str, threads: int) -> None:  # fmt: skip
+        if shape[0] < shape[1]:  # the transpose of the tall one
+            out, shape, rows, columns = out.transpose(0, 2, 1), (shape[1], shape[0]), columns, rows
+        self.out, self.shape, self.rows, self.columns = out, shape, rows, columns
+        self.keys, self.scale, self.method, self.threads = keys, scale, method, threads
+
+    def fill(self, share: _Share) -> None:
+        columns, rows = self.columns, self.rows
+        whole = self.method == "qr"  # a factorization makes all columns
+        if columns.take is not None and isinstance(columns.take, slice) and not whole:
+            self.out, columns = self.out[:, :, columns.take], columns._replace(take=None)
+        direct = (
+            self.out.dtype in (np.float32, np.float64)
+            and rows == (0, 1, self.shape[0], None)
+            and (columns == (0, 1, self.shape[1], None) if whole else columns.take is None)
+            and all(s % self.out.itemsize == 0 for s in self.out.strides)
+            and self.out.itemsize in self.out.strides[1:]
+            and self.out.flags.aligned
+        )
+        if direct:
+            self._make(self.out, columns, self.keys, share.within(0.0, 1.0))
+            return
+        kind = np.dtype(np.float64 if self.out.dtype == np.float64 else np.float32)
+        made = Selection(0, 1, self.shape[1], None) if whole else columns._replace(take=None)
+        batch = len(self.keys)
+        each = max(1, min(batch, _TEMPORARY // max(1, self.shape[0] * made.length * kind.itemsize)))
+        matrices = np.empty((each, self.shape[0], made.length), kind)
+        for j in range(0, batch, each):
+            part = matrices[: min(each, batch - j)]
+            self._make(part, made, self.keys[j : j + each], share.within(j / batch, len(part) / batch))
+            if whole:
+                part = part[:, :, columns.first :: columns.step][:, :, : columns.length]
+            part = part if columns.take is None else part[:, :, columns.take]
+            part = part[:, rows.first :: rows.step][:, : rows.length]
+            self.out[j : j + each] = part if rows.take is None else part[:, rows.take]
+
+    def _make(self, out: Array, columns: Selection, keys: list[int], progress: Progress | None) -> None:
+        _core.orthogonal(
+            out, self.shape[1], columns.first, columns.step, self.scale, keys, self.method == "qr",
+            self.threads, progress,
+        )  # fmt: skip
+

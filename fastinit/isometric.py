@@ -1,0 +1,219 @@
+"""Orthogonal and delta-orthogonal initialization."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ._args import Array, Target, check_choice, check_num_threads, check_number, check_stored
+from ._fans import AxisLike, block_sizes, resolve_axes
+from ._gains import gain as activation_gain
+from ._keys import Key
+from ._orthogonal import Plan, fill
+from ._run import then
+
+METHODS = ("direct", "qr")
+
+
+def _check_gain(gain: Any, target: Target) -> float:
+    number = float(activation_gain(gain)) if isinstance(gain, str) else check_number(gain, "gain")
+    return check_stored(number, "gain", target.dtype)
+
+
+def _check_progress(progress: Any) -> None:
+    if progress is not None and not callable(progress):
+        raise TypeError(f"progress must be a function of the share done, got {progress!r}")
+
+
+def orthogonal(
+    shape: Any = None,
+    gain: float | str = 1.0,
+    *,
+    method: str = "direct",
+    layout: str | None = None,
+    in_axis: AxisLike = None,
+    out_axis: AxisLike = None,
+    batch_axis: AxisLike = None,
+    blocks: int | Sequence[int] | None = None,
+    dtype: Any = None,
+    seed: Any = None,
+    out: Array | None = None,
+    shard: Any = None,
+    num_threads: int | None = None,
+    progress: Callable[[float], Any] | None = None,
+) -> Array:
+    """Orthogonal matrices, uniformly distributed (Haar's law), times `gain`.
+
+    The tensor is read as a matrix whose columns are the output axis, by default the last, and
+    whose rows are all other axes in order. Its columns are orthonormal if it has at least as many
+    rows as columns; else its rows are.
+
+    Parameters
+    ----------
+    shape : int or sequence of int, optional
+        At least two dimensions. May be left out where `out` is given.
+    gain : float or str
+        A finite number or the name of an activation (see `fastinit.gain`).
+    method : {"direct", "qr"}
+        ``"direct"`` draws the Householder reflectors (Stewart 1980), which takes half the work.
+        ``"qr"`` factors ``normal((m, n), seed=seed)``, m >= n, with a positive diagonal of R. Both
+        have the same law, and values of their own.
+    layout, in_axis, out_axis, batch_axis : optional
+        What the dimensions mean; see `compute_fans`. Along `batch_axis` every matrix is independent.
+    blocks : int or sequence of int, optional
+        Number, or sizes, of matrices stored side by side along the output axis, each orthogonal by
+        itself: fused QKV, gates of an LSTM.
+    dtype : dtype-like, optional
+        float32, float64, float16, bfloat16, float8_e4m3fn or float8_e5m2. Default: that of
+        `out`, else float32. Types narrower than float32 are the float32 result, rounded once.
+    seed : None, int, sequence of int, SeedSequence, Generator or Key, optional
+        See `Key`. Matrix j of a batch uses ``Key(seed).fold_in(j)``; then block j of `blocks` folds
+        in j.
+    out : ndarray, optional
+        Filled in logical order, whatever its strides, and returned.
+    shard : tuple of slice, optional
+        The block of the global tensor to return; `shape` stays the global one. With
+        ``method="direct"`` the cost follows the number of columns of a tall matrix (rows of a wide
+        one) and the number of matrices.
+    num_threads : int, optional
+        Default `get_num_threads()`. Values do not depend on it.
+    progress : callable, optional
+        Called now and then with the share of the work that is done, from 0 to 1.
+
+    Returns
+    -------
+    ndarray
+
+    Raises
+    ------
+    TypeError, ValueError, MemoryError
+        An argument of a wrong type or value; the message names it. `out` is untouched then.
+
+    Notes
+    -----
+    Saxe, McClelland and Ganguli, "Exact solutions to the nonlinear dynamics of learning in deep
+    linear neural networks", 2014. Stewart, "The efficient generation of random orthogonal
+    matrices", SIAM Journal on Numerical Analysis 17, 1980.
+
+    Examples
+    --------
+    >>> import fastinit
+    >>> import numpy as np
+    >>> q = fastinit.orthogonal((256, 64), seed=0)
+    >>> bool(np.allclose(q.T @ q, np.eye(64), atol=1e-5))
+    True
+    >>> experts = fastinit.orthogonal((8, 64, 64), batch_axis=0, seed=0)
+    >>> experts.shape
+    (8, 64, 64)
+    """
+    target = Target(shape, dtype, out, shard)
+    scale = _check_gain(gain, target)
+    check_choice(method, "method", METHODS)
+    _, outputs, batch = resolve_axes(target.shape, layout, in_axis, out_axis, batch_axis)
+    if len(outputs) != 1:
+        raise ValueError(f"out_axis must be one axis, got {outputs}")
+    sizes = None if blocks is None else block_sizes(blocks, target.shape[outputs[0]])
+    key = Key(seed)
+    threads = check_num_threads(num_threads)
+    _check_progress(progress)
+    rows = tuple(a for a in range(len(target.shape)) if a not in outputs + batch)
+    then(fill, target, Plan(rows, outputs[0], batch, sizes), key, scale, method, threads, progress)
+    return target.out
+
+
+def delta_orthogonal(
+    shape: Any = None,
+    gain: float | str = 1.0,
+    *,
+    scaled: bool = False,
+    layout: str | None = None,
+    in_axis: AxisLike = None,
+    out_axis: AxisLike = None,
+    dtype: Any = None,
+    seed: Any = None,
+    out: Array | None = None,
+    shard: Any = None,
+    num_threads: int | None = None,
+    progress: Callable[[float], Any] | None = None,
+) -> Array:
+    """A convolution kernel that is an orthogonal matrix at its centre and zero elsewhere.
+
+    It keeps the norm of what it is convolved with (circularly), which is how Xiao et al. trained
+    plain convolutional networks of 10,000 layers.
+
+    Parameters
+    ----------
+    shape : int or sequence of int, optional
+        Three to five dimensions: one to three of space, input, output channels; by default
+        ``(..., in, out)``, with no more inputs than outputs.
+    gain : float or str
+        A finite number or the name of an activation (see `fastinit.gain`).
+    scaled : bool, default False
+        Whether to multiply by ``sqrt(max(out / in, 1))`` too, which keeps the mean square of a
+        channel instead of the norm.
+    layout, in_axis, out_axis : optional
+        What the dimensions mean; see `compute_fans`.
+    dtype, seed, out, shard, num_threads, progress : optional
+        As for `orthogonal`; the matrix at the centre is ``orthogonal((in, out), gain, seed=seed)``.
+
+    Returns
+    -------
+    ndarray
+
+    Raises
+    ------
+    TypeError, ValueError, MemoryError
+        An argument of a wrong type or value; more inputs than outputs. `out` is untouched then.
+
+    Notes
+    -----
+    Xiao, Bahri, Sohl-Dickstein, Schoenholz and Pennington, "Dynamical isometry and a mean field
+    theory of CNNs", 2018.
+
+    Examples
+    --------
+    >>> import fastinit
+    >>> w = fastinit.delta_orthogonal((3, 3, 8, 16), seed=0)
+    >>> bool((w[1, 1] == fastinit.orthogonal((8, 16), seed=0)).all())
+    True
+    >>> int((w != 0).any(axis=(2, 3)).sum())
+    1
+    """
+    target = Target(shape, dtype, out, shard)
+    if len(target.shape) not in (3, 4, 5):
+        raise ValueError(f"shape must have 3, 4 or 5 dimensions, got {target.shape}")
+    number = _check_gain(gain, target)
+    if not isinstance(scaled, bool):
+        raise TypeError(f"scaled must be a bool, got {scaled!r}")
+    inputs, outputs, batch = resolve_axes(target.shape, layout, in_axis, out_axis, None)
+    if len(inputs) != 1 or len(outputs) != 1 or batch:
+        raise ValueError(f"in_axis and out_axis must be one axis each, without a batch, got {inputs} and {outputs}")
+    n_in, n_out = target.shape[inputs[0]], target.shape[outputs[0]]
+    if n_in > n_out:
+        raise ValueError(f"shape must have no more inputs than outputs, got {n_in} and {n_out}")
+    if scaled and n_in > 0:
+        number = check_stored(number * math.sqrt(n_out / n_in), "gain, scaled,", target.dtype)
+    key = Key(seed)
+    threads = check_num_threads(num_threads)
+    _check_progress(progress)
+    then(_set_delta, target, inputs[0], outputs[0], key, number, threads, progress)
+    return target.out
+
+
+def _set_delta(
+    target: Target, in_axis: int, out_axis: int, key: Key, scale: float, threads: int,
+    progress: Callable[[float], Any] | None,
+) -> None:  # fmt: skip
+    target.out[...] = 0
+    index: list[Any] = [slice(None)] * len(target.shape)
+    for axis, (n, local) in enumerate(zip(target.shape, target.ranges(), strict=True)):
+        if axis in (in_axis, out_axis):
+            continue
+        if n // 2 not in local:
+            return
+        index[axis] = local.index(n // 2)
+    fill(target.matrix(tuple(index), in_axis, out_axis), Plan((0,), 1, (), None), key, scale, "direct", threads, progress)
+
+
+__all__ = ["delta_orthogonal", "orthogonal"]

@@ -1,0 +1,92 @@
+"""Dense factorizations with the same bytes on every machine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from . import _core
+from ._args import check_choice, check_num_threads
+
+MODES = ("reduced", "r")
+_SAFE = 32  # squares of numbers within 2**-32 and 2**32 can be added in float32
+
+
+def householder_qr(
+    a: Any,
+    mode: str = "reduced",
+    *,
+    num_threads: int | None = None,
+    progress: Callable[[float], Any] | None = None,
+) -> Any:
+    """QR factorization by blocked Householder reflections, with a non-negative diagonal of R.
+
+    Parameters
+    ----------
+    a : array_like
+        An (m, n) matrix of float32 or float64, finite. It is not changed.
+    mode : {"reduced", "r"}
+        Whether to return Q (m, k) and R (k, n), k = min(m, n), or R alone, at half the cost.
+    num_threads : int, optional
+        Default `get_num_threads()`. Values do not depend on it.
+    progress : callable, optional
+        Called now and then with the share of the work that is done, from 0 to 1.
+
+    Returns
+    -------
+    (q, r) : tuple of ndarray, or r : ndarray
+        Unique where `a` has full rank: that of `numpy.linalg.qr` after a change of signs.
+
+    Raises
+    ------
+    TypeError
+        `a` is not of float32 or float64.
+    ValueError
+        `a` is not a matrix or not finite; an unknown mode.
+
+    Notes
+    -----
+    Schreiber and Van Loan, "A storage-efficient WY representation for products of Householder
+    transformations", 1989. A matrix of very large or very small numbers is scaled by
+    a power of two first, so that no square overflows.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastinit.linalg import householder_qr
+    >>> q, r = householder_qr(np.array([[3.0, 1.0], [4.0, 2.0]]))
+    >>> r.round(12)
+    array([[5. , 2.2],
+           [0. , 0.4]])
+    """
+    matrix = np.asarray(a)
+    if matrix.dtype not in (np.float32, np.float64):
+        raise TypeError(f"a must be of float32 or float64, got {matrix.dtype}")
+    if matrix.ndim != 2:
+        raise ValueError(f"a must be a matrix, got {matrix.ndim} dimensions")
+    largest = max(float(matrix.max()), -float(matrix.min())) if matrix.size else 0.0
+    if not np.isfinite(largest):
+        raise ValueError("a must be finite")
+    check_choice(mode, "mode", MODES)
+    threads = check_num_threads(num_threads)
+    if progress is not None and not callable(progress):
+        raise TypeError(f"progress must be a function of the share done, got {progress!r}")
+    exponent = int(np.frexp(largest)[1])
+    if abs(exponent) < _SAFE:
+        exponent = 0
+    q = np.array(matrix, order="C")
+    if exponent:
+        np.ldexp(q, -exponent, out=q)
+    k = min(q.shape)
+    r = np.empty((k, q.shape[1]), q.dtype)
+    _core.qr(q, r, mode == "reduced", threads, progress)
+    if exponent:
+        np.ldexp(r, exponent, out=r)
+    if mode == "r":
+        return r
+    return np.ascontiguousarray(q[:, :k]), r
+
+
+__all__ = ["householder_qr"]

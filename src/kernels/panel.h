@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Householder factorization of a narrow panel. Lanes are columns, and sums over rows have a fixed
+// number of parts, so the bits do not depend on the width of a vector.
+#pragma once
+#include "core/kernels.h"
+#include "kernels/gemm.h"
+
+namespace {
+
+using fastinit::kPanelColumns;
+
+constexpr int kParts = 4;  // of every sum over rows: row i goes to part i % 4 from the first on
+
+template <class V, class T>
+struct PanelRow {
+    static constexpr int lanes = sizeof(V) / sizeof(T);
+    static constexpr int vectors = kPanelColumns / lanes;
+    V part[vectors];
+
+    static PanelRow zero() {
+        PanelRow r;
+        for (int j = 0; j < vectors; ++j) r.part[j] = V{};
+        return r;
+    }
+};
+
+// dots[c] = sum over rows of a[i][k] a[i][c], after a[i] -= a[i][k - 1] w if `w` is given.
+template <class V, class T>
+FI_INLINE void sweep(std::int64_t rows, int k, T* a, const T* w, T* dots) {
+    using Row = PanelRow<V, T>;
+    Row sums[kParts];
+    for (Row& s : sums) s = Row::zero();
+    Row step = Row::zero();
+    if (w != nullptr) {
+        for (int j = 0; j < Row::vectors; ++j) step.part[j] = load<V>(w + j * Row::lanes);
+    }
+    std::int64_t i = 0;
+    const auto one = [&](T* row, Row& sum) __attribute__((always_inline)) {
+        V factor{}, pivot = splat<V>(row[k]);
+        if (w != nullptr) {
+            factor = splat<V>(-row[k - 1]);
+            pivot = fma(factor, splat<V>(w[k]), pivot);
+        }
+        for (int j = 0; j < Row::vectors; ++j) {
+            V x = load<V>(row + j * Row::lanes);
+            if (w != nullptr) {
+                x = fma(factor, step.part[j], x);
+                store(row + j * Row::lanes, x);
+            }
+            sum.part[j] = fma(pivot, x, sum.part[j]);
+        }
+    };
+    for (; i + kParts <= rows; i += kParts) {
+        for (int p = 0; p < kParts; ++p) one(a + (i + p) * kPanelColumns, sums[p]);
+    }
+    for (int p = 0; i < rows; ++i, ++p) one(a + i * kPanelColumns, sums[p]);
+    for (int j = 0; j < Row::vectors; ++j) {
+        store(dots + j * Row::lanes, (sums[0].part[j] + sums[1].part[j]) + (sums[2].part[j] + sums[3].part[j]));
+    }
+}
+
+// Columns 0 ... cols - 1 of a (rows x kPanelColumns, row-major): reflectors in and below the
+// diagonal, R above it, and its diagonal in `heads`. One sweep over the rows for each column: it
+// applies a reflector and gathers the products that the next one needs.
+template <class V, class T>
+void factor_panel(std::int64_t rows, int cols, T* a, T* heads) {
+    T dots[kPanelColumns], w[kPanelColumns] = {};
+    for (int k = 0; k < cols; ++k) {
+        T* top = a + k * kPanelColumns;
+        if (k > 0) {  // the row that becomes the top is not part of the sums
+            const T factor = -top[k - 1];
+            for (int c = 0; c < kPanelColumns; c += PanelRow<V, T>::lanes) {
+                store(top + c, fma(splat<V>(factor), load<V>(w + c), load<V>(top + c)));
+            }
+            sweep<V, T>(rows - k - 1, k, top + kPanelColumns, w, dots);
+        } else {
+            sweep<V, T>(rows - 1, 0, top + kPanelColumns, nullptr, dots);
+        }
+        const T x = top[k];
+        const T square = dots[k] + x * x;
+        const T norm = sqrt(splat<V>(square))[0];
+        heads[k] = x < 0 ? norm : -norm;
+        T pivot = x - heads[k];
+        T scale = T(1) / (norm * (x < 0 ? -pivot : pivot));
+        if (!(norm > 0)) {  // a column of zeros: the reflector of e_k
+            pivot = T(1);
+            scale = T(2);
+        }
+        for (int c = 0; c < kPanelColumns; ++c) {
+            w[c] = c > k ? scale * (pivot * top[c] + dots[c]) : T(0);
+            if (c > k) top[c] -= pivot * w[c];
+        }
+        top[k] = pivot;
+    }
+}
+
+}  // namespace

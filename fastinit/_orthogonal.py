@@ -10,7 +10,7 @@ import numpy as np
 
 from . import _core
 from ._args import Array, Target, span
-from ._keys import Key
+from ._keys import Key, fold_all
 
 Progress = Callable[[float], Any]
 _TEMPORARY = 1 << 26  # bytes of finished matrices that wait for their rounding
@@ -64,10 +64,10 @@ def fill(target: Target, plan: Plan, key: Key, scale: float, method: str, thread
     out = target.out.transpose(*plan.batch, *plan.rows, plan.column)
     lead = len(plan.batch)
     batch = math.prod(out.shape[:lead])
-    keys = [key]
+    keys = [key.bits]
     if plan.batch:
         numbers = _flat([ranges[a] for a in plan.batch], [shape[a] for a in plan.batch])
-        keys = [key.fold_in(j) for j in numbers.tolist()]
+        keys = fold_all(key.bits, numbers.tolist())
     rows = _flat([ranges[a] for a in plan.rows], [shape[a] for a in plan.rows])
     n_rows = math.prod(shape[a] for a in plan.rows)
     columns = ranges[plan.column]
@@ -83,7 +83,7 @@ def fill(target: Target, plan: Plan, key: Key, scale: float, method: str, thread
             _Stack(
                 stack, (n_rows, size), _selection(rows),
                 _selection(np.arange(part.start - begin, part.stop - begin, part.step)),
-                [(k if plan.sizes is None else k.fold_in(j)).bits for k in keys], scale, method, threads,
+                keys if plan.sizes is None else [fold_all(k, [j])[0] for k in keys], scale, method, threads,
             ).fill(share)  # fmt: skip
             if not inside:
                 view[...] = stack.reshape(view.shape)

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 _BYTE = 0x3F  # not zero: some CPUs clear whole lines at twice the speed of any other value
 
@@ -36,7 +37,12 @@ def first_touch(size: int, dtype: np.dtype[Any], threads: int) -> Callable[[], A
 
 
 def matrix_product(n: int, dtype: str) -> Callable[[], np.ndarray]:
-    """An n x n by n x n product by NumPy's BLAS, on the threads that it takes: 2 n**3 operations."""
+    """An n x n by n x n product by NumPy's BLAS: 2 n**3 operations. See `blas_threads`."""
     a = np.random.default_rng(0).standard_normal((n, n)).astype(dtype)
     c = np.empty_like(a)
     return lambda: np.matmul(a, a, out=c)
+
+
+def blas_threads(threads: int) -> threadpool_limits:
+    """Holds BLAS to a number of threads within a `with`."""
+    return threadpool_limits(threads, user_api="blas")

@@ -22,7 +22,9 @@ class Slope(NamedTuple):
 
 ACTIVATIONS = {
     # 1 / (1 + e^-z) through tanh, which does not overflow.
-    "sigmoid": Slope(lambda z: 0.5 * np.tanh(0.5 * z) + 0.5, lambda z, a: a * (1 - a), lambda z, a: a * (1 - a) * (1 - 2 * a)),
+    "sigmoid": Slope(
+        lambda z: 0.5 * np.tanh(0.5 * z) + 0.5, lambda z, a: a * (1 - a), lambda z, a: a * (1 - a) * (1 - 2 * a)
+    ),
     "tanh": Slope(np.tanh, lambda z, a: 1 - a * a, lambda z, a: -2 * a * (1 - a * a)),
     "relu": Slope(lambda z: np.maximum(z, 0), lambda z, a: (z > 0).astype(z.dtype), lambda z, a: np.zeros_like(z)),
 }

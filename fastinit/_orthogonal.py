@@ -33,6 +33,9 @@ class Selection(NamedTuple):
     length: int
     take: Any
 
+    def is_all_of(self, n: int) -> bool:
+        return self.take is None and (self.first, self.step, self.length) == (0, 1, n)
+
 
 def _selection(indices: Array) -> Selection:
     """The same indices as a rising progression, and how to pick them from it."""
@@ -122,8 +125,8 @@ class _Stack:
             self.out, columns = self.out[:, :, columns.take], columns._replace(take=None)
         direct = (
             self.out.dtype in (np.float32, np.float64)
-            and rows == (0, 1, self.shape[0], None)
-            and (columns == (0, 1, self.shape[1], None) if whole else columns.take is None)
+            and rows.is_all_of(self.shape[0])
+            and (columns.is_all_of(self.shape[1]) if whole else columns.take is None)
             and all(s % self.out.itemsize == 0 for s in self.out.strides)
             and self.out.itemsize in self.out.strides[1:]
             and self.out.flags.aligned

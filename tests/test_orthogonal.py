@@ -206,6 +206,38 @@ def test_any_shape_batch_blocks_and_shard(data: st.DataObject) -> None:
     assert fi.orthogonal(shape, shard=shard, **options).tobytes() == np.ascontiguousarray(whole[shard]).tobytes()
 
 
+@pytest.mark.parametrize("shape", [(1, 1), (3, 3), (7, 20), (200, 130), (64, 300)], ids=str)
+@pytest.mark.parametrize("dtype", ["complex64", "complex128"])
+def test_unitary(shape: tuple[int, int], dtype: str) -> None:
+    seen = set()
+    for isa in fi.available_isas():
+        _core.set_isa(isa)
+        for out in (np.empty(shape, dtype), np.empty(shape[::-1], dtype).T, np.empty((*shape, 2), dtype)[..., 1]):
+            assert fi.orthogonal(out=out, seed=4, num_threads=len(seen) + 1) is out
+            seen.add(np.ascontiguousarray(out).tobytes())
+    assert len(seen) == 1
+    wide = out.astype(np.complex128)
+    tall = wide if shape[0] >= shape[1] else wide.conj().T
+    n = min(shape)
+    assert abs(tall.conj().T @ tall - np.eye(n)).max() < 8 * np.finfo(dtype).eps * n**0.5
+    shard = (slice(None, None, -2), slice(1, None, 3))
+    assert fi.orthogonal(shape, dtype=dtype, seed=4, shard=shard).tolist() == out[shard].tolist()
+
+
+def test_haar_unitary() -> None:
+    count = 20_000
+    q = fi.orthogonal((count, 3, 3), batch_axis=0, dtype="complex128", seed=3)
+    # The squared size of an entry has the law Beta(1, n - 1), its phase is uniform, and the moments of
+    # the trace are those of a complex normal law.
+    for i, j in ((0, 0), (2, 1), (2, 2)):
+        assert stats.kstest(abs(q[:, i, j]) ** 2, stats.beta(1, 2).cdf).pvalue > 1e-5
+        assert stats.kstest(np.angle(q[:, i, j]), stats.uniform(-np.pi, 2 * np.pi).cdf).pvalue > 1e-5
+    assert stats.kstest(np.angle(np.linalg.det(q)), stats.uniform(-np.pi, 2 * np.pi).cdf).pvalue > 1e-5
+    trace = np.trace(q, axis1=1, axis2=2)
+    assert abs(trace.mean()) < 5 / count**0.5
+    assert abs((abs(trace) ** 2).mean() - 1) < 5 / count**0.5
+
+
 def test_flattening() -> None:
     want = fi.orthogonal((27, 16), seed=1)
     assert (fi.orthogonal((3, 3, 3, 16), seed=1).reshape(27, 16) == want).all()
@@ -311,6 +343,8 @@ ERRORS: list[tuple[str, tuple, dict[str, Any], type[Exception], str]] = [
     ("orthogonal", ((3, 3), None), {}, TypeError, "gain must be a real number"),
     ("orthogonal", ((3, 3),), {"dtype": "int32"}, TypeError, "dtype must be one of float32"),
     ("orthogonal", ((3, 3),), {"method": "svd"}, ValueError, "method must be one of direct, qr; got 'svd'"),
+    ("orthogonal", ((3, 3),), {"method": "qr", "dtype": "complex64"}, ValueError, "method must be 'direct' for complex"),
+    ("orthogonal", ((3, 3), 1e39), {"dtype": "complex64"}, ValueError, "gain must be finite in float32"),
     ("orthogonal", ((3, 4),), {"blocks": 3}, ValueError, "blocks must divide the out axis: 3 does not divide 4"),
     ("orthogonal", ((3, 4),), {"blocks": (1, 2)}, ValueError, "blocks must sum to the out axis of length 4"),
     ("orthogonal", ((3, 4),), {"layout": "oihw"}, ValueError, "one letter per dimension"),

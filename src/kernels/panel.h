@@ -83,9 +83,9 @@ void factor_panel(std::int64_t rows, int cols, T* a, T* heads) {
         heads[k] = x < 0 ? norm : -norm;
         T pivot = x - heads[k];
         T scale = T(1) / (norm * (x < 0 ? -pivot : pivot));
-        if (!(norm > 0)) {  // a column of zeros: the reflector of e_k
-            pivot = T(1);
-            scale = T(2);
+        if (k == rows - 1 || !(norm > 0)) {  // one number, or zeros: nothing to reflect
+            heads[k] = x;
+            pivot = scale = T(0);
         }
         for (int c = 0; c < kPanelColumns; ++c) {
             w[c] = c > k ? scale * (pivot * top[c] + dots[c]) : T(0);

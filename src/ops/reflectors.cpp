@@ -58,9 +58,9 @@ void make_reflectors(Team& team, Buffer<double>& sums, const Matrix<T>& v, T* he
         for (std::int64_t part = 0; part < parts; ++part) below += sums.data()[part * v.cols + k];
         T& x = v.at(k, k);
         const T norm = static_cast<T>(std::sqrt(below + static_cast<double>(x) * static_cast<double>(x)));
-        heads[k] = x < 0 ? norm : -norm;
+        const bool none = k == v.rows - 1 || !(norm > 0);
+        heads[k] = none ? x : x < 0 ? norm : -norm;
         x -= heads[k];
-        if (x == 0) x = 1;  // a column of zeros: any reflector of e_k will do, and this one is exact
         std::fill_n(&v.at(k, k) + 1, v.cols - k - 1, T{0});
     }
 }
@@ -81,7 +81,10 @@ void triangular_factor(Team& team, ReflectorSpace<T>& space, const Matrix<T>& v,
              Rows<T>(v.block(0, j, v.rows, width).transposed()), v.rows, T{1}, false,
              {gram + j, j + width, width, n, 1});
     });
-    for (std::int64_t k = 0; k < n; ++k) gram[k * n + k] *= T{0.5};
+    for (std::int64_t k = 0; k < n; ++k) {
+        T& square = gram[k * n + k];
+        square = square > 0 ? square * T{0.5} : T{1};  // where v is 0, any number will do
+    }
     Team alone(1, {});
     invert_upper(alone, space.gemm, n, gram, t, n, gram + n * n);
 }

@@ -37,7 +37,8 @@ struct LawParams {
     double edge, ratio, sign;   // far: nearest bound, P(z>b)/P(z>a), mirror sign
 };
 
-using GenerateFn = void (*)(const LawParams&, std::uint64_t block, std::size_t blocks, void* dst);
+// The blocks with the given numbers, one after another.
+using GenerateFn = void (*)(const LawParams&, const std::uint64_t* block, std::size_t blocks, void* dst);
 
 struct Kernels {
     const char* isa;

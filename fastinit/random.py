@@ -307,7 +307,9 @@ class Philox4x32(np.random.BitGenerator):
         # A Key has no SeedSequence; one of its bits serves `spawn`.
         super().__init__(np.random.SeedSequence(seed.bits) if isinstance(seed, Key) else seed)
         bits = seed.bits if isinstance(seed, Key) else key_bits(self.seed_seq)
-        self._stream = _core.WordStream(bits, 0)
+        if not hasattr(self, "_stream"):
+            self._stream = _core.WordStream(bits, 0)
+        self._stream.restart(bits, 0)  # initialised again: Generators hold a pointer to the stream
         _core.bitgen_install(self.capsule, self._stream)
 
     @property

@@ -125,7 +125,8 @@ def test_pieces_cover_each_element_once(
     ("normal 3x3 --mean -inf", "mean must be finite"),
     ("normal 3x3 --shard 1", "--shard must look like"),
     ("normal 3 --shard :,:", "--shard has 2 slices"),
-    ("normal 3 --shard ::0", "step"),
+    ("normal 3 --shard ::0", "--shard must look like"),
+    ("xavier_normal 3x3 --gain nope", "gain: activation must be one of linear"),
     ("normal 3x3 --dtype int8", "dtype must be one of"),
     ("he_normal 9", "at least 2 dimensions"),
     ("he_normal 3x3 --gain relu", "--gain of he_normal must be a number"),
@@ -293,3 +294,18 @@ def test_module_reports_an_impossible_isa() -> None:
     assert done.returncode == 2
     assert "nonesuch" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize("buffered", ["", "1"])
+def test_output_that_nobody_takes(buffered: str) -> None:
+    environment = {**os.environ, "PYTHONUNBUFFERED": buffered}
+    command = [sys.executable, "-m", "fastinit", "info"]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False, env=environment)
+    assert (done.returncode, done.stderr) == (2, "fastinit info: error: cannot print: No space left on device\n")
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, check=False, env=environment)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (2, "")

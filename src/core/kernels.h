@@ -34,6 +34,7 @@ struct LawParams {
     double scale, shift; // result = fma(sample, scale, shift)
     double low, high;    // results are clamped to [low, high]
     double mass, below, above;  // truncated: P(a<z<b), P(z<a), P(z>b)
+    double middle;              // and (P(z<a) + P(z<b) - 1) / 2, halfway between the bounds
     double edge, ratio, sign;   // far: nearest bound, P(z>b)/P(z>a), mirror sign
 };
 

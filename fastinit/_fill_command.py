@@ -76,7 +76,9 @@ def parse_shard(text: str) -> tuple[slice, ...]:
         if any(len(p) < 2 or len(p) > 3 or 0 in p[2:] for p in parts):
             raise ValueError
     except ValueError:
-        raise ValueError(f"--shard must look like 0:1024,: with one slice per axis and no step of 0, got {text!r}") from None
+        raise ValueError(
+            f"--shard must look like 0:1024,: with one slice per axis and no step of 0, got {text!r}"
+        ) from None
     return tuple(slice(*p) for p in parts)
 
 

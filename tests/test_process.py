@@ -152,6 +152,24 @@ def test_fill_takes_no_second_array() -> None:
     assert int(done.stdout) < 1024, done
 
 
+@pytest.mark.parametrize("call", ["fi.normal(2**24, num_threads=2)", "fi.normal(10, seed=0)", "fi.gain('mish')"])
+def test_exit_while_a_daemon_thread_works(call: str) -> None:
+    code = f"""
+        import threading, time
+        import fastinit as fi
+        def work():
+            while True:
+                {call}
+                fi._activations._named.cache_clear()
+        threads = [threading.Thread(target=work, daemon=True) for _ in range(3)]
+        for t in threads:
+            t.start()
+        time.sleep(0.15)
+    """
+    for _ in range(3):
+        done = run(code)
+        assert (done.returncode, done.stderr) == (0, "")
+
 
 @pytest.mark.parametrize("threads", [1, 2, 7])
 def test_exception_inside_a_chunk(threads: int) -> None:

@@ -9,9 +9,13 @@ import math
 import mmap
 import os
 import secrets
+import signal
 import stat
+import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -180,6 +184,20 @@ def _sync(path: str) -> None:
         os.fsync(file.fileno())
 
 
+@contextmanager
+def _stopping_cleanly() -> Iterator[None]:
+    """While it runs SIGTERM, by which batch systems end a job, unwinds as Ctrl-C does."""
+    if threading.current_thread() is not threading.main_thread():  # where Python refuses handlers
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@_stopping_cleanly()
 def run(options: argparse.Namespace) -> dict[str, Any]:
     """Fill the file and return what was done. Under its final name only when complete."""
     kwargs = arguments_of(options)

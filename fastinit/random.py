@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from . import _core
-from ._args import Array, Target, check_fits, check_int, check_num_threads, check_number, code_of
+from ._args import Array, Target, check_fits, check_int, check_num_threads, check_number, check_stored, code_of
 from ._keys import Key, key_bits
 from ._run import NORMAL, TRUNCATED, UNIFORM, run
 
@@ -92,11 +92,11 @@ class Generator:
             dtype = np.float64
         target = Target(() if scalar else size, dtype, out, None)
         if law == UNIFORM:
-            check_fits(p0, "low", target.dtype)
-            check_fits(p1, "high", target.dtype)
+            check_stored(p0, "low", target.dtype)
+            check_stored(p1, "high", target.dtype)
             check_fits(p1 - p0, "high - low", target.dtype)
         else:
-            check_fits(p0, "loc", target.dtype)
+            check_stored(p0, "loc", target.dtype)
             check_fits(p1, "scale", target.dtype)
         threads = check_num_threads(num_threads)
         with self._lock:

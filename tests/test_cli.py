@@ -217,8 +217,9 @@ def test_memory_does_not_follow_the_file(tmp_path: Path) -> None:
     assert int(done.stdout.splitlines()[-1]) < 100 << 10
 
 
-@pytest.mark.skipif(os.name != "posix", reason="sends SIGINT")
-def test_ctrl_c_leaves_nothing(tmp_path: Path) -> None:
+@pytest.mark.skipif(os.name != "posix", reason="sends signals")
+@pytest.mark.parametrize(("number", "message"), [(signal.SIGINT, "fastinit fill: interrupted"), (signal.SIGTERM, "")])
+def test_a_signal_leaves_nothing(number: int, message: str, tmp_path: Path) -> None:
     path = tmp_path / "w.npy"
     # A shell may have started the tests with SIGINT ignored, which children inherit.
     code = (
@@ -233,10 +234,10 @@ def test_ctrl_c_leaves_nothing(tmp_path: Path) -> None:
     while not list(tmp_path.iterdir()) and time.monotonic() < deadline:
         time.sleep(0.005)
     time.sleep(0.1)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, err = process.communicate(timeout=20)
-    assert process.returncode == 130, err
-    assert "fastinit fill: interrupted" in err
+    assert process.returncode == 128 + number, err
+    assert message in err
     assert "Traceback" not in err
     assert not list(tmp_path.iterdir())
 

@@ -55,7 +55,8 @@ def _parser() -> argparse.ArgumentParser:
     fill.add_argument("--num-threads", type=int, help="default: as info shows")
     for name, kind, text in _fill_command.OPTIONS:
         fill.add_argument(f"--{name}", type=kind, help=text)
-    fill.add_argument("--correct-std", action="store_true", default=None, help="std after the truncation")
+    for name, text in _fill_command.FLAGS.items():
+        fill.add_argument(f"--{name}", action="store_true", default=None, help=text)
     info = commands.add_parser(
         "info", help="what this installation runs on", formatter_class=raw, allow_abbrev=False,
         description="Version, instruction sets, threads and build.",

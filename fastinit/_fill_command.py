@@ -60,7 +60,14 @@ OPTIONS: tuple[tuple[str, Callable[[str], Any], str], ...] = (
     ("fan-out", float, "fan-out, given outright"),
     ("sparsity", float, "fraction of zeros"),
     ("value", float, "value of constant"),
+    ("method", str, "direct or qr (orthogonal)"),
 )
+
+
+FLAGS: dict[str, str] = {
+    "correct-std": "std after the truncation",
+    "scaled": "keep the mean square of a channel (delta_orthogonal)",
+}
 
 
 def parse_shape(text: str) -> tuple[int, ...]:
@@ -93,7 +100,7 @@ def arguments_of(options: argparse.Namespace) -> dict[str, Any]:
         raise ValueError(f"INIT must be one of {', '.join(INITIALIZERS)}; got {name!r}")
     taken = inspect.signature(INITIALIZERS[name]).parameters
     kwargs: dict[str, Any] = {}
-    for option in (*(option for option, _, _ in OPTIONS), "correct-std"):
+    for option in (*(option for option, _, _ in OPTIONS), *FLAGS):
         key = option.replace("-", "_")
         value = getattr(options, key)
         if value is None:
@@ -156,6 +163,15 @@ def fill_slabs(
             bar.update(slab.nbytes)
 
 
+def fill_whole(array: Array, make: Callable[..., Any], block: tuple[range, ...]) -> None:
+    """Fill a block at once, by an initializer that tells its progress: no part of it comes alone."""
+    with tqdm(total=array.nbytes, unit="B", unit_scale=True, delay=2.0) as bar:
+        make(
+            tuple(map(_slice_of, block)), array,
+            progress=lambda done: bar.update(int(done * array.nbytes) - bar.n),
+        )  # fmt: skip
+
+
 def _final_path(output: str) -> str:
     """Where the file goes, links followed; an error now for what would fail after the fill."""
     path = os.path.realpath(output)
@@ -212,8 +228,8 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     key = Key(options.seed)
     function = INITIALIZERS[options.initializer]
 
-    def make(part: tuple[slice, ...], out: Array) -> None:
-        function(shape, seed=key, shard=part, out=out, num_threads=options.num_threads, **kwargs)
+    def make(part: tuple[slice, ...], out: Array, **more: Any) -> None:
+        function(shape, seed=key, shard=part, out=out, num_threads=options.num_threads, **kwargs, **more)
 
     # Wrong arguments show on an empty block, before a file exists.
     make((slice(0, 0),) * len(shape), np.empty((0,) * len(shape), dtype))
@@ -234,7 +250,11 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
                 make(part, out)
                 _let_go(mapped)
 
-            fill_slabs(np.asarray(mapped).view(dtype), make_and_let_go, block, columns)
+            array = np.asarray(mapped).view(dtype)
+            if "progress" in inspect.signature(function).parameters:
+                fill_whole(array, make, block)
+            else:
+                fill_slabs(array, make_and_let_go, block, columns)
             mapped.flush()
         _sync(temporary)
         os.replace(temporary, path)

@@ -71,6 +71,14 @@ def _entropy(seed: Any) -> int | list[int]:
     return words
 
 
+def fold_all(bits: int, numbers: list[int]) -> list[int]:
+    """The bits of ``key.fold_in(j)`` for many numbers."""
+    digests = b"".join([blake2b(b"i%d" % j, digest_size=16).digest() for j in numbers])
+    counters = np.frombuffer(digests, "<u4").reshape(-1, 4).tolist()
+    words = [_core.philox(bits, *counter) for counter in counters]
+    return [w[0] | w[1] << 32 for w in words]
+
+
 class Key:
     """A 64-bit key of the generator, immutable.
 

@@ -146,13 +146,19 @@ private:
     std::vector<std::thread> helpers_;  // last: they use all of the above
 };
 
-Team::Team(int threads, const Poll& poll) : state_(new State(inside_team ? 1 : std::max(threads, 1), poll)) {
+Team::Team(int threads, const Poll& poll) {
+    const int wanted = inside_team ? 1 : std::max(threads, 1);
+    if (wanted == 1 && !poll) return;
+    state_.reset(new State(wanted, poll));
     size_ = state_->size();
 }
 
 Team::~Team() = default;
 
-void Team::run(std::size_t chunks, const Body& body) { state_->run(chunks, body); }
+void Team::run(std::size_t chunks, const Body& body) {
+    if (state_) return state_->run(chunks, body);
+    for (std::size_t chunk = 0; chunk < chunks; ++chunk) body(chunk, 0);
+}
 
 void parallel_for(std::size_t chunks, int threads, const Poll& poll, const Team::Body& body) {
     const std::size_t useful = std::min<std::size_t>(static_cast<std::size_t>(std::max(threads, 1)), chunks);

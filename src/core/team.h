@@ -34,7 +34,7 @@ public:
 
 private:
     class State;
-    std::unique_ptr<State> state_;
+    std::unique_ptr<State> state_;  // none where one thread has nobody to ask
     int size_ = 1;
 };
 

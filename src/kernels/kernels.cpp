@@ -197,6 +197,8 @@ constexpr fastinit::Kernels kTable = {
     {kTileRows, 2 * kHalf, gemm_tile<F64, double>},
     factor_panel<F32, float>,
     factor_panel<F64, double>,
+    invert_triangle<F32, float>,
+    invert_triangle<F64, double>,
     probe_f32,
     probe_f64,
 };

@@ -79,9 +79,13 @@ def _first_width(layers: tuple[Layer, ...]) -> int | None:
     """Input width that the first layer with one asks for, else that layer's own width."""
     for layer in layers:
         if isinstance(layer, Residual):
-            found = _first_width(layer.layers)
-            if found is not None:
-                return found
+            inner = [x for x in _flat(layer.layers) if isinstance(x, (Dense, Conv, Gated))]
+            asked = next((x.fan_in for x in inner[:1] if x.fan_in is not None), None)
+            if asked is not None:
+                return asked
+            widths = [x.width for x in inner if x.width is not None]
+            if widths:  # a branch ends as wide as it begins
+                return widths[-1]
         elif isinstance(layer, (Dense, Conv, Gated)):
             if layer.fan_in is not None:
                 return layer.fan_in

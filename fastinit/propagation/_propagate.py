@@ -114,10 +114,11 @@ def _units(given: Array | None, layers: Any) -> int | None:
     """Width that given inputs set: their last axis for images, else all of it."""
     if given is None:
         return None
-    first = next((x for x in layers if isinstance(x, (Dense, Conv))), None) if isinstance(layers, (list, tuple)) else None
+    items = layers if isinstance(layers, (list, tuple)) else ()
+    first = next((x for x in items if isinstance(x, (Dense, Conv))), None)
     if isinstance(first, Conv) and given.ndim > 2:
         return int(given.shape[-1])
-    return math.prod(given.shape[1:])
+    return int(np.prod(given.shape[1:], dtype=np.int64))
 
 
 def _random_input(network: Network, variance: float, mean: float) -> Signal:
@@ -155,10 +156,11 @@ def _measured_input(batch: Array, width: int) -> Signal:
 def analyse(network: Network, start: Input, dtype: str) -> Report:
     """The report without its verdict."""
     nodes = walk(network.steps, start.signal)
-    rows, end = back_through(nodes, Gradient(network.fan_out), start.batch)
+    rows, end = back_through(nodes, Gradient(network.fan_out, sample=2.0 / network.fan_out), start.batch)
     layers = tuple(_row(back, rows[:i], start.batch) for i, back in enumerate(rows))
     spectrum = spectrum_through(nodes)
-    ratio, spread = _gradient_ratio([b for b in rows if b.node in nodes])
+    top = {id(node) for node in nodes}
+    ratio, spread = _gradient_ratio([b for b in rows if id(b.node) in top])
     plain = _plain(nodes)
     return Report(
         layers=layers,

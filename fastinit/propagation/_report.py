@@ -106,6 +106,11 @@ class LayerReport:
         return tuple(found)
 
 
+def fixed(x: float) -> str:
+    """Two decimals, without a negative zero."""
+    return f"{x:.2f}".replace("-0.00", "0.00") if abs(x) < 0.005 else f"{x:.2f}"
+
+
 def power(log10: float) -> float:
     """10^x, 0 or inf beyond the range."""
     return 10.0**log10 if log10 < 308.0 else math.inf
@@ -189,9 +194,10 @@ class Report:
     def phase(self) -> str:
         """"ordered" (gradients vanish), "critical" or "chaotic" (they explode)."""
         if self.scales is not None:
-            return self.scales.phase
-        rate = self.log10_gradient_ratio / max(1, self.depth)
-        return "critical" if abs(rate) < 0.005 else "ordered" if rate < 0 else "chaotic"
+            # what moves by less than a twentieth over the whole depth is critical for it
+            return "critical" if self.scales.xi_grad > 20.0 * self.depth else self.scales.phase
+        total = self.log10_gradient_ratio
+        return "critical" if abs(total) <= 1.0 else "ordered" if total < 0 else "chaotic"
 
     @property
     def verdict(self) -> str:
@@ -201,8 +207,8 @@ class Report:
         if self.remedy is not None:
             r = self.remedy
             lines.append(
-                f"Change: {r.change}. After it: log10 gradient ratio {r.log10_gradient_ratio:.2f}, "
-                f"log10 signal ratio {r.log10_signal_ratio:.2f}, dead {r.dead:.0%}, "
+                f"Change: {r.change}. After it: log10 gradient ratio {fixed(r.log10_gradient_ratio)}, "
+                f"log10 signal ratio {fixed(r.log10_signal_ratio)}, dead {r.dead:.0%}, "
                 f"overflow in {self.dtype} {r.overflow:.2g}: {r.level}."
             )
         return "\n".join(lines)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -37,6 +38,7 @@ class Signal:
     sample_cov: float = 0.0  # its covariance over two inputs
     elastic: float = 1.0  # d ln E x^2 / d ln E x_0^2 since the last split
     gaussian: bool = True
+    centred: bool = False  # the mean over the units is 0 for every input
     origin: tuple[Any, float, float] | None = None  # activation of N(mean, variance): (function, mean, variance)
 
     def batch_variance(self, batch: int) -> float:
@@ -54,6 +56,8 @@ class Scaled(NamedTuple):
     slope_kurtosis: float  # E f'^4 / (E f'^2)^2
     elastic: float  # d ln E f^2 / d ln q
     slope_elastic: float  # d ln E f'^2 / d ln q
+    tilt: float = 0.0  # (E h f^2)^2 / (E h^2 (E f^2)^2), h about its mean
+    linear: float = 1.0  # (E f')^2 / E f'^2
 
 
 def log(x: float) -> float:
@@ -100,7 +104,7 @@ def scaled_moments(function: _core.Activation, log_q: float, mean: float) -> Sca
 def _moments_at(function: _core.Activation, log_q: float, mean: float) -> Scaled:
     q = math.exp(log_q)
     at, var = mean * math.sqrt(q), q * max(0.0, 1.0 - mean * mean)
-    phi, phi2, phi4, _, dphi2, dphi4, cross = function.moments(var, at)
+    phi, phi2, phi4, dphi, dphi2, dphi4, cross = function.moments(var, at)
     if not phi2 > 0.0:
         return Scaled(-math.inf, 0.0, 1.0, log(dphi2), 1.0, 0.0, 0.0)
     step = 1.0 / 64.0
@@ -109,7 +113,14 @@ def _moments_at(function: _core.Activation, log_q: float, mean: float) -> Scaled
     return Scaled(
         math.log(phi2), phi / math.sqrt(phi2), max(1.0, phi4 / max(phi2 * phi2, _TINY)), log(dphi2),
         max(1.0, dphi4 / max(dphi2 * dphi2, _TINY)) if dphi2 > 0.0 else 1.0, cross / phi2, bend,
+        _tilt(function, var, at, phi2), min(1.0, dphi * dphi / dphi2) if dphi2 > 0.0 else 1.0,
     )  # fmt: skip
+
+
+def _tilt(function: _core.Activation, variance: float, mean: float, second: float) -> float:
+    z, w = _grid()
+    values = function.eval(mean + math.sqrt(variance) * z)[0]
+    return float((w * z) @ (values * values) / second) ** 2
 
 
 @functools.lru_cache(maxsize=4096)
@@ -185,7 +196,7 @@ def slope_regions(function: _core.Activation) -> tuple[tuple[tuple[float, float]
     h = _points()
     phi, slope = _values(function, h)
     small = small_slope(function)
-    tests = (
+    tests: tuple[Callable[[Array, Array], Array], ...] = (
         lambda p, d: np.abs(d) < small,
         lambda p, d: p == 0.0,
         lambda p, d: d == 0.0,
@@ -227,6 +238,7 @@ def _cdf(x: float) -> float:
     return 0.5 * math.erfc(-x / math.sqrt(2.0))
 
 
+@functools.lru_cache(maxsize=4096)
 def fraction_always(
     regions: tuple[tuple[float, float], ...], mean: float, std: float, below: float, count: int
 ) -> float:
@@ -236,12 +248,19 @@ def fraction_always(
     below = min(max(below, 0.0), 1.0)
     if below < 1e-12:
         return fraction_inside(regions, mean, std)
-    z = np.linspace(-9.0, 9.0, 3601)
+    z, weight = _trapezoid()
     centre, width = mean + std * math.sqrt(1.0 - below) * z, std * math.sqrt(below)
     inside = np.zeros_like(z)
     for a, b in regions:
         upper = _core.special("normal_cdf", (b - centre) / width) if b < math.inf else 1.0
         lower = _core.special("normal_cdf", (a - centre) / width) if a > -math.inf else 0.0
         inside += upper - lower
+    return float(weight @ inside.clip(0.0, 1.0) ** count)
+
+
+@functools.lru_cache(maxsize=1)
+def _trapezoid() -> tuple[Array, Array]:
+    """Even nodes and weights of N(0, 1), for functions with steps."""
+    z = np.linspace(-7.0, 7.0, 1401)
     density = np.exp(-0.5 * z * z)
-    return float((density * inside.clip(0.0, 1.0) ** count).sum() / density.sum())
+    return z, density / density.sum()

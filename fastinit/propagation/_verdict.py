@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ._layers import Activation, Layer, Residual
 from ._linear_layers import Conv, Dense
 from ._network import Network, resolve_network
-from ._report import LEVELS, Remedy, Report
+from ._report import LEVELS, Remedy, Report, fixed
 
 if TYPE_CHECKING:
     from ._propagate import Input
@@ -44,10 +44,13 @@ def findings(report: Report) -> list[tuple[int, str]]:
         found.append((2, "No gradient reaches the first layer: the network is dead."))
     else:
         grade = _grade(abs(total), "gradient")
-        words = "about the same" if grade == 0 else "smaller (vanishing)" if total < 0 else "larger (exploding)"
-        by = "" if grade == 0 else f" by 10^{abs(total):.1f}"
-        found.append((grade, f"The gradient at the first of {report.depth} layers is {words}{by} than at the last "
-                             f"(log10 ratio {total:.2f} +- {sd:.2f}).".replace("about the same than", "about the same as")))  # fmt: skip
+        first = f"The gradient at the first of {report.depth} layers is"
+        if grade == 0:
+            words = "as large as at the last"
+        else:
+            way = "smaller (vanishing)" if total < 0 else "larger (exploding)"
+            words = f"10^{abs(total):.1f} times {way} than at the last"
+        found.append((grade, f"{first} {words} (log10 ratio {fixed(total)} +- {sd:.2f})."))
     signal = report.log10_signal_ratio
     if math.isfinite(signal) and _grade(abs(signal), "signal"):
         words = "shrinks" if signal < 0 else "grows"
@@ -132,11 +135,16 @@ def _best_remedy(report: Report, network: Network, start: Input) -> Remedy | Non
     best: tuple[tuple[int, float], Remedy] | None = None
     layers = tuple(step.layer for step in network.steps)
     for change, changed in _candidates(layers, report):
+        if change is None:  # other activations: only where no initializer lifts the verdict
+            if best is not None and best[0][0] < LEVELS.index(report.level):
+                break
+            continue
         try:
             after = _graded(analyse(resolve_network(changed, network.fan_in), start, report.dtype))
         except ValueError:
             continue  # such as a widened bias that this law cannot take
         rank = _rank(after)
+        rank = (rank[0], round(rank[1], 1))  # of equals the first, which is the simplest
         if rank < (_rank(report)[0], 0.8 * _rank(report)[1]) and (best is None or rank < best[0]):
             best = rank, Remedy(
                 change, after.level, after.log10_gradient_ratio, after.log10_signal_ratio, after.dead,
@@ -152,8 +160,8 @@ def _flat(layers: tuple[Layer, ...]) -> list[Layer]:
     return flat
 
 
-def _candidates(layers: tuple[Layer, ...], report: Report) -> Iterator[tuple[str, list[Layer]]]:
-    """Changes worth trying, the simplest first, each as (words, layers)."""
+def _candidates(layers: tuple[Layer, ...], report: Report) -> Iterator[tuple[str | None, list[Layer]]]:
+    """Changes worth trying, the simplest first, each as (words, layers); None before those that swap the activation."""
     flat = _flat(layers)
     blocks = sum(isinstance(layer, Residual) for layer in layers)
     if blocks:
@@ -167,7 +175,7 @@ def _candidates(layers: tuple[Layer, ...], report: Report) -> Iterator[tuple[str
         return
     main = max(active, key=lambda a: sum(a.function is b.function for b in active))
     name = main.activation if isinstance(main.activation, str) else "the activation"
-    bias = report.layers and max((r.sigma_b2 or 0.0) for r in report.layers)
+    bias = max((r.sigma_b2 or 0.0) for r in report.layers)
     f = main.function
     second = f.second_moment(1.0)
     if second > 0.0:
@@ -179,6 +187,7 @@ def _candidates(layers: tuple[Layer, ...], report: Report) -> Iterator[tuple[str
         sw, sb, _ = f.critical_line(q)
         if sb >= 0.0 and math.isfinite(sw):
             yield from _gains(layers, name, f"critical at q = {q:g}", sw, sb)
+    yield None, []  # what follows swaps the activation
     if name in ("relu", "relu6", "squared_relu"):
         gain2 = 2.0 / (1.0 + 0.1**2)
         leaky = _mapped(layers, lambda x: Activation("leaky_relu", negative_slope=0.1) if x in active else x)
@@ -213,7 +222,7 @@ def _gains(
 
 
 def _mapped(layers: Any, change: Callable[[Any], Layer], inside: bool = True) -> list[Layer]:
-    result = []
+    result: list[Layer] = []
     for layer in layers:
         if isinstance(layer, Residual) and inside:
             result.append(Residual(_mapped(layer.layers, change), layer.scale, layer.skip))
@@ -222,7 +231,7 @@ def _mapped(layers: Any, change: Callable[[Any], Layer], inside: bool = True) ->
     return result
 
 
-def _redrawn(layer: Layer, init: str, kwargs: dict[str, float], sigma_b2: float) -> Layer:
+def _redrawn(layer: Layer, init: str, kwargs: dict[str, Any], sigma_b2: float) -> Layer:
     std = math.sqrt(sigma_b2)
     if isinstance(layer, Dense):
         return Dense(layer.width, init, bias_std=std, fan_in=layer.fan_in, **kwargs)
@@ -241,7 +250,9 @@ def _rescaled(layer: Layer, sigma_w2: float, sigma_b2: float) -> Layer:
     if second == 0.0:
         return layer
     weight *= math.sqrt(sigma_w2 / fan_in / second)
-    bias: dict[str, Any] = {"bias_std": math.sqrt(sigma_b2)} if sigma_b2 else {"bias": layer.bias, "bias_std": layer.bias_std}
+    bias: dict[str, Any] = {"bias": layer.bias, "bias_std": layer.bias_std}
+    if sigma_b2:
+        bias = {"bias_std": math.sqrt(sigma_b2)}
     if isinstance(layer, Dense):
         return Dense(weight=weight, **bias)
     return Conv(weight=weight, stride=layer.stride, padding=layer.padding, groups=layer.groups, image=layer.image, **bias)

@@ -81,7 +81,7 @@ def apply(layer: Any, x: Array, rng: np.random.Generator, rows: list[Any], posit
             back = lambda g: np.repeat(g / layer.size, layer.size, 1)  # noqa: E731
         else:
             y = groups.max(2)
-            best = (groups == y[..., None]).reshape(x.shape)
+            best = (np.arange(layer.size) == groups.argmax(2)[..., None]).reshape(x.shape)
             back = lambda g: np.repeat(g, layer.size, 1) * best  # noqa: E731
     elif isinstance(layer, Gated):
         m, out = layer.hidden, layer.width or n

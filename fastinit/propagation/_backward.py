@@ -21,6 +21,7 @@ class Gradient:
     log_cov: float = 0.0  # its covariance over two inputs
     sample: float = 0.0  # relative variance of the mean of g^2 over the units
     sample_cov: float = 0.0
+    common: float = 0.0  # E g_i g_j / E g^2 over two units
 
     def batch_variance(self, batch: int) -> float:
         """As `Signal.batch_variance`."""
@@ -74,7 +75,7 @@ def _step(node: Node, g: Gradient) -> Gradient:
         held = max(0.0, 2.0 / g.width - g.sample)
         sample = max(0.0, (3.0 * node.slope_kurtosis - 1.0) / g.width - held)
         joint = (node.slope_kurtosis - 1.0) * node.slope_share
-        return Gradient(g.width, log_g, log_var, log_cov, sample, joint / g.width)
+        return Gradient(g.width, log_g, log_var, log_cov, sample, joint / g.width, g.common * node.linear)
     if isinstance(layer, Pool):
         return Gradient(x.width, log_g, log_var, log_cov, g.sample, g.sample_cov)
     # through weights: Gaussian given the gradient behind them
@@ -84,8 +85,12 @@ def _step(node: Node, g: Gradient) -> Gradient:
         inside = (3.0 * node.slope_kurtosis - 1.0) / layer.hidden + 2.0 / layer.hidden
         shared = (node.slope_kurtosis - 1.0) * max(0.0, node.slope_share) / layer.hidden
         return Gradient(x.width, log_g, log_var + inside, log_cov + shared, 2.0 / x.width)
+    # what the gradients of all units share adds up where weights have a mean
+    shared = weights[0].mean ** 2 * (g.width - 1.0) * g.common / weights[0].second if weights[0].second else 0.0
+    alike = (weights[0].mean ** 2 / weights[0].second + shared) / (1.0 + shared) if weights[0].mean else 0.0
+    log_g += math.log1p(shared)
     sample = 2.0 * max(0.0, 1.0 / x.width - 1.0 / g.width) if weights[0].orthogonal else 2.0 / x.width
-    return Gradient(x.width, log_g, log_var, log_cov, sample)
+    return Gradient(x.width, log_g, log_var, log_cov, sample + 2.0 * alike * alike, 0.0, alike)
 
 
 def _residual(node: Node, layer: Residual, g: Gradient, batch: int) -> tuple[list[Back], Gradient]:
@@ -95,10 +100,14 @@ def _residual(node: Node, layer: Residual, g: Gradient, batch: int) -> tuple[lis
     skip = g.log_g + 2.0 * log(abs(layer.skip))
     total = log_add(skip, end.log_g)
     part = math.exp(end.log_g - total) if end.log_g > -math.inf else 0.0
-    square = part * part
+    square, kept = part * part, 1.0 - part
+    bases = (g.log_var, g.sample, end.log_var), (g.log_cov, g.sample_cov, end.log_cov)
+    joint = []
+    for base, own_sample, reached in bases:
+        own = max(0.0, reached - base)
+        joint.append(base + square * own + 2.0 * part * kept * math.sqrt((base + own_sample) * own))
     after = Gradient(
-        g.width, total, g.log_var + square * max(0.0, end.log_var - g.log_var),
-        g.log_cov + square * max(0.0, end.log_cov - g.log_cov),
+        g.width, total, joint[0], joint[1],
         (1.0 - part) ** 2 * g.sample + square * end.sample + 4.0 * part * (1.0 - part) / g.width, g.sample_cov,
     )  # fmt: skip
     return rows, after

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import _core
 from ._layers import Activation, BatchNorm, Dropout, LayerNorm, Pool, Residual, RMSNorm
 from ._linear_layers import Conv, Gated
 from ._network import Step
@@ -26,15 +27,19 @@ class Node:
     slope_kurtosis: float = 1.0  # E d^2 / (E d)^2 of the squared slopes d
     slope_elastic: float = 0.0  # d ln factor / d ln q
     slope_share: float = 1.0  # correlation of the slopes of two inputs
+    linear: float = 1.0  # (E f')^2 / E f'^2
     body: tuple[Node, ...] = ()
     inner: tuple[float, ...] = field(default=())  # of Gated: (ln g_z / g_y, ln E z^2, kurtosis of the rows)
 
 
 def walk(steps: tuple[Step, ...], signal: Signal) -> tuple[Node, ...]:
     """The nodes of a list of steps."""
-    nodes = []
+    nodes: list[Node] = []
     for step in steps:
         node = _RULES[next(kind for kind in _RULES if isinstance(step.layer, kind))](step, signal)
+        if isinstance(step.layer, Pool) and step.layer.kind == "max" and nodes and signal.origin is not None:
+            # gradients pass the largest alone, whose slope is not that of the others
+            nodes[-1] = replace(nodes[-1], factor=_largest_slope(signal, _windows(step)))
         nodes.append(node)
         signal = node.after
     return tuple(nodes)
@@ -112,20 +117,24 @@ def _activation(step: Step, x: Signal) -> Node:
         common = 1.0 - mapped_below(f, x.log_q, x.mean, 1.0 - x.common)[0]
     # Hermite parts of f^2: what a mean or a length that is held does not let fluctuate falls away
     n, first, second = x.width, m.tilt, 2.0 * m.elastic**2
+    alike = max(0.0, x.common - x.mean * x.mean)  # of the units of one input
     rest = max(0.0, m.kurtosis - 1.0 - first - second)
     first = 0.0 if x.centred else first
     second *= min(1.0, 0.5 * n * x.sample)
     cosine = 0.0 if math.isnan(x.below) else 1.0 - x.below
     variance = exp(x.log_q) * max(0.0, 1.0 - x.mean * x.mean)
+    parts = first * (1.0 / n + alike), second * (1.0 / n + alike**2), rest * (1.0 / n + alike**4)
+    # E q^e of a fluctuating q is not (E q)^e; behind orthogonal weights the law of h makes up for it
+    bend = 0.5 * m.elastic * (m.elastic - 1.0) * min(x.log_var, 1.0) * min(1.0, 0.5 * n * x.sample)
     after = Signal(
-        x.width, m.log_phi2, m.mean, common, m.kurtosis, below,
-        m.elastic**2 * x.log_var, m.elastic**2 * x.log_cov, (first + second + rest) / n,
-        (first * cosine + second * cosine**2 + rest * cosine**4) / n,
+        x.width, m.log_phi2 + bend, m.mean, common, m.kurtosis, below,
+        m.elastic**2 * x.log_var, m.elastic**2 * x.log_cov, sum(parts),
+        parts[0] * cosine + parts[1] * cosine**2 + parts[2] * cosine**4,
         elastic=x.elastic * m.elastic, gaussian=False,
         origin=(f, x.mean * math.sqrt(exp(x.log_q)), variance) if x.gaussian else None,
     )  # fmt: skip
     new = (share - m.linear) / (1.0 - m.linear) if m.linear < 1.0 - 1e-9 else 1.0
-    return Node(step, x, after, m.log_dphi2, m.slope_kurtosis, m.slope_elastic, min(1.0, max(0.0, new)))
+    return Node(step, x, after, m.log_dphi2, m.slope_kurtosis, m.slope_elastic, min(1.0, max(0.0, new)), m.linear)
 
 
 def _norm(step: Step, x: Signal) -> Node:
@@ -184,7 +193,8 @@ def _pool(step: Step, x: Signal) -> Node:
     """Means and maxima of independent units (of pixels, which a convolution correlates, approximately)."""
     layer = step.layer
     assert isinstance(layer, Pool)
-    k = layer.size ** (len(step.image_in) if step.image_in is not None else 2 if step.spatial else 1)
+    k = _windows(step)
+    cosine = 0.0 if math.isnan(x.below) else 1.0 - x.below
     width = step.fan_out
     if layer.kind == "mean":
         part = (1.0 - x.common) / k + x.common
@@ -192,7 +202,7 @@ def _pool(step: Step, x: Signal) -> Node:
         after = replace(
             x, width=width, log_q=x.log_q + log(part), mean=x.mean / math.sqrt(part), common=x.common / part,
             kurtosis=3.0 + excess, below=x.below / k / part, origin=None,
-            gaussian=x.gaussian, sample=(2.0 + excess) / width, sample_cov=0.0,
+            gaussian=x.gaussian, sample=(2.0 + excess) / width, sample_cov=(2.0 + excess) / width * cosine**2,
         )  # fmt: skip
         return Node(step, x, after, -2.0 * math.log(k))
     first, second, fourth = _maximum(x, k)
@@ -200,12 +210,58 @@ def _pool(step: Step, x: Signal) -> Node:
         return Node(step, x, replace(x, width=width), -math.log(k))
     log_q = x.log_q + math.log(second)
     mean = first / math.sqrt(second)
-    below = min(1.0 - mean * mean, x.below / second)
+    sample = (fourth / second**2 - 1.0) / width
     after = replace(
-        x, width=width, log_q=log_q, mean=mean, common=mean * mean, kurtosis=fourth / second**2, below=below,
-        gaussian=False, origin=None, sample=(fourth / second**2 - 1.0) / width, sample_cov=0.0,
+        x, width=width, log_q=log_q, mean=mean, common=mean * mean, kurtosis=fourth / second**2,
+        below=_maximum_below(x, k), gaussian=False, origin=None, sample=sample, sample_cov=sample * cosine**2,
     )  # fmt: skip
     return Node(step, x, after, -math.log(k), float(k))
+
+
+def _windows(step: Step) -> int:
+    """Units that a window takes together."""
+    assert isinstance(step.layer, Pool)
+    return int(step.layer.size ** (len(step.image_in) if step.image_in is not None else 2 if step.spatial else 1))
+
+
+def _before_maximum(x: Signal) -> tuple[Any, float, float]:
+    """The activation that was applied (or None), and mean and standard deviation before it."""
+    if x.origin is not None:
+        return x.origin[0], x.origin[1], math.sqrt(x.origin[2])
+    return None, x.mean, math.sqrt(max(0.0, 1.0 - x.mean * x.mean))
+
+
+def _largest_slope(x: Signal, k: int) -> float:
+    """ln E f'^2 at the largest of k pre-activations."""
+    function, mean, std = _before_maximum(x)
+    z, w = _grid()
+    weight = w * k * _core.special("normal_cdf", z) ** (k - 1)
+    slope = function.eval(mean + std * z)[1]
+    return log(float((weight * slope**2).sum())) if slope is not None else 0.0
+
+
+def _maximum_below(x: Signal, k: int) -> float:
+    """1 - cosine of the maxima of two inputs: over fixed normal numbers, as there is no closed form."""
+    if math.isnan(x.below):
+        return x.below
+    function, mean, std = _before_maximum(x)
+    below = x.below
+    if x.origin is not None:
+        # 1 - cosine before the activation, by bisection of its map
+        log_q, ratio = log(mean * mean + std * std), mean / math.hypot(mean, std)
+        low, high = 0.0, 1.0
+        for _ in range(40):
+            below = 0.5 * (low + high)
+            low, high = (below, high) if mapped_below(function, log_q, ratio, below)[0] < x.below else (low, below)
+    below = min(1.0, below / max(1e-12, 1.0 - (mean / math.hypot(mean, std)) ** 2))
+    one, two = np.random.default_rng(0).standard_normal((2, 4096, k))
+    a, b = std * math.sqrt(1.0 - 0.5 * below), std * math.sqrt(0.5 * below)
+    u, v = (mean + a * one + sign * b * two for sign in (1.0, -1.0))
+    u, v = u.max(1), v.max(1)
+    if function is not None:
+        u, v = function.eval(u)[0], function.eval(v)[0]
+    square = float((u * u).mean() + (v * v).mean())
+    return float(((u - v) ** 2).mean()) / square if square > 0.0 else math.nan
 
 
 def _maximum(x: Signal, k: int) -> tuple[float, float, float]:
@@ -215,13 +271,11 @@ def _maximum(x: Signal, k: int) -> tuple[float, float, float]:
     pooled activations rise.
     """
     q = exp(x.log_q) if abs(x.log_q) < 600.0 else 1.0
-    function, at, variance = x.origin or (None, x.mean * math.sqrt(q), q * max(0.0, 1.0 - x.mean * x.mean))
+    function, mean, std = _before_maximum(x)
     z, w = _grid()
-    tail = np.array([0.5 * math.erfc(-v / math.sqrt(2.0)) for v in z])
-    weight = w * k * tail ** (k - 1)
-    h = at + math.sqrt(variance) * z
-    values = h if function is None else function.eval(h)[0]
-    values = values / math.sqrt(q)
+    weight = w * k * _core.special("normal_cdf", z) ** (k - 1)
+    h = mean + std * z
+    values = h if function is None else function.eval(h)[0] / math.sqrt(q)
     return float((weight * values).sum()), float((weight * values**2).sum()), float((weight * values**4).sum())
 
 
@@ -249,10 +303,14 @@ def _residual(step: Step, x: Signal) -> Node:
     own = max(0.0, f.log_var - f.elastic**2 * x.log_var), max(0.0, f.log_cov - f.elastic**2 * x.log_cov)
     mixed = 4.0 * s * b / x.width
     cosines = [1.0 - y.below if not math.isnan(y.below) else 0.0 for y in (x, f)]
+    # what all branches see of the units of x moves them together
+    kept = x.log_var + x.sample, x.log_cov + x.sample_cov
+    joint = [(s + follow) ** 2 * v + b * b * o + 2.0 * s * s * b * math.sqrt(k * o) * (s + follow)
+             for v, o, k in zip((x.log_var, x.log_cov), own, kept, strict=True)]  # fmt: skip
     after = Signal(
         x.width, top + math.log(total), mean, min(1.0, max(common, mean * mean)),
         3.0 + s * s * (x.kurtosis - 3.0) + b * b * (f.kurtosis - 3.0), sum(gaps),
-        (s + follow) ** 2 * x.log_var + b * b * own[0], (s + follow) ** 2 * x.log_cov + b * b * own[1],
+        joint[0], joint[1],
         s * s * x.sample + b * b * f.sample + mixed,
         s * s * x.sample_cov + b * b * f.sample_cov + mixed * cosines[0] * cosines[1],
         elastic=x.elastic * (s + follow), gaussian=x.gaussian and f.gaussian,
@@ -275,8 +333,9 @@ def _gated(step: Step, x: Signal) -> Node:
     ratio = elastic / x.elastic if x.elastic else 0.0
     sample = (3.0 * m.kurtosis - 1.0) / layer.hidden
     cosine = (1.0 - g.below) * (1.0 - u.below)
+    bend = 0.5 * ratio * (ratio - 1.0) * min(u.log_var, 1.0)  # E q^e of a fluctuating q is not (E q)^e
     z = Signal(
-        layer.hidden, m.log_phi2 + u.log_q, m.mean * u.mean, m.mean**2 * u.common, 3.0 * m.kurtosis,
+        layer.hidden, m.log_phi2 + u.log_q + bend, m.mean * u.mean, m.mean**2 * u.common, 3.0 * m.kurtosis,
         below + u.below - below * u.below, ratio**2 * (x.log_var + x.sample), ratio**2 * (x.log_cov + x.sample_cov),
         sample, sample * cosine * cosine, elastic=elastic, gaussian=False,
     )  # fmt: skip

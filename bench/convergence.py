@@ -294,11 +294,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     outcomes = study(data, depths=depths, seeds=seeds, steps=steps, target=args.target)
     args.output.mkdir(parents=True, exist_ok=True)
     shown = {"data": data.name, "steps": steps, "seeds": seeds, "target": args.target, "batch": BATCH, "width": WIDTH,
-             "rates": {d: rate(d) for d in depths}, "outcomes": [asdict(o) | {"verdict": o.verdict} for o in outcomes]}  # fmt: skip
+             "rates": {d: rate(d) for d in depths},
+             "outcomes": [asdict(o) | {"verdict": o.verdict} for o in outcomes]}  # fmt: skip
     text = json.dumps(shown, indent=1)
     (args.output / "convergence.json").write_text(text + "\n")
     made = plots(outcomes, args.output, steps)
-    print(text if args.json else f"{table(outcomes)}\n\n{summary(outcomes, args.target)}\n\n{against_published(outcomes)}\n")
+    words = [table(outcomes), summary(outcomes, args.target), against_published(outcomes)]
+    print(text if args.json else "\n\n".join(words) + "\n")
     print(*(f"wrote {p}" for p in [args.output / "convergence.json", *made]), sep="\n", file=sys.stderr)
     return 0
 

@@ -88,6 +88,7 @@ TITLES = {
     "model": "Whole models through `initialize`",
     "fresh": "Into fresh memory",
     "orthogonal": "Orthogonal",
+    "product": "Matrix products",
     "simulation": "Simulation",
     "initializer": "Initializers",
     "latency": "Calls",

@@ -56,15 +56,13 @@ MAKE = {"fastinit": by_fastinit, "torch": by_torch}
 @pytest.mark.benchmark(min_rounds=3, max_time=1.0)
 @pytest.mark.parametrize("activation", ["relu", "tanh", "gelu"])
 @pytest.mark.parametrize("library", LIBRARIES)
-def test_deep_network(benchmark: Any, library: str, activation: str, request: pytest.FixtureRequest) -> None:
-    depth, width, batch = SMALL if request.config.getoption("benchmark_disable") else PART
-    benchmark.group = f"simulate {depth} x {width} x {batch} {activation}"
-    benchmark.name = library
+def test_deep_network(row: Callable[..., Any], library: str, activation: str, timed: bool) -> None:
+    depth, width, batch = PART if timed else SMALL
     run = MAKE[library](depth, width, batch, activation)
     value = run()
     layers = [P.Dense(width), P.Activation(activation)] * depth
     assert math.log10(value) == pytest.approx(P.propagate(layers, batch=batch).layers[-1].log10_second, abs=0.5)
-    benchmark(run)
+    row(f"simulate {depth} x {width} x {batch} {activation}", library, task="simulation")(run)
 
 
 def peak() -> float:

@@ -7,7 +7,6 @@ pytest bench/ --benchmark-disable      each answer is asserted once at small siz
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from datetime import datetime, timezone
 from typing import Any
@@ -55,5 +54,5 @@ def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: di
         "threads": fi.get_num_threads(),
         "compiler": fi.build_info()["compiler"],
         "date": datetime.now(timezone.utc).strftime("%Y-%m-%d"),
-        "command": "pytest " + " ".join(a for a in sys.argv[1:] if "json" not in a),
+        "command": "python -m bench" + "".join(f" {o}" for o in ("--large",) if config.getoption(o)),
     }

@@ -25,6 +25,7 @@ from fastinit.propagation import Activation, Dense, propagate
 
 from .data import Data, digits, mnist
 from .network import ACTIVATIONS, Network, hessian_extremes
+from .report import insert
 
 # Name: initializer and its arguments, of the activation.
 INITS: dict[str, Callable[[str], tuple[str, dict[str, Any]]]] = {
@@ -283,6 +284,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--steps", type=int, default=1500, help="default 1500")
     parser.add_argument("--target", type=float, default=0.9, help="accuracy to reach; default 0.9")
     parser.add_argument("--quick", action="store_true", help="depth 2 alone, 2 seeds, 60 steps")
+    parser.add_argument("--readme", type=Path, metavar="FILE", help="put the short tables between its marks")
     parser.add_argument("--json", action="store_true", help="print JSON")
     args = parser.parse_args(argv)
     try:
@@ -300,8 +302,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     (args.output / "convergence.json").write_text(text + "\n")
     made = plots(outcomes, args.output, steps)
     words = [table(outcomes), summary(outcomes, args.target), against_published(outcomes)]
+    (args.output / "convergence.md").write_text("\n\n".join(words) + "\n")
+    if args.readme is not None:
+        insert(args.readme, "convergence", "\n\n".join([against_published(outcomes), summary(outcomes, args.target)]))
     print(text if args.json else "\n\n".join(words) + "\n")
-    print(*(f"wrote {p}" for p in [args.output / "convergence.json", *made]), sep="\n", file=sys.stderr)
+    written = [args.output / "convergence.json", args.output / "convergence.md", *made]
+    print(*(f"wrote {p}" for p in written), sep="\n", file=sys.stderr)
     return 0
 
 

@@ -137,6 +137,55 @@ def report(machine: dict[str, Any], rows: Sequence[Row]) -> str:
     return "\n\n".join(["## Measured", heading(machine), *fills(rows), *tasks(rows)]) + "\n"
 
 
+def _ratio(own: float | None, other: float | None) -> Cell:
+    return None if own is None or other is None else other / own
+
+
+README_PEERS = ("numpy", "torch", "mkl", "jax")
+
+
+def brief(machine: dict[str, Any], rows: Sequence[Row]) -> str:
+    """The README's part: fills, models and orthogonal matrices in one small table each."""
+    fill = [r for r in rows if r["task"] == "fill"]
+    most = max((r["threads"] for r in fill), default=1)
+    body: list[list[Cell]] = []
+    for law, dtype in dict.fromkeys((r["law"], r["dtype"]) for r in fill):
+        size = max(r["size"] for r in fill if (r["law"], r["dtype"]) == (law, dtype))
+        same = [r for r in fill if (r["law"], r["dtype"], r["size"]) == (law, dtype, size)]
+        one, every = ({r["library"]: r["seconds"] for r in same if r["threads"] == n} for n in (1, most))
+        alone, own = one.get("fastinit"), every.get("fastinit")
+        if alone is None or own is None:
+            continue
+        body.append([f"{law} {dtype} 2^{size.bit_length() - 1}", size / alone / 1e9, size / own / 1e9,
+                     *(_ratio(alone, one[p]) if p in one else _ratio(own, every.get(p)) for p in README_PEERS),
+                     f"{every[LIMIT] / own:.0%}" if LIMIT in every else None])  # fmt: skip
+    parts = [heading(machine)]
+    header = ["fill", "G/s, 1 thread", f"G/s, {most} threads", *(f"× {p}" for p in README_PEERS), "of the stores' speed"]
+    parts.append(markdown(header, body))
+    for task, title in (("model", "model through `initialize`"), ("orthogonal", "matrix")):
+        groups = _by_group([r for r in rows if r["task"] == task])
+        peers = [n for n in dict.fromkeys(r["library"] for r in rows if r["task"] == task) if n not in ("fastinit", LIMIT)]
+        lines: list[list[Cell]] = []
+        for group, found in groups.items():
+            times = {name: r["seconds"] for name, r in found.items()}
+            own = times.get("fastinit")
+            if own is not None:
+                lines.append([group, seconds(own), *(_ratio(own, times.get(p)) for p in peers)])
+        if lines:
+            parts.append(markdown([title, "time", *(f"× {p}" for p in peers)], lines))
+    return "\n\n".join(parts)
+
+
+def insert(path: Path, name: str, text: str) -> None:
+    """Replaces what stands between the marks of `name` in a Markdown file."""
+    begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
+    before, found, rest = path.read_text().partition(begin)
+    _, closed, after = rest.partition(end)
+    if not found or not closed:
+        raise ValueError(f"{path} has no marks {begin} and {end}")
+    path.write_text(f"{before}{begin}\n{text.strip()}\n{end}{after}")
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m bench.report", description="Markdown tables and plots of a run of the benchmarks.",
@@ -145,6 +194,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )  # fmt: skip
     parser.add_argument("results", type=Path, help="JSON of pytest --benchmark-json")
     parser.add_argument("--output", type=Path, default=Path("bench/plots"), metavar="DIR", help="default bench/plots")
+    parser.add_argument("--readme", type=Path, metavar="FILE", help="put the short tables between its marks")
     args = parser.parse_args(argv)
     try:
         machine, rows = load(args.results)
@@ -156,6 +206,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args.output.mkdir(parents=True, exist_ok=True)
     text = report(machine, rows)
     (args.output / "report.md").write_text(text)
+    if args.readme is not None:
+        insert(args.readme, "speed", brief(machine, rows))
     print(text)
     made = [path for name, draw in FIGURES.items() if (path := draw(rows, args.output / f"{name}.png"))]
     print(*(f"wrote {p}" for p in [args.output / "report.md", *made]), sep="\n", file=sys.stderr)

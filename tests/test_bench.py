@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import math
+import re
 import struct
 from itertools import pairwise
 from pathlib import Path
@@ -223,7 +224,14 @@ def test_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
                  "threads": 2, "flops": 2 * 512**3, "seconds": 0.002})  # fmt: skip
     path = tmp_path / "results.json"
     path.write_text(json.dumps(stored_run(rows)))
-    assert report.main([str(path), "--output", str(tmp_path / "out")]) == 0
+    readme = tmp_path / "README.md"
+    readme.write_text("before\n<!-- speed -->\nold\n<!-- /speed -->\nafter\n")
+    assert report.main([str(path), "--output", str(tmp_path / "out"), "--readme", str(readme)]) == 0
+    written = readme.read_text()
+    assert written.startswith("before\n<!-- speed -->\nA CPU") and written.endswith("<!-- /speed -->\nafter\n")
+    assert "old" not in written and re.search(r"normal float32 2\^20 \| +2 \| +4 \| +10 \|", written)
+    with pytest.raises(ValueError, match="has no marks <!-- other -->"):
+        report.insert(readme, "other", "text")
     shown = capsys.readouterr().out
     line = next(line for line in shown.splitlines() if line.startswith("| normal float32 2^20"))
     assert [c.strip() for c in line.split("|")[1:-1]] == ["normal float32 2^20", "2", "10", "20%"]

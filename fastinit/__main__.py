@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
 import sys
 from collections.abc import Sequence
@@ -54,7 +55,8 @@ def _parser() -> argparse.ArgumentParser:
     fill.add_argument("--num-threads", type=int, help="default: as info shows")
     for name, kind, text in _fill_command.OPTIONS:
         fill.add_argument(f"--{name}", type=kind, help=text)
-    fill.add_argument("--correct-std", action="store_true", default=None, help="std after the truncation")
+    for name, text in _fill_command.FLAGS.items():
+        fill.add_argument(f"--{name}", action="store_true", default=None, help=text)
     info = commands.add_parser(
         "info", help="what this installation runs on", formatter_class=raw, allow_abbrev=False,
         description="Version, instruction sets, threads and build.",
@@ -106,7 +108,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         message = " ".join(str(error).split()) or type(error).__name__
         print(f"{program}: error: {message}", file=sys.stderr)
         return 2
-    print(json.dumps(result, indent=2) if options.json else text)
+    try:
+        print(json.dumps(result, indent=2) if options.json else text, flush=True)
+    except OSError as error:
+        # What is left in the buffer would fail once more at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):  # else the reader has seen enough
+            print(f"{program}: error: cannot print: {error.strerror or error}", file=sys.stderr)
+        return 2
     return 0
 
 

@@ -23,6 +23,7 @@ DTYPE_CODES = {
     "float8_e4m3fn": 4,
     "float8_e5m2": 5,
 }
+COMPLEX = ("complex64", "complex128")  # where an initializer says so
 _FLOAT32 = np.dtype(np.float32)
 _DTYPES: dict[Any, np.dtype[Any]] = {"float32": _FLOAT32, np.float32: _FLOAT32, _FLOAT32: _FLOAT32}
 _CODES: dict[np.dtype[Any], int] = {_FLOAT32: 0}  # of the dtypes met so far: their names are slow
@@ -43,8 +44,8 @@ def code_of(dtype: np.dtype[Any]) -> int | None:
     return code
 
 
-def check_dtype(dtype: Any, name: str = "dtype") -> np.dtype[Any]:
-    """The dtype as NumPy's object, found by name, if it is one that can be filled."""
+def check_dtype(dtype: Any, name: str = "dtype", also: tuple[str, ...] = ()) -> np.dtype[Any]:
+    """The dtype as NumPy's object, found by name, if it is one that can be filled, or in `also`."""
     try:
         found = _DTYPES.get(dtype)
     except TypeError:
@@ -62,8 +63,11 @@ def check_dtype(dtype: Any, name: str = "dtype") -> np.dtype[Any]:
             resolved = np.dtype(dtype)
         except TypeError:
             resolved = None
+    if resolved is not None and resolved.name in also and resolved.isnative and dtype is not None:
+        return resolved
     if resolved is None or dtype is None or code_of(resolved) is None:
-        raise TypeError(f"{name} must be one of {', '.join(DTYPE_CODES)} in native byte order, got {dtype!r}")
+        known = ", ".join((*DTYPE_CODES, *also))
+        raise TypeError(f"{name} must be one of {known} in native byte order, got {dtype!r}")
     if isinstance(dtype, (str, type)):
         _DTYPES[dtype] = resolved
     return resolved
@@ -194,14 +198,13 @@ def _overlaps_itself(out: Array) -> bool:
     return False
 
 
-def check_out(out: Any, dtype: np.dtype[Any] | None) -> Array:
+def check_out(out: Any, dtype: np.dtype[Any] | None, also: tuple[str, ...] = ()) -> Array:
     """A writable array of a known dtype, any strides, no two elements in one place."""
     if not isinstance(out, np.ndarray):
         raise TypeError(f"out must be a NumPy array, got {type(out).__name__}")
-    if code_of(out.dtype) is None:
-        raise TypeError(
-            f"out must have one of the dtypes {', '.join(DTYPE_CODES)} in native byte order, got {out.dtype}"
-        )
+    if code_of(out.dtype) is None and not (out.dtype.name in also and out.dtype.isnative):
+        known = ", ".join((*DTYPE_CODES, *also))
+        raise TypeError(f"out must have one of the dtypes {known} in native byte order, got {out.dtype}")
     if dtype is not None and dtype != out.dtype:
         raise TypeError(f"out has the wrong dtype: expected {dtype.name}, got {out.dtype.name}")
     if not out.flags.writeable:
@@ -216,15 +219,15 @@ class Target:
 
     __slots__ = ("base", "code", "dtype", "out", "shape", "slices", "steps")
 
-    def __init__(self, shape: Any, dtype: Any, out: Any, shard: Any) -> None:
+    def __init__(self, shape: Any, dtype: Any, out: Any, shard: Any, also: tuple[str, ...] = ()) -> None:
         if shape is None and out is None:
             raise TypeError("shape must be given when out is not")
         if shape is None and shard is not None:
             raise TypeError("shape, the global one, must be given with shard")
         local: Shape = () if shape is None else check_shape(shape)
-        kind = None if dtype is None else check_dtype(dtype)
+        kind = None if dtype is None else check_dtype(dtype, also=also)
         if out is not None:
-            out = check_out(out, kind)
+            out = check_out(out, kind, also)
             kind = out.dtype
             if shape is None:
                 local = out.shape
@@ -232,7 +235,7 @@ class Target:
             kind = _FLOAT32
         self.shape = local
         self.dtype: np.dtype[Any] = kind
-        self.code = _CODES[kind]
+        self.code = _CODES.get(kind, -1)
         self.base = 0
         self.steps: tuple[int, ...] | None = None
         self.slices: tuple[slice, ...] | None = None

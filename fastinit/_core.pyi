@@ -51,6 +51,9 @@ def orthogonal(
     num_threads: int,
     progress: Any,
 ) -> None: ...
+def unitary(
+    out: np.ndarray[Any, np.dtype[Any]], scale: float, keys: list[int], num_threads: int, progress: Any
+) -> None: ...
 def qr(
     a: np.ndarray[Any, np.dtype[Any]],
     r: np.ndarray[Any, np.dtype[Any]],

@@ -9,9 +9,13 @@ import math
 import mmap
 import os
 import secrets
+import signal
 import stat
+import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -56,7 +60,14 @@ OPTIONS: tuple[tuple[str, Callable[[str], Any], str], ...] = (
     ("fan-out", float, "fan-out, given outright"),
     ("sparsity", float, "fraction of zeros"),
     ("value", float, "value of constant"),
+    ("method", str, "direct or qr (orthogonal)"),
 )
+
+
+FLAGS: dict[str, str] = {
+    "correct-std": "std after the truncation",
+    "scaled": "keep the mean square of a channel (delta_orthogonal)",
+}
 
 
 def parse_shape(text: str) -> tuple[int, ...]:
@@ -73,10 +84,12 @@ def parse_shard(text: str) -> tuple[slice, ...]:
     """``0:1024,:`` as a tuple of slices."""
     try:
         parts = [[int(n) if n else None for n in part.split(":")] for part in text.split(",")]
-        if any(len(p) < 2 or len(p) > 3 for p in parts):
+        if any(len(p) < 2 or len(p) > 3 or 0 in p[2:] for p in parts):
             raise ValueError
     except ValueError:
-        raise ValueError(f"--shard must look like 0:1024,: with one slice per axis, got {text!r}") from None
+        raise ValueError(
+            f"--shard must look like 0:1024,: with one slice per axis and no step of 0, got {text!r}"
+        ) from None
     return tuple(slice(*p) for p in parts)
 
 
@@ -87,7 +100,7 @@ def arguments_of(options: argparse.Namespace) -> dict[str, Any]:
         raise ValueError(f"INIT must be one of {', '.join(INITIALIZERS)}; got {name!r}")
     taken = inspect.signature(INITIALIZERS[name]).parameters
     kwargs: dict[str, Any] = {}
-    for option in (*(option for option, _, _ in OPTIONS), "correct-std"):
+    for option in (*(option for option, _, _ in OPTIONS), *FLAGS):
         key = option.replace("-", "_")
         value = getattr(options, key)
         if value is None:
@@ -150,6 +163,15 @@ def fill_slabs(
             bar.update(slab.nbytes)
 
 
+def fill_whole(array: Array, make: Callable[..., Any], block: tuple[range, ...]) -> None:
+    """Fill a block at once, by an initializer that tells its progress: no part of it comes alone."""
+    with tqdm(total=array.nbytes, unit="B", unit_scale=True, delay=2.0) as bar:
+        make(
+            tuple(map(_slice_of, block)), array,
+            progress=lambda done: bar.update(int(done * array.nbytes) - bar.n),
+        )  # fmt: skip
+
+
 def _final_path(output: str) -> str:
     """Where the file goes, links followed; an error now for what would fail after the fill."""
     path = os.path.realpath(output)
@@ -178,6 +200,20 @@ def _sync(path: str) -> None:
         os.fsync(file.fileno())
 
 
+@contextmanager
+def _stopping_cleanly() -> Iterator[None]:
+    """While it runs SIGTERM, by which batch systems end a job, unwinds as Ctrl-C does."""
+    if threading.current_thread() is not threading.main_thread():  # where Python refuses handlers
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@_stopping_cleanly()
 def run(options: argparse.Namespace) -> dict[str, Any]:
     """Fill the file and return what was done. Under its final name only when complete."""
     kwargs = arguments_of(options)
@@ -192,8 +228,8 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     key = Key(options.seed)
     function = INITIALIZERS[options.initializer]
 
-    def make(part: tuple[slice, ...], out: Array) -> None:
-        function(shape, seed=key, shard=part, out=out, num_threads=options.num_threads, **kwargs)
+    def make(part: tuple[slice, ...], out: Array, **more: Any) -> None:
+        function(shape, seed=key, shard=part, out=out, num_threads=options.num_threads, **kwargs, **more)
 
     # Wrong arguments show on an empty block, before a file exists.
     make((slice(0, 0),) * len(shape), np.empty((0,) * len(shape), dtype))
@@ -214,7 +250,11 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
                 make(part, out)
                 _let_go(mapped)
 
-            fill_slabs(np.asarray(mapped).view(dtype), make_and_let_go, block, columns)
+            array = np.asarray(mapped).view(dtype)
+            if "progress" in inspect.signature(function).parameters:
+                fill_whole(array, make, block)
+            else:
+                fill_slabs(array, make_and_let_go, block, columns)
             mapped.flush()
         _sync(temporary)
         os.replace(temporary, path)

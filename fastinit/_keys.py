@@ -52,7 +52,7 @@ def check_seed(seed: Any) -> None:
 
 def _entropy(seed: Any) -> int | list[int]:
     message = (
-        "seed must be None, a non-negative int, a sequence of those, a numpy SeedSequence or Generator, "
+        "seed must be None, a non-negative int, a sequence of one or more, a numpy SeedSequence or Generator, "
         f"or a fastinit.Key; got {seed!r}"
     )
     if isinstance(seed, (str, bytes)):
@@ -69,6 +69,14 @@ def _entropy(seed: Any) -> int | list[int]:
     if min(words) < 0 if isinstance(words, list) else words < 0:
         raise ValueError(message)
     return words
+
+
+def fold_all(bits: int, numbers: list[int]) -> list[int]:
+    """The bits of ``key.fold_in(j)`` for many numbers."""
+    digests = b"".join([blake2b(b"i%d" % j, digest_size=16).digest() for j in numbers])
+    counters = np.frombuffer(digests, "<u4").reshape(-1, 4).tolist()
+    words = [_core.philox(bits, *counter) for counter in counters]
+    return [w[0] | w[1] << 32 for w in words]
 
 
 class Key:

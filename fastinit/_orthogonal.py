@@ -10,7 +10,7 @@ import numpy as np
 
 from . import _core
 from ._args import Array, Target, span
-from ._keys import Key
+from ._keys import Key, fold_all
 
 Progress = Callable[[float], Any]
 _TEMPORARY = 1 << 26  # bytes of finished matrices that wait for their rounding
@@ -32,6 +32,9 @@ class Selection(NamedTuple):
     step: int
     length: int
     take: Any
+
+    def is_all_of(self, n: int) -> bool:
+        return self.take is None and (self.first, self.step, self.length) == (0, 1, n)
 
 
 def _selection(indices: Array) -> Selection:
@@ -64,10 +67,10 @@ def fill(target: Target, plan: Plan, key: Key, scale: float, method: str, thread
     out = target.out.transpose(*plan.batch, *plan.rows, plan.column)
     lead = len(plan.batch)
     batch = math.prod(out.shape[:lead])
-    keys = [key]
+    keys = [key.bits]
     if plan.batch:
         numbers = _flat([ranges[a] for a in plan.batch], [shape[a] for a in plan.batch])
-        keys = [key.fold_in(j) for j in numbers.tolist()]
+        keys = fold_all(key.bits, numbers.tolist())
     rows = _flat([ranges[a] for a in plan.rows], [shape[a] for a in plan.rows])
     n_rows = math.prod(shape[a] for a in plan.rows)
     columns = ranges[plan.column]
@@ -83,7 +86,7 @@ def fill(target: Target, plan: Plan, key: Key, scale: float, method: str, thread
             _Stack(
                 stack, (n_rows, size), _selection(rows),
                 _selection(np.arange(part.start - begin, part.stop - begin, part.step)),
-                [(k if plan.sizes is None else k.fold_in(j)).bits for k in keys], scale, method, threads,
+                keys if plan.sizes is None else [fold_all(k, [j])[0] for k in keys], scale, method, threads,
             ).fill(share)  # fmt: skip
             if not inside:
                 view[...] = stack.reshape(view.shape)
@@ -117,21 +120,21 @@ class _Stack:
 
     def fill(self, share: _Share) -> None:
         columns, rows = self.columns, self.rows
-        whole = self.method == "qr"  # a factorization makes all columns
+        whole = self.method == "qr" or self.out.dtype.kind == "c"  # these make all columns
         if columns.take is not None and isinstance(columns.take, slice) and not whole:
             self.out, columns = self.out[:, :, columns.take], columns._replace(take=None)
         direct = (
-            self.out.dtype in (np.float32, np.float64)
-            and rows == (0, 1, self.shape[0], None)
-            and (columns == (0, 1, self.shape[1], None) if whole else columns.take is None)
+            self.out.dtype in (np.float32, np.float64, np.complex64, np.complex128)
+            and rows.is_all_of(self.shape[0])
+            and (columns.is_all_of(self.shape[1]) if whole else columns.take is None)
             and all(s % self.out.itemsize == 0 for s in self.out.strides)
-            and self.out.itemsize in self.out.strides[1:]
+            and self.out.itemsize in self.out.strides[2 if self.out.dtype.kind == "c" else 1 :]
             and self.out.flags.aligned
         )
         if direct:
             self._make(self.out, columns, self.keys, share.within(0.0, 1.0))
             return
-        kind = np.dtype(np.float64 if self.out.dtype == np.float64 else np.float32)
+        kind = self.out.dtype if self.out.itemsize >= 4 else np.dtype(np.float32)
         made = Selection(0, 1, self.shape[1], None) if whole else columns._replace(take=None)
         batch = len(self.keys)
         each = max(1, min(batch, _TEMPORARY // max(1, self.shape[0] * made.length * kind.itemsize)))
@@ -146,6 +149,8 @@ class _Stack:
             self.out[j : j + each] = part if rows.take is None else part[:, rows.take]
 
     def _make(self, out: Array, columns: Selection, keys: list[int], progress: Progress | None) -> None:
+        if out.dtype.kind == "c":
+            return _core.unitary(out, self.scale, keys, self.threads, progress)
         _core.orthogonal(
             out, self.shape[1], columns.first, columns.step, self.scale, keys, self.method == "qr",
             self.threads, progress,

@@ -28,6 +28,7 @@ _ROWS: tuple[tuple[str, dict[str, Any], Callable[[int], float], str | None], ...
     ("he_uniform", {}, lambda n: math.sqrt(2 / n), _RANDOM),
     ("lecun_normal", {}, lambda n: math.sqrt(1 / n), _STANDARD_NORMAL),
     ("lecun_uniform", {}, lambda n: math.sqrt(1 / n), _RANDOM),
+    ("orthogonal", {}, lambda n: math.sqrt(1 / n), None),
     ("sparse", {"sparsity": 0.9}, lambda n: 0.01 * math.sqrt(1 - math.ceil(0.9 * n) / n), None),
     ("identity", {}, lambda n: math.sqrt(1 / n - 1 / n**2), None),
     ("dirac", {}, lambda n: math.sqrt(1 / n - 1 / n**2), None),

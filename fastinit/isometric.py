@@ -6,7 +6,9 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ._args import Array, Target, check_choice, check_num_threads, check_number, check_stored
+import numpy as np
+
+from ._args import COMPLEX, Array, Target, check_choice, check_num_threads, check_number, check_stored
 from ._fans import AxisLike, block_sizes, resolve_axes
 from ._gains import gain as activation_gain
 from ._keys import Key
@@ -18,7 +20,9 @@ METHODS = ("direct", "qr")
 
 def _check_gain(gain: Any, target: Target) -> float:
     number = float(activation_gain(gain)) if isinstance(gain, str) else check_number(gain, "gain")
-    return check_stored(number, "gain", target.dtype)
+    # A complex number is two of half its size.
+    kind = np.dtype(f"f{target.dtype.itemsize // 2}") if target.dtype.kind == "c" else target.dtype
+    return check_stored(number, "gain", kind)
 
 
 def _check_progress(progress: Any) -> None:
@@ -67,6 +71,7 @@ def orthogonal(
     dtype : dtype-like, optional
         float32, float64, float16, bfloat16, float8_e4m3fn or float8_e5m2. Default: that of
         `out`, else float32. Types narrower than float32 are the float32 result, rounded once.
+        complex64 and complex128 give unitary matrices of Haar's law (`method="direct"`).
     seed : None, int, sequence of int, SeedSequence, Generator or Key, optional
         See `Key`. Matrix j of a batch uses ``Key(seed).fold_in(j)``; then block j of `blocks` folds
         in j.
@@ -107,9 +112,11 @@ def orthogonal(
     >>> experts.shape
     (8, 64, 64)
     """
-    target = Target(shape, dtype, out, shard)
+    target = Target(shape, dtype, out, shard, COMPLEX)
     scale = _check_gain(gain, target)
     check_choice(method, "method", METHODS)
+    if method == "qr" and target.dtype.kind == "c":
+        raise ValueError("method must be 'direct' for complex dtypes, got 'qr'")
     _, outputs, batch = resolve_axes(target.shape, layout, in_axis, out_axis, batch_axis)
     if len(outputs) != 1:
         raise ValueError(f"out_axis must be one axis, got {outputs}")

@@ -14,6 +14,7 @@ from .._args import (
     DTYPE_CODES,
     Array,
     check_choice,
+    check_dtype,
     check_fits,
     check_int,
     check_num_threads,
@@ -24,11 +25,11 @@ from ._layers import Layer
 from ._lowering import Lowering, columns
 from ._measured import Measured, MeasuredLayer, Measurement
 from ._network import Network, resolve_network
-from ._weights import finite_array
+from ._propagate import _given_inputs, _units
 
 DTYPES = ("float32", "float16", "bfloat16")
 EXACT_WIDTH = 1024  # up to it all singular values of the Jacobian are found
-_PROBES, _BLOCKS = 16, 6  # beyond: vectors at once, and products with J J^T
+_PROBES, _BLOCKS = 32, 5  # beyond: vectors at once, and products with J J^T; 1 % for the largest
 
 # What the core measures of a step, in its order; None is not reported.
 _ROW = (
@@ -41,12 +42,11 @@ _JACOBIAN = ("jacobian_mean", "jacobian_variance", "jacobian_largest", "conditio
 
 def simulate(
     layers: Sequence[Layer],
-    batch: int = 256,
+    batch: Any = 256,
     seed: Any = 0,
     repeats: int = 4,
-    dtype: str = "float32",
+    dtype: Any = "float32",
     *,
-    inputs: Any = None,
     input_var: float = 1.0,
     input_mean: float = 0.0,
     jacobian: bool = True,
@@ -62,25 +62,25 @@ def simulate(
     ----------
     layers : sequence of Layer
         The network: `Dense`, `Activation`, `Residual`, ..., as for `propagate`.
-    batch : int, default 256
-        Number of inputs, where `inputs` is not given.
+    batch : int or array, default 256
+        Number of random inputs, or real inputs of shape ``(inputs, ...)``, the same in all repeats;
+        images have their channels last.
     seed : None, int, sequence of int, SeedSequence, Generator or Key, default 0
         With ``key = Key(seed)``, the weight of a layer is what its initializer gives for
         ``seed=key.fold_in(name)``, `name` being its name in the result. Further repeats take
         ``key.fold_in(1)``, ``key.fold_in(2)``, ... in place of `key`.
     repeats : int, default 4
         Networks, each with weights, inputs and gradients of its own, for the standard errors.
-    dtype : {"float32", "float16", "bfloat16"}
+    dtype : dtype-like, default "float32"
+        float32, float16 or bfloat16.
         Weights, activations and gradients are rounded to it after every layer, so that they
         overflow and underflow as they would; sums within a layer are float32.
-    inputs : array of shape (batch, width) or (batch, \\*image, channels), optional
-        Real inputs, the same in all repeats. Default: normal draws, independent.
     input_var, input_mean : float
-        Variance and mean of the normal inputs.
+        Variance and mean of the random inputs, which are normal and independent.
     jacobian : bool, default True
         Whether to measure the singular values of the input-output Jacobian at the first input:
         all of them where the input or the output has at most 1024 units, else, in the first
-        repeat alone, moments and the largest from products with 16 vectors.
+        repeat alone, moments and the largest from products with 32 vectors.
     num_threads : int, optional
         Default `get_num_threads()`.
     progress : callable, optional
@@ -114,13 +114,15 @@ def simulate(
     >>> abs(last.value - 1.0) < 4 * last.error
     True
     """
-    network = resolve_network(layers, _input_width(layers, inputs))
+    given = None if isinstance(batch, (int, np.integer)) else _given_inputs(batch)
+    count = check_int(batch, "batch", low=1) if given is None else int(given.shape[0])
+    network = resolve_network(layers, _units(given, layers))
     size = columns(network.fan_in, network.image)
-    batch = check_int(batch, "batch", low=1)
+    x0 = None if given is None else _as_rows(given, size)
     root = Key(seed)
     repeats = check_int(repeats, "repeats", low=1)
-    code = DTYPE_CODES[check_choice(dtype, "dtype", DTYPES)]
-    given = None if inputs is None else _given_inputs(inputs, size)
+    kind = check_dtype(dtype).name
+    check_choice(kind, "dtype", DTYPES)
     std = math.sqrt(check_fits(check_number(input_var, "input_var", low=0.0), "input_var", np.dtype(np.float32)))
     mean = check_fits(check_number(input_mean, "input_mean"), "input_mean", np.dtype(np.float32))
     if not isinstance(jacobian, (bool, np.bool_)):
@@ -129,7 +131,6 @@ def simulate(
     if progress is not None and not callable(progress):
         raise TypeError(f"progress must be a function of the fraction done, got {progress!r}")
 
-    batch = batch if given is None else given.shape[0]
     out = _output_size(network)
     rows, spectra = [], []
     names: list[str | None] = []
@@ -137,23 +138,18 @@ def simulate(
         key = root if repeat == 0 else root.fold_in(repeat)
         lowered = Lowering(network, key)
         names = lowered.names
-        core = _core.Simulation(lowered.steps, code)
-        x = _draw((batch, size), mean, std, key.fold_in("inputs"), num_threads) if given is None else given.copy()
-        g = _draw((batch, out), 0.0, 1.0, key.fold_in("gradients"), num_threads)
+        core = _core.Simulation(lowered.steps, DTYPE_CODES[kind])
+        x = _draw((count, size), mean, std, key.fold_in("inputs"), num_threads) if x0 is None else x0.copy()
+        g = _draw((count, out), 0.0, 1.0, key.fold_in("gradients"), num_threads)
         rows.append(core.run(x, g, threads, _told(progress, repeat, repeats, 2 * len(names))))
         if jacobian and (repeat == 0 or min(size, out) <= EXACT_WIDTH):
             spectra.append(_spectrum(core, size, out, key.fold_in("probes"), threads))
     if progress is not None:
         progress(1.0)
     return Measured(
-        _layers(names, np.array(rows, np.float64), batch), batch, repeats, seed, dtype,
+        _layers(names, np.array(rows, np.float64), count), count, repeats, seed, kind,
         spectra[0].values if spectra else None, **_spectral(spectra),
     )  # fmt: skip
-
-
-def _input_width(layers: Any, inputs: Any) -> int | None:
-    shape = np.shape(inputs) if inputs is not None else ()
-    return int(shape[-1]) if len(shape) >= 2 and shape[-1] > 0 else None
 
 
 def _output_size(network: Network) -> int:
@@ -161,15 +157,14 @@ def _output_size(network: Network) -> int:
     return columns(last.fan_out, last.image_out if last.spatial else None)
 
 
-def _given_inputs(inputs: Any, size: int) -> Array:
-    array = finite_array(inputs, "inputs")
-    if array.ndim < 2 or math.prod(array.shape[1:]) != size:
-        raise ValueError(f"inputs must have shape (batch, {size}) or (batch, *image, channels), got {array.shape}")
+def _as_rows(given: Array, size: int) -> Array:
+    if math.prod(given.shape[1:]) != size:
+        raise ValueError(f"batch must have shape (inputs, {size}), or that of images of so many numbers; got {given.shape}")
     with np.errstate(over="ignore"):
-        given = array.reshape(array.shape[0], size).astype(np.float32)
-    if not np.isfinite(given).all():
-        raise ValueError("inputs must be finite in float32")
-    return given
+        rows = given.reshape(given.shape[0], size).astype(np.float32)
+    if not np.isfinite(rows).all():
+        raise ValueError("batch must be finite in float32")
+    return rows
 
 
 def _draw(shape: tuple[int, int], mean: float, std: float, key: Key, num_threads: int | None) -> Array:
@@ -216,9 +211,9 @@ def _layers(names: list[str | None], rows: Array, batch: int) -> tuple[MeasuredL
 
 
 class _Spectrum(NamedTuple):
-    mean: float
-    variance: float
-    largest: float
+    jacobian_mean: float
+    jacobian_variance: float
+    jacobian_largest: float
     condition: float | None
     values: Array | None
 
@@ -228,7 +223,7 @@ def _spectral(spectra: list[_Spectrum]) -> dict[str, Measurement | None]:
         known = [v for v in values if v is not None]
         return _measurement(np.array(known)) if known else None
 
-    return {field: of([s[i] for s in spectra]) for i, field in enumerate(_JACOBIAN)}  # type: ignore[misc]
+    return {field: of([getattr(s, field) for s in spectra]) for field in _JACOBIAN}
 
 
 # ---- the Jacobian ------------------------------------------------------------------------
@@ -260,12 +255,15 @@ def _estimated(core: Any, out: int, key: Key, threads: int) -> _Spectrum:
         return _Spectrum(math.nan, math.nan, math.nan, math.nan, None)
     mean = float((first.astype(np.float64) ** 2).sum()) / (_PROBES * out)
     variance = float((image * image).sum()) / (_PROBES * out) - mean * mean
-    basis, images = np.empty((0, out)), np.empty((0, out))
-    for _ in range(_BLOCKS):
-        block = image - (image @ basis.T) @ basis
+    # J J^T times an orthonormal basis of the probes follows from J J^T times the probes.
+    q, r = np.linalg.qr(probes.T.astype(np.float64))
+    basis, images = q.T, np.linalg.solve(r.T, image)
+    for _ in range(_BLOCKS - 1):
+        block = images[-_PROBES:]
+        block = block - (block @ basis.T) @ basis
         block = np.linalg.qr((block - (block @ basis.T) @ basis).T)[0].T
-        image = core.push(core.pull(block.astype(np.float32), threads), threads).astype(np.float64)
-        basis, images = np.vstack((basis, block)), np.vstack((images, image))
+        image = core.push(core.pull(np.ascontiguousarray(block, np.float32), threads), threads)
+        basis, images = np.vstack((basis, block)), np.vstack((images, image.astype(np.float64)))
     projected = basis @ images.T
     largest = float(np.linalg.eigvalsh(0.5 * (projected + projected.T))[-1])
     return _Spectrum(mean, variance, largest, None, None)

@@ -16,7 +16,7 @@ struct Activation {
     template <class Body>
     auto run(const Body& body) const {
         if (python) return body(*f);
-        const py::gil_scoped_release release;
+        const Unlocked released;
         return body(*f);
     }
 };

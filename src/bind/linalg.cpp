@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Matrix products and orthogonal matrices: from arrays to views in elements.
 #include <algorithm>
+#include <complex>
 
 #include "bind/bind.h"
 #include "ops/gemm.h"
 #include "ops/orthogonal.h"
+#include "ops/unitary.h"
 
 namespace fastinit {
 namespace {
@@ -89,6 +91,35 @@ void orthogonals(const py::array& out, std::int64_t order, std::int64_t first, s
 }
 
 template <class T>
+void unitary_as(const py::array& out, double scale, const std::vector<std::uint64_t>& keys, int threads,
+                const py::object& progress) {
+    constexpr py::ssize_t item = 2 * sizeof(T);
+    if (!py::isinstance<py::array_t<std::complex<T>>>(out) || out.ndim() != 3) throw py::type_error("a complex stack");
+    const bool fits = out.writeable() && static_cast<std::size_t>(out.shape(0)) == keys.size() &&
+                      out.shape(2) <= out.shape(1) && out.strides(1) % item == 0 &&
+                      (out.strides(2) == item || out.shape(2) == 1) &&
+                      reinterpret_cast<std::uintptr_t>(out.data()) % alignof(T) == 0 && out.strides(0) % item == 0;
+    if (!fits) throw py::value_error("writable tall matrices with consecutive rows, and a key for each");
+    std::vector<Matrix<T>> outs;
+    std::vector<Key> found;
+    for (std::size_t i = 0; i < keys.size(); ++i) {
+        auto* data = static_cast<char*>(const_cast<void*>(out.data())) + static_cast<py::ssize_t>(i) * out.strides(0);
+        outs.push_back({reinterpret_cast<T*>(data), out.shape(1), 2 * out.shape(2),
+                        out.strides(1) / static_cast<py::ssize_t>(sizeof(T)), 1});
+        found.push_back(key_from(keys[i]));
+    }
+    const Progress tell = progress_from(progress);
+    without_gil([&](const Poll& poll) { unitary_all(outs, found, static_cast<T>(scale), threads, poll, tell); });
+}
+
+// A (batch, rows, columns) stack of complex matrices.
+void unitaries(const py::array& out, double scale, const std::vector<std::uint64_t>& keys, int threads,
+               const py::object& progress) {
+    if (out.itemsize() == 16) return unitary_as<double>(out, scale, keys, threads, progress);
+    unitary_as<float>(out, scale, keys, threads, progress);
+}
+
+template <class T>
 void qr_as(const py::array& a, const py::array& r, bool with_q, int threads, const py::object& progress) {
     const Matrix<T> q = matrix_from<T>(a, true), upper = matrix_from<T>(r, true);
     const std::int64_t order = std::min(q.rows, q.cols);
@@ -110,6 +141,8 @@ void register_linalg(py::module_& m) {
           py::arg("num_threads"));
     m.def("orthogonal", &orthogonals, py::arg("out"), py::arg("order"), py::arg("first"), py::arg("step"),
           py::arg("scale"), py::arg("keys"), py::arg("factored"), py::arg("num_threads"), py::arg("progress"));
+    m.def("unitary", &unitaries, py::arg("out"), py::arg("scale"), py::arg("keys"), py::arg("num_threads"),
+          py::arg("progress"));
     m.def("qr", &factor_qr, py::arg("a"), py::arg("r"), py::arg("with_q"), py::arg("num_threads"),
           py::arg("progress"));
 }

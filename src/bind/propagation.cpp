@@ -26,7 +26,7 @@ class PythonFunction final : public Function {
     }
 
     void eval(const double* x, std::size_t n, double* phi, double* dphi) const override {
-        const py::gil_scoped_acquire gil;
+        const Locked gil;
         call(phi_, "activation", x, n, phi);
         if (dphi) call(dphi_, "derivative", x, n, dphi);
     }
@@ -36,8 +36,11 @@ class PythonFunction final : public Function {
                      double* out) {
         Array points(static_cast<py::ssize_t>(n));
         std::copy(x, x + n, points.mutable_data());
-        const Array values = Array::ensure(f(points));
-        if (!values) throw py::error_already_set();
+        const py::object result = f(points);
+        const Array values = Array::ensure(result);
+        if (!values)
+            throw py::type_error(std::string(name) + " must return an array of real numbers, got " +
+                                 py::repr(py::type::of(result)).cast<std::string>());
         if (values.ndim() != 1 || values.shape(0) != static_cast<py::ssize_t>(n))
             throw py::value_error(std::string(name) +
                                   " must map an array to an array of the same shape");

@@ -27,7 +27,7 @@ std::unique_ptr<Values> values_from(const py::object& o, DType dtype) {
         const auto size = t[1].cast<std::int64_t>();
         return std::make_unique<Values>(
             [function, size](float* data) {
-                const py::gil_scoped_acquire gil;
+                const Locked gil;
                 const py::capsule nobody(data, [](void*) {});
                 function(Floats(size, data, nobody));
             },
@@ -119,7 +119,7 @@ public:
         ++done_;
         if (call_.is_none() || Clock::now() - told_ < std::chrono::milliseconds(50)) return;
         told_ = Clock::now();
-        const py::gil_scoped_acquire gil;
+        const Locked gil;
         call_(done_);
     }
 

@@ -34,10 +34,12 @@ struct LawParams {
     double scale, shift; // result = fma(sample, scale, shift)
     double low, high;    // results are clamped to [low, high]
     double mass, below, above;  // truncated: P(a<z<b), P(z<a), P(z>b)
+    double middle;              // and (P(z<a) + P(z<b) - 1) / 2, halfway between the bounds
     double edge, ratio, sign;   // far: nearest bound, P(z>b)/P(z>a), mirror sign
 };
 
-using GenerateFn = void (*)(const LawParams&, std::uint64_t block, std::size_t blocks, void* dst);
+// The blocks with the given numbers, one after another.
+using GenerateFn = void (*)(const LawParams&, const std::uint64_t* block, std::size_t blocks, void* dst);
 
 // A tile of C, mr x nr, by one micro-kernel: C = alpha a b, or C + alpha a b where `add`. Packed
 // a holds mr numbers for every step of the depth, b nr; rows of C are `stride` elements apart.
@@ -49,6 +51,7 @@ struct GemmKernel {
 
 // Columns of the panels that factor_panel takes, rows kPanelColumns apart.
 constexpr int kPanelColumns = 16;
+constexpr int kTriangle = 32;
 
 struct Kernels {
     const char* isa;
@@ -62,6 +65,9 @@ struct Kernels {
     // Householder factorization of a panel (kernels/panel.h), as a part of blocked ones.
     void (*factor_panel_f32)(std::int64_t rows, int cols, float* a, float* heads);
     void (*factor_panel_f64)(std::int64_t rows, int cols, double* a, double* heads);
+    // t = u^-1 for an upper triangle u of n <= kTriangle rows, both `stride` apart; t is 0 below.
+    void (*invert_triangle_f32)(int n, const float* u, float* t, std::int64_t stride);
+    void (*invert_triangle_f64)(int n, const double* u, double* t, std::int64_t stride);
     // Probes: the mathematical functions of the kernels on whole arrays, for tests of their error.
     void (*probe_f32)(int function, const float* x, float* y, std::size_t n);
     void (*probe_f64)(int function, const double* x, double* y, std::size_t n);

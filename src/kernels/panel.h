@@ -8,6 +8,7 @@
 namespace {
 
 using fastinit::kPanelColumns;
+using fastinit::kTriangle;
 
 constexpr int kParts = 4;  // of every sum over rows: row i goes to part i % 4 from the first on
 
@@ -82,15 +83,35 @@ void factor_panel(std::int64_t rows, int cols, T* a, T* heads) {
         heads[k] = x < 0 ? norm : -norm;
         T pivot = x - heads[k];
         T scale = T(1) / (norm * (x < 0 ? -pivot : pivot));
-        if (!(norm > 0)) {  // a column of zeros: the reflector of e_k
-            pivot = T(1);
-            scale = T(2);
+        if (k == rows - 1 || !(norm > 0)) {  // one number, or zeros: nothing to reflect
+            heads[k] = x;
+            pivot = scale = T(0);
         }
         for (int c = 0; c < kPanelColumns; ++c) {
             w[c] = c > k ? scale * (pivot * top[c] + dots[c]) : T(0);
             if (c > k) top[c] -= pivot * w[c];
         }
         top[k] = pivot;
+    }
+}
+
+// The inverse of a small upper triangle, row by row from the last: whole rows, zeros included.
+template <class V, class T>
+void invert_triangle(int n, const T* u, T* t, std::int64_t stride) {
+    constexpr int lanes = sizeof(V) / sizeof(T);
+    constexpr int vectors = kTriangle / lanes;
+    alignas(64) T rows[kTriangle][kTriangle];
+    for (int i = n - 1; i >= 0; --i) {
+        V sum[vectors];
+        for (int j = 0; j < vectors; ++j) sum[j] = V{};
+        for (int k = i + 1; k < n; ++k) {
+            const V factor = splat<V>(-u[i * stride + k]);
+            for (int j = 0; j < vectors; ++j) sum[j] = fma(factor, load<V>(rows[k] + j * lanes), sum[j]);
+        }
+        const T inverse = T(1) / u[i * stride + i];
+        for (int j = 0; j < vectors; ++j) store(rows[i] + j * lanes, sum[j] * splat<V>(inverse));
+        rows[i][i] = inverse;
+        std::memcpy(t + i * stride, rows[i], static_cast<std::size_t>(n) * sizeof(T));
     }
 }
 

@@ -11,6 +11,7 @@ namespace fastinit {
 namespace {
 
 constexpr std::int64_t kDrawRows = 64;
+constexpr std::int64_t kDrawnWhole = 1 << 14;  // elements: panels share blocks of the generator
 constexpr std::int64_t kBlockColumns = 256;  // of Q for one thread: their packed operand stays in cache
 
 constexpr DType dtype_of(float) { return DType::float32; }
@@ -92,20 +93,22 @@ private:
         member.w.reserve(static_cast<std::size_t>(width * q.cols));
         const bool columns = by_columns(q);
         const Matrix<T> w{member.w.data(), width, q.cols, columns ? 1 : q.cols, columns ? width : 1};
-        if (column >= 0) {
-            clear(q);
-            for (std::int64_t l = 0; l < q.cols; ++l) {
-                const std::int64_t k = column + l * job_.step;
-                const T sign = std::signbit(heads[k]) ? T{-1} : T{1};
-                q.at(k, l) = sign;
-                for (std::int64_t i = 0; i < width; ++i) w.at(i, l) = sign * v.at(k, i);
-            }
-        } else {
+        if (column < 0) {
             clear(q.block(0, 0, width, q.cols));
-            gemm(member.gemm, space_.left,
-                 Rows<T>(q.block(width, 0, q.rows - width, q.cols).transposed()), T{1}, false, w);
+            gemm(member.gemm, space_.left, Rows<T>(q.block(width, 0, q.rows - width, q.cols).transposed()), T{1},
+                 false, w);
+            return gemm(member.gemm, space_.right, Rows<T>(w.transposed()), T{-1}, true, q);
         }
-        gemm(member.gemm, space_.right, Rows<T>(w.transposed()), T{-1}, true, q);
+        for (std::int64_t l = 0; l < q.cols; ++l) {
+            const T* const row = &v.at(column + l * job_.step, 0);
+            const T sign = std::signbit(heads[column + l * job_.step]) ? T{-1} : T{1};
+            for (std::int64_t i = 0; i < width; ++i) w.at(i, l) = sign * row[i];
+        }
+        gemm(member.gemm, space_.right, Rows<T>(w.transposed()), T{-1}, false, q);
+        for (std::int64_t l = 0; l < q.cols; ++l) {
+            const std::int64_t k = column + l * job_.step;
+            q.at(k, l) += std::signbit(heads[k]) ? T{-1} : T{1};
+        }
     }
 
     void multiply(const Matrix<T>& m) const {
@@ -133,7 +136,18 @@ private:
 template <class T>
 void draw(Team& team, ReflectorSpace<T>& space, const OrthogonalJob<T>& job, const Progress& progress) {
     const LawParams law = standard_normal<T>(job.key);
+    const bool small = job.out.rows * job.order <= kDrawnWhole;
+    if (small) {
+        const auto count = static_cast<std::size_t>(job.out.rows * job.order);
+        space.draws.reserve(count);
+        generate(law, dtype_of(T{}), 0, count, space.draws.data());
+    }
     const MakePanel<T> make = [&](const Matrix<T>& v, std::int64_t j, T* heads) {
+        if (small) {
+            const T* from = space.draws.data() + j * job.order + j;
+            for (std::int64_t i = 0; i < v.rows; ++i) std::copy_n(from + i * job.order, v.cols, &v.at(i, 0));
+            return make_reflectors(team, space.sums, v, heads);
+        }
         const std::int64_t chunks = (v.rows + kDrawRows - 1) / kDrawRows;
         team.run(static_cast<std::size_t>(chunks), [&](std::size_t chunk, int) {
             const std::int64_t first = static_cast<std::int64_t>(chunk) * kDrawRows;

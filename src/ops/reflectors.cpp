@@ -20,27 +20,18 @@ void add_squares(const Matrix<T>& v, std::int64_t first, std::int64_t last, doub
     }
 }
 
-constexpr std::int64_t kDirect = 32;  // triangles up to this size are inverted row by row
+void invert_small(std::int64_t n, const float* u, float* t, std::int64_t stride) {
+    kernels().invert_triangle_f32(static_cast<int>(n), u, t, stride);
+}
+void invert_small(std::int64_t n, const double* u, double* t, std::int64_t stride) {
+    kernels().invert_triangle_f64(static_cast<int>(n), u, t, stride);
+}
 
 // t = u^-1 for an upper triangle u of n rows, both with rows `stride` apart; `scratch` holds n * n / 4.
 template <class T>
 void invert_upper(Team& team, GemmSpace<T>& space, std::int64_t n, const T* u, T* t, std::int64_t stride, T* scratch) {
-    if (n <= kDirect) {
-        for (std::int64_t i = n; i-- > 0;) {
-            T* row = t + i * stride;
-            std::fill(row, row + n, T{0});
-            const T inverse = T{1} / u[i * stride + i];
-            for (std::int64_t k = i + 1; k < n; ++k) {
-                const T factor = u[i * stride + k];
-                const T* other = t + k * stride;
-                for (std::int64_t j = k; j < n; ++j) row[j] -= factor * other[j];
-            }
-            for (std::int64_t j = i + 1; j < n; ++j) row[j] *= inverse;
-            row[i] = inverse;
-        }
-        return;
-    }
-    const std::int64_t half = (n / 2 + kDirect - 1) / kDirect * kDirect, rest = n - half;
+    if (n <= kTriangle) return invert_small(n, u, t, stride);
+    const std::int64_t half = (n / 2 + kTriangle - 1) / kTriangle * kTriangle, rest = n - half;
     invert_upper(team, space, half, u, t, stride, scratch);
     invert_upper(team, space, rest, u + half * stride + half, t + half * stride + half, stride, scratch);
     // t12 = -t11 u12 t22
@@ -67,9 +58,9 @@ void make_reflectors(Team& team, Buffer<double>& sums, const Matrix<T>& v, T* he
         for (std::int64_t part = 0; part < parts; ++part) below += sums.data()[part * v.cols + k];
         T& x = v.at(k, k);
         const T norm = static_cast<T>(std::sqrt(below + static_cast<double>(x) * static_cast<double>(x)));
-        heads[k] = x < 0 ? norm : -norm;
+        const bool none = k == v.rows - 1 || !(norm > 0);
+        heads[k] = none ? x : x < 0 ? norm : -norm;
         x -= heads[k];
-        if (x == 0) x = 1;  // a column of zeros: any reflector of e_k will do, and this one is exact
         std::fill_n(&v.at(k, k) + 1, v.cols - k - 1, T{0});
     }
 }
@@ -77,7 +68,7 @@ void make_reflectors(Team& team, Buffer<double>& sums, const Matrix<T>& v, T* he
 template <class T>
 void triangular_factor(Team& team, ReflectorSpace<T>& space, const Matrix<T>& v, T* t) {
     const std::int64_t n = v.cols;
-    space.gram.reserve(static_cast<std::size_t>(n * n + n * n / 4 + n * kDirect));
+    space.gram.reserve(static_cast<std::size_t>(n * n + n * n / 4 + n * kTriangle));
     T* gram = space.gram.data();
     const Rows<T> columns(v.transposed());
     const std::int64_t strip = std::clamp<std::int64_t>(n / 4, 32, 64);
@@ -90,7 +81,10 @@ void triangular_factor(Team& team, ReflectorSpace<T>& space, const Matrix<T>& v,
              Rows<T>(v.block(0, j, v.rows, width).transposed()), v.rows, T{1}, false,
              {gram + j, j + width, width, n, 1});
     });
-    for (std::int64_t k = 0; k < n; ++k) gram[k * n + k] *= T{0.5};
+    for (std::int64_t k = 0; k < n; ++k) {
+        T& square = gram[k * n + k];
+        square = square > 0 ? square * T{0.5} : T{1};  // where v is 0, any number will do
+    }
     Team alone(1, {});
     invert_upper(alone, space.gemm, n, gram, t, n, gram + n * n);
 }

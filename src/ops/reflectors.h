@@ -19,7 +19,7 @@ struct Member {
 template <class T>
 struct ReflectorSpace {
     GemmSpace<T> gemm;
-    Buffer<T> v, gram, t, vt;
+    Buffer<T> draws, v, gram, t, vt;
     Packed<T> left, right;
     std::vector<Member<T>> members;
     Buffer<double> sums;
@@ -33,7 +33,8 @@ struct ReflectorSpace {
 
 // The lower trapezoid of a panel made reflectors in place: column k, from its diagonal x_k down,
 // becomes x with x_k + sign(x_k) |x| for x_k, sign(0) = 1, which H = I - 2 v v' / v'v maps to
-// -sign(x_k) |x| e_k; above the diagonal 0. `heads` takes -sign(x_k) |x|.
+// -sign(x_k) |x| e_k; above the diagonal 0. `heads` takes -sign(x_k) |x|. A column of one number, or
+// of zeros, has v = 0 and keeps its head.
 template <class T>
 void make_reflectors(Team& team, Buffer<double>& sums, const Matrix<T>& v, T* heads);
 

@@ -67,12 +67,15 @@ def _through(weights: Weights, x: Signal, taps: float = 1.0) -> Signal:
     inputs = x.width if x.width > 1 else weights.fan_in
     log_var = part * part * (x.log_var + x.sample)
     log_cov = part * part * (x.log_cov + x.sample_cov)
-    sample = 2.0 / m if not weights.orthogonal else 2.0 * max(0.0, 1.0 / m - 1.0 / inputs)
     cosine = 1.0 - min(apart * scale * scale, 2.0)
+    sample, sample_cov = 2.0 / m, 2.0 / m * cosine * cosine
+    if weights.orthogonal:  # lengths are kept, but for what a narrower output leaves out, and biases
+        kept = part * part * min(1.0, m / inputs)
+        sample, sample_cov = sample * (1.0 - kept), sample_cov - 2.0 / m * kept * (1.0 - gap) ** 2
     common = min(1.0, max(common, mean * mean))
     return Signal(
         m, log_q, max(-1.0, min(1.0, mean)), common, 3.0, min(2.0, apart * scale * scale),
-        log_var, log_cov, sample + 2.0 * common * common, sample * cosine * cosine, elastic=x.elastic * part,
+        log_var, log_cov, sample + 2.0 * common * common, max(0.0, sample_cov), elastic=x.elastic * part,
     )  # fmt: skip
 
 

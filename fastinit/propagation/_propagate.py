@@ -267,7 +267,9 @@ def _any_overflow(layers: tuple[LayerReport, ...], name: str) -> float:
 
 
 def _worst(layers: tuple[LayerReport, ...], field: str, name: str) -> float:
-    return max(float(getattr(r, field)[name]) for r in layers)
+    """The largest part of a layer, but of those that are exactly zero: a branch may start so."""
+    of = "log10_gradient" if field == "gradient_underflow" else "log10_second"
+    return max((float(getattr(r, field)[name]) for r in layers if getattr(r, of) > -math.inf), default=0.0)
 
 
 def _mean(values: list[float]) -> float:

@@ -133,7 +133,11 @@ def orthogonal(rows: Sequence[Row], path: Path) -> Path | None:
     dtypes = _unique(square, "dtype")
     if not square:
         return None
-    rates = {(r["dtype"], r["threads"]): r["flops"] / r["seconds"] for r in rows if r.get("kind") == "matrix product"}
+    rates: dict[tuple[str, int], float] = {}  # of the best product in the run, whoever made it
+    for r in rows:
+        if "flops" in r:
+            key = r["dtype"], r["threads"]
+            rates[key] = max(rates.get(key, 0.0), r["flops"] / r["seconds"])
     libraries = _unique(square, "library")
     figure, axes = pyplot.subplots(1, len(dtypes), figsize=(5.5 * len(dtypes), 4.6), squeeze=False, layout="constrained")
     for panel, dtype in zip(axes[0], dtypes, strict=True):
@@ -146,7 +150,7 @@ def orthogonal(rows: Sequence[Row], path: Path) -> Path | None:
                 panel.loglog(*zip(*points, strict=True), label=library, **_style(library, libraries))
         rate = rates.get((dtype, most))
         if rate:
-            ns = sorted({r["n"] for r in square})
+            ns = sorted({r["n"] for r in square if r["dtype"] == dtype})
             panel.loglog(ns, [4 / 3 * n**3 / rate for n in ns], "--", color="0.3",
                          label="4/3 n³ at the rate of a product")  # fmt: skip
         panel.set_xscale("log", base=2)

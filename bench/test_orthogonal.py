@@ -107,11 +107,11 @@ def test_qr(row: Callable[..., Any], library: str, n: int, timed: bool) -> None:
     row(f"QR float32 {n}", library, task="orthogonal", shape="qr", n=n, dtype="float32", threads=THREADS)(factor)
 
 
-@pytest.mark.parametrize("n", [512, 1024, 2048, 4096])
+@pytest.mark.parametrize(("dtype", "n"), [("float32", n) for n in (512, 1024, 2048, 4096)] + [("float64", 2048)])
 @pytest.mark.parametrize("library", ["fastinit", "numpy"])
-def test_product(row: Callable[..., Any], library: str, n: int, timed: bool) -> None:
+def test_product(row: Callable[..., Any], library: str, dtype: str, n: int, timed: bool) -> None:
     n = n if timed else n // 32
-    a, b = fi.normal((n, n), seed=0), fi.normal((n, n), seed=1)
+    a, b = fi.normal((n, n), seed=0, dtype=dtype), fi.normal((n, n), seed=1, dtype=dtype)
     c = np.empty_like(a)
     own = library == "fastinit"
     multiply: Callable[[], Any] = (
@@ -119,4 +119,4 @@ def test_product(row: Callable[..., Any], library: str, n: int, timed: bool) -> 
     )
     multiply()
     assert abs(c[:4] - a[:4].astype(np.float64) @ b).max() < 1e-2
-    row(f"product float32 {n}", library, task="product", flops=2 * n**3, threads=THREADS)(multiply)
+    row(f"product {dtype} {n}", library, task="product", dtype=dtype, flops=2 * n**3, threads=THREADS)(multiply)

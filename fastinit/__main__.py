@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
 import sys
 from collections.abc import Sequence
@@ -102,7 +103,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         message = " ".join(str(error).split()) or type(error).__name__
         print(f"{program}: error: {message}", file=sys.stderr)
         return 2
-    print(json.dumps(result, indent=2) if options.json else text)
+    try:
+        print(json.dumps(result, indent=2) if options.json else text, flush=True)
+    except OSError as error:
+        # What is left in the buffer would fail once more at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):  # else the reader has seen enough
+            print(f"{program}: error: cannot print: {error.strerror or error}", file=sys.stderr)
+        return 2
     return 0
 
 

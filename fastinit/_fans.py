@@ -137,6 +137,7 @@ def resolve_fans(
         and layout is None
         and in_axis is None
         and out_axis is None
+        and batch_axis is None
     )
     if enough:
         return Fans(given_in, None if given_out is None else (given_out,), None, None)

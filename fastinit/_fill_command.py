@@ -9,9 +9,13 @@ import math
 import mmap
 import os
 import secrets
+import signal
 import stat
+import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -80,10 +84,12 @@ def parse_shard(text: str) -> tuple[slice, ...]:
     """``0:1024,:`` as a tuple of slices."""
     try:
         parts = [[int(n) if n else None for n in part.split(":")] for part in text.split(",")]
-        if any(len(p) < 2 or len(p) > 3 for p in parts):
+        if any(len(p) < 2 or len(p) > 3 or 0 in p[2:] for p in parts):
             raise ValueError
     except ValueError:
-        raise ValueError(f"--shard must look like 0:1024,: with one slice per axis, got {text!r}") from None
+        raise ValueError(
+            f"--shard must look like 0:1024,: with one slice per axis and no step of 0, got {text!r}"
+        ) from None
     return tuple(slice(*p) for p in parts)
 
 
@@ -194,6 +200,20 @@ def _sync(path: str) -> None:
         os.fsync(file.fileno())
 
 
+@contextmanager
+def _stopping_cleanly() -> Iterator[None]:
+    """While it runs SIGTERM, by which batch systems end a job, unwinds as Ctrl-C does."""
+    if threading.current_thread() is not threading.main_thread():  # where Python refuses handlers
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@_stopping_cleanly()
 def run(options: argparse.Namespace) -> dict[str, Any]:
     """Fill the file and return what was done. Under its final name only when complete."""
     kwargs = arguments_of(options)

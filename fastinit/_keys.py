@@ -52,7 +52,7 @@ def check_seed(seed: Any) -> None:
 
 def _entropy(seed: Any) -> int | list[int]:
     message = (
-        "seed must be None, a non-negative int, a sequence of those, a numpy SeedSequence or Generator, "
+        "seed must be None, a non-negative int, a sequence of one or more, a numpy SeedSequence or Generator, "
         f"or a fastinit.Key; got {seed!r}"
     )
     if isinstance(seed, (str, bytes)):

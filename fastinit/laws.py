@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from . import _core
-from ._args import Array, Target, check_choice, check_fits, check_num_threads, check_number
+from ._args import Array, Target, check_choice, check_fits, check_num_threads, check_number, check_stored
 from ._keys import key_bits
 from ._run import NORMAL, TRUNCATED, TRUNCATED_ABSOLUTE, UNIFORM, run
 
@@ -31,7 +31,8 @@ def normal(
     shape : int or sequence of int, optional
         May be left out where `out` is given.
     mean, std : float
-        Finite; ``std >= 0``.
+        Finite, `mean` also as an element of the array's dtype; ``std >= 0``. Draws beyond the
+        largest number of a narrow dtype round as the dtype does: to infinity, or NaN in float8_e4m3fn.
     dtype : dtype-like, optional
         float32, float64, float16, bfloat16, float8_e4m3fn or float8_e5m2. Default: that of
         `out`, else float32. Types narrower than float32 are the float32 result, rounded once.
@@ -65,7 +66,7 @@ def normal(
     (2, 3)
     """
     target = Target(shape, dtype, out, shard)
-    mean = check_fits(check_number(mean, "mean"), "mean", target.dtype)
+    mean = check_stored(check_number(mean, "mean"), "mean", target.dtype)
     std = check_fits(check_number(std, "std", low=0.0), "std", target.dtype)
     threads = check_num_threads(num_threads)
     return run(target, NORMAL, mean, std, key_bits(seed), threads)
@@ -89,8 +90,8 @@ def uniform(
     shape : int or sequence of int, optional
         May be left out where `out` is given.
     low, high : float
-        Finite, ``low <= high``. `high` itself is never returned in float32 and float64; types
-        narrower than that round to it.
+        Finite, also as elements of the array's dtype; ``low <= high``. `high` itself is never
+        returned in float32 and float64; types narrower than that round to it.
     dtype : dtype-like, optional
         float32, float64, float16, bfloat16, float8_e4m3fn or float8_e5m2. Default: that of
         `out`, else float32. Types narrower than float32 are the float32 result, rounded once.
@@ -120,8 +121,8 @@ def uniform(
     True
     """
     target = Target(shape, dtype, out, shard)
-    low = check_fits(check_number(low, "low"), "low", target.dtype)
-    high = check_fits(check_number(high, "high"), "high", target.dtype)
+    low = check_stored(check_number(low, "low"), "low", target.dtype)
+    high = check_stored(check_number(high, "high"), "high", target.dtype)
     if high < low:
         raise ValueError(f"high - low < 0: low is {low!r}, high is {high!r}")
     if not math.isfinite(high - low):
@@ -213,7 +214,7 @@ def truncated_normal(
     # The end of the window that lies nearest to zero: beyond it nothing is finite.
     low, high = (lower, upper) if absolute else (mean + lower * std, mean + upper * std)
     if std > 0 and (low > 0 or high < 0):
-        check_fits(low if low > 0 else high, "the window of lower and upper", target.dtype)
+        check_stored(low if low > 0 else high, "the window of lower and upper", target.dtype)
     threads = check_num_threads(num_threads)
     law = TRUNCATED_ABSOLUTE if absolute else TRUNCATED
     return run(target, law, mean, std, key_bits(seed), threads, lower, upper)

@@ -15,7 +15,10 @@ from .scaling import MODES, scaled
 
 def _gain_number(gain: Any) -> float:
     if isinstance(gain, str):
-        return float(activation_gain(gain))
+        try:
+            return float(activation_gain(gain))
+        except ValueError as error:
+            raise ValueError(f"gain: {error}") from None
     return check_number(gain, "gain", low=0.0)
 
 

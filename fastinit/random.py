@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from . import _core
-from ._args import Array, Target, check_fits, check_int, check_num_threads, check_number, code_of
+from ._args import Array, Target, check_fits, check_int, check_num_threads, check_number, check_stored, code_of
 from ._keys import Key, key_bits
 from ._run import NORMAL, TRUNCATED, UNIFORM, run
 
@@ -92,11 +92,11 @@ class Generator:
             dtype = np.float64
         target = Target(() if scalar else size, dtype, out, None)
         if law == UNIFORM:
-            check_fits(p0, "low", target.dtype)
-            check_fits(p1, "high", target.dtype)
+            check_stored(p0, "low", target.dtype)
+            check_stored(p1, "high", target.dtype)
             check_fits(p1 - p0, "high - low", target.dtype)
         else:
-            check_fits(p0, "loc", target.dtype)
+            check_stored(p0, "loc", target.dtype)
             check_fits(p1, "scale", target.dtype)
         threads = check_num_threads(num_threads)
         with self._lock:
@@ -307,7 +307,9 @@ class Philox4x32(np.random.BitGenerator):
         # A Key has no SeedSequence; one of its bits serves `spawn`.
         super().__init__(np.random.SeedSequence(seed.bits) if isinstance(seed, Key) else seed)
         bits = seed.bits if isinstance(seed, Key) else key_bits(self.seed_seq)
-        self._stream = _core.WordStream(bits, 0)
+        if not hasattr(self, "_stream"):
+            self._stream = _core.WordStream(bits, 0)
+        self._stream.restart(bits, 0)  # initialised again: Generators hold a pointer to the stream
         _core.bitgen_install(self.capsule, self._stream)
 
     @property

@@ -14,6 +14,11 @@ def get_num_threads() -> int:
     In this order: `set_num_threads`, the environment variables ``FASTINIT_NUM_THREADS`` and
     ``OMP_NUM_THREADS``, the CPUs that the affinity mask and the cgroup quota leave.
 
+    Raises
+    ------
+    ValueError
+        ``FASTINIT_NUM_THREADS`` is not an int of at least 1.
+
     Examples
     --------
     >>> import fastinit

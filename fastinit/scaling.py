@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from . import _core
-from ._args import Array, Target, check_choice, check_fits, check_num_threads, check_number
+from ._args import Array, Target, check_choice, check_fits, check_num_threads, check_number, check_stored
 from ._fans import AxisLike, Fans, resolve_fans
 from ._keys import key_bits
 from ._run import NORMAL, TRUNCATED, UNIFORM, run
@@ -54,7 +54,7 @@ def _size(target: Target, variance: float, distribution: str) -> float:
     if distribution == "uniform":
         limit = math.sqrt(3.0 * variance)
         check_fits(2.0 * limit, "the width of the uniform law", target.dtype)
-        return limit
+        return check_stored(limit, "the bound of the uniform law", target.dtype)
     std = math.sqrt(variance / _core.truncated_moments(-2.0, 2.0)[1])
     return check_fits(std, "the standard deviation", target.dtype)
 

@@ -289,7 +289,8 @@ def sparse(
         raise ValueError(f"sparsity must be in [0, 1], got {sparsity!r}")
     scale = check_fits(check_number(std, "std", low=0.0), "std", target.dtype)
     (axis,), _, _ = resolve_axes(target.shape, layout, None, None, None)
-    threads = check_num_threads(num_threads)
+    # Asked now, as the mask may need it when the fill does not, and an error must come before both.
+    threads = check_num_threads(num_threads) or _core.default_num_threads()
     key = key_bits(seed)
     run(target, NORMAL, 0.0, scale, key, threads)
     rows = target.shape[axis]

@@ -131,7 +131,8 @@ def test_pieces_cover_each_element_once(
     ("normal 3x3 --mean -inf", "mean must be finite"),
     ("normal 3x3 --shard 1", "--shard must look like"),
     ("normal 3 --shard :,:", "--shard has 2 slices"),
-    ("normal 3 --shard ::0", "step"),
+    ("normal 3 --shard ::0", "--shard must look like"),
+    ("xavier_normal 3x3 --gain nope", "gain: activation must be one of linear"),
     ("normal 3x3 --dtype int8", "dtype must be one of"),
     ("he_normal 9", "at least 2 dimensions"),
     ("he_normal 3x3 --gain relu", "--gain of he_normal must be a number"),
@@ -222,8 +223,9 @@ def test_memory_does_not_follow_the_file(tmp_path: Path) -> None:
     assert int(done.stdout.splitlines()[-1]) < 100 << 10
 
 
-@pytest.mark.skipif(os.name != "posix", reason="sends SIGINT")
-def test_ctrl_c_leaves_nothing(tmp_path: Path) -> None:
+@pytest.mark.skipif(os.name != "posix", reason="sends signals")
+@pytest.mark.parametrize(("number", "message"), [(signal.SIGINT, "fastinit fill: interrupted"), (signal.SIGTERM, "")])
+def test_a_signal_leaves_nothing(number: int, message: str, tmp_path: Path) -> None:
     path = tmp_path / "w.npy"
     # A shell may have started the tests with SIGINT ignored, which children inherit.
     code = (
@@ -238,10 +240,10 @@ def test_ctrl_c_leaves_nothing(tmp_path: Path) -> None:
     while not list(tmp_path.iterdir()) and time.monotonic() < deadline:
         time.sleep(0.005)
     time.sleep(0.1)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, err = process.communicate(timeout=20)
-    assert process.returncode == 130, err
-    assert "fastinit fill: interrupted" in err
+    assert process.returncode == 128 + number, err
+    assert message in err
     assert "Traceback" not in err
     assert not list(tmp_path.iterdir())
 
@@ -299,3 +301,18 @@ def test_module_reports_an_impossible_isa() -> None:
     assert done.returncode == 2
     assert "nonesuch" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize("buffered", ["", "1"])
+def test_output_that_nobody_takes(buffered: str) -> None:
+    environment = {**os.environ, "PYTHONUNBUFFERED": buffered}
+    command = [sys.executable, "-m", "fastinit", "info"]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False, env=environment)
+    assert (done.returncode, done.stderr) == (2, "fastinit info: error: cannot print: No space left on device\n")
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, check=False, env=environment)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (2, "")

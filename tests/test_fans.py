@@ -121,3 +121,9 @@ def test_axes_may_be_named_for_one_dimension_only_with_fans() -> None:
     assert fi.he_normal((5,), fan_in=5).shape == (5,)
     with pytest.raises(ValueError, match="at least 2 dimensions"):
         fi.xavier_normal((5,), fan_in=5)
+
+
+@pytest.mark.parametrize(("axis", "error"), [("x", TypeError), (9, ValueError), (1, ValueError)])
+def test_batch_axis_is_checked_beside_explicit_fans(axis: object, error: type[Exception]) -> None:
+    with pytest.raises(error, match="batch_axis"):
+        fi.variance_scaling((3, 4), fan_in=2, batch_axis=axis)  # type: ignore[arg-type]

@@ -154,6 +154,9 @@ def test_functions_that_have_no_gain() -> None:
         fastinit.gain("sin", w=0.0)
     with pytest.raises(ValueError, match="variance"):
         fastinit.gain(lambda x: 0.0 * x + 3.0, convention="variance")
+    for bad in (lambda x: x + 1j, lambda x: ["a"] * len(x)):
+        with pytest.raises(TypeError, match="activation must return an array of real numbers, got <class"):
+            fastinit.gain(bad)
     with pytest.raises(ValueError, match="finite"):
         fastinit.gain(lambda x: np.log(x))
     with pytest.raises(ValueError, match="same shape"):

@@ -91,6 +91,39 @@ def test_environment_sets_threads() -> None:
     code = "import fastinit; print(fastinit.get_num_threads())"
     assert run(code, FASTINIT_NUM_THREADS="3").stdout.strip() == "3"
     assert run(code, FASTINIT_NUM_THREADS="", OMP_NUM_THREADS="5,2").stdout.strip() == "5"
+    assert int(run(code, FASTINIT_NUM_THREADS="", OMP_NUM_THREADS="many").stdout) >= 1
+    assert int(run(code, FASTINIT_NUM_THREADS="9" * 30).stdout) >= 1
+
+
+@pytest.mark.parametrize("value", ["abc", "0", "-3", "1.5", "2 threads", "4,2"])
+def test_impossible_number_of_threads_is_an_error(value: str) -> None:
+    message = f"FASTINIT_NUM_THREADS must be an int of at least 1, got '{value}'"
+    code = """
+        import numpy as np, fastinit as fi
+        out = np.ones((1024, 1000), np.float16)
+        calls = [
+            fi.get_num_threads,
+            lambda: fi.normal(out=out),
+            lambda: fi.sparse(out=out[:, :100]),
+            lambda: fi.initialize({"w": fi.Spec("normal", out.shape)}, out={"w": out}),
+        ]
+        for call in calls:
+            try:
+                call()
+            except ValueError as error:
+                print(error)
+        assert (out == 1).all()
+        fi.normal(10)  # one thread serves it
+        fi.normal(out=out, num_threads=2)
+        fi.set_num_threads(2)
+        fi.normal(out=out)
+        assert fi.get_num_threads() == 2
+    """
+    done = run(code, FASTINIT_NUM_THREADS=value)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [message] * 4
+    done = run("from fastinit.__main__ import main; raise SystemExit(main(['info']))", FASTINIT_NUM_THREADS=value)
+    assert (done.returncode, done.stderr) == (2, f"fastinit info: error: {message}\n")
 
 
 def test_import_is_light() -> None:
@@ -118,6 +151,24 @@ def test_fill_takes_no_second_array() -> None:
     done = run(code)
     assert int(done.stdout) < 1024, done
 
+
+@pytest.mark.parametrize("call", ["fi.normal(2**24, num_threads=2)", "fi.normal(10, seed=0)", "fi.gain('mish')"])
+def test_exit_while_a_daemon_thread_works(call: str) -> None:
+    code = f"""
+        import threading, time
+        import fastinit as fi
+        def work():
+            while True:
+                {call}
+                fi._activations._named.cache_clear()
+        threads = [threading.Thread(target=work, daemon=True) for _ in range(3)]
+        for t in threads:
+            t.start()
+        time.sleep(0.15)
+    """
+    for _ in range(3):
+        done = run(code)
+        assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.parametrize("threads", [1, 2, 7])

@@ -199,3 +199,11 @@ def test_bit_generator_under_numpys_lock() -> None:
         t.join()
     want = np.random.Generator(fi.Philox4x32(0)).random(4000)
     assert sorted(np.concatenate(parts)) == sorted(want)
+
+
+def test_bit_generator_initialised_again_restarts_its_generators() -> None:
+    bits = fi.Philox4x32(0)
+    rng = np.random.Generator(bits)
+    rng.random(3)
+    bits.__init__(1)  # type: ignore[misc]
+    assert rng.random(100).tobytes() == np.random.Generator(fi.Philox4x32(1)).random(100).tobytes()

@@ -81,3 +81,30 @@ def test_excluded_bound_is_never_returned(isa: str) -> None:
         assert x.min() >= np.float32(low)
         assert x.max() < np.float32(high)
     assert (fi.uniform(10, 2.5, 2.5) == 2.5).all()
+
+
+@pytest.mark.parametrize(("dtype", "widths"), [
+    ("float32", (1e-30, 1e-36, 3e-38, 1e-38)), ("float64", (1e-290, 1e-300, 1e-306, 1e-310)),
+])  # fmt: skip
+def test_short_intervals_keep_their_steps(isa: str, dtype: str, widths: tuple[float, ...]) -> None:
+    u = fi.uniform(10_000, seed=2, dtype=dtype)
+    kind = u.dtype.type
+    for width in widths:
+        x = fi.uniform(10_000, 0.0, width, seed=2, dtype=dtype)
+        assert x.tobytes() == (u * kind(width)).tobytes()
+        assert x.max() < kind(width)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("std", [1e6, 1e12, 1e16, 1e24, 1e36])
+def test_flat_windows_are_uniform(isa: str, std: float, dtype: str) -> None:
+    u = (reference.words(ELEMENTS, reference.key_of(3)) + 0.5) * 2.0**-32
+    x = fi.truncated_normal(len(ELEMENTS), 0.5, std, 1.0, 3.0, bounds="absolute", seed=3, dtype=dtype)
+    np.testing.assert_allclose(x, 1.0 + 2.0 * u, rtol=1e-6)
+
+
+@pytest.mark.parametrize("std", [1e-3, 1e-100, 1e-300, 1e-310, 5e-324])
+def test_windows_beyond_all_sigmas_pile_up_at_the_bound(isa: str, std: float) -> None:
+    for lower, upper, bound in ((1.0, 2.0, 1.0), (1.0, np.inf, 1.0), (-2.0, -1.0, -1.0), (-np.inf, -1.0, -1.0)):
+        x = fi.truncated_normal(100, 0.0, std, lower, upper, bounds="absolute", seed=3, dtype="float64")
+        np.testing.assert_allclose(x, bound, rtol=1e-4)

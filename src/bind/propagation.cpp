@@ -34,8 +34,11 @@ class PythonFunction final : public Function {
                      double* out) {
         Array points(static_cast<py::ssize_t>(n));
         std::copy(x, x + n, points.mutable_data());
-        const Array values = Array::ensure(f(points));
-        if (!values) throw py::error_already_set();
+        const py::object result = f(points);
+        const Array values = Array::ensure(result);
+        if (!values)
+            throw py::type_error(std::string(name) + " must return an array of real numbers, got " +
+                                 py::repr(py::type::of(result)).cast<std::string>());
         if (values.ndim() != 1 || values.shape(0) != static_cast<py::ssize_t>(n))
             throw py::value_error(std::string(name) +
                                   " must map an array to an array of the same shape");
@@ -60,7 +63,7 @@ struct Activation {
     template <class Body>
     auto run(const Body& body) const {
         if (python) return body(*f);
-        const py::gil_scoped_release release;
+        const Unlocked released;
         return body(*f);
     }
 };

@@ -34,10 +34,12 @@ struct LawParams {
     double scale, shift; // result = fma(sample, scale, shift)
     double low, high;    // results are clamped to [low, high]
     double mass, below, above;  // truncated: P(a<z<b), P(z<a), P(z>b)
+    double middle;              // and (P(z<a) + P(z<b) - 1) / 2, halfway between the bounds
     double edge, ratio, sign;   // far: nearest bound, P(z>b)/P(z>a), mirror sign
 };
 
-using GenerateFn = void (*)(const LawParams&, std::uint64_t block, std::size_t blocks, void* dst);
+// The blocks with the given numbers, one after another.
+using GenerateFn = void (*)(const LawParams&, const std::uint64_t* block, std::size_t blocks, void* dst);
 
 // A tile of C, mr x nr, by one micro-kernel: C = alpha a b, or C + alpha a b where `add`. Packed
 // a holds mr numbers for every step of the depth, b nr; rows of C are `stride` elements apart.

@@ -11,6 +11,7 @@
 #include <exception>
 #include <fstream>
 #include <mutex>
+#include <stdexcept>
 #include <string>
 #include <system_error>
 #include <thread>
@@ -166,11 +167,27 @@ void parallel_for(std::size_t chunks, int threads, const Poll& poll, const Team:
 
 namespace {
 
-int positive_env(const char* name) {
-    const char* text = std::getenv(name);
+constexpr long kMostThreads = 65536;
+
+// 0 where it is not set, or empty.
+int asked_threads() {
+    const char* text = std::getenv("FASTINIT_NUM_THREADS");
+    if (text == nullptr || *text == '\0') return 0;
+    char* end = nullptr;
+    const long n = std::strtol(text, &end, 10);
+    if (*end != '\0' || n < 1) {
+        throw std::invalid_argument("FASTINIT_NUM_THREADS must be an int of at least 1, got '" +
+                                    std::string(text) + "'");
+    }
+    return static_cast<int>(std::min(n, kMostThreads));
+}
+
+// OpenMP's variable belongs to others too: what is no number here is left to them.
+int openmp_threads() {
+    const char* text = std::getenv("OMP_NUM_THREADS");
     if (text == nullptr) return 0;
     const long n = std::strtol(text, nullptr, 10);  // "8,4" (nested OpenMP) counts as 8
-    return n > 0 && n < 65536 ? static_cast<int>(n) : 0;
+    return n > 0 && n < kMostThreads ? static_cast<int>(n) : 0;
 }
 
 int cgroup_quota() {
@@ -199,8 +216,8 @@ int useful_threads(std::size_t bytes, int threads) {
 }
 
 int default_num_threads() {
-    if (const int n = positive_env("FASTINIT_NUM_THREADS")) return n;
-    if (const int n = positive_env("OMP_NUM_THREADS")) return n;
+    if (const int n = asked_threads()) return n;
+    if (const int n = openmp_threads()) return n;
     int cpus = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
 #if defined(__linux__)
     cpu_set_t set;

@@ -45,6 +45,7 @@ void parallel_for(std::size_t chunks, int threads, const Poll& poll, const Team:
 int useful_threads(std::size_t bytes, int threads);
 
 // FASTINIT_NUM_THREADS, else OMP_NUM_THREADS, else affinity mask and cgroup quota.
+// Throws std::invalid_argument when FASTINIT_NUM_THREADS is no positive int.
 int default_num_threads();
 
 }  // namespace fastinit

@@ -14,30 +14,32 @@ namespace {
 
 using fastinit::kBlock;
 
-// Blocks in flight at once: as many as the registers hold.
+// Blocks in flight at once, to hide the latency of Philox's multiplications (measured:
+// more of them spill too many registers).
 #if defined(FI_ISA_avx512) || defined(FI_ISA_avx2)
-constexpr int kAhead = 2;
+constexpr int kAhead = 4;
 #else
-constexpr int kAhead = 1;
+constexpr int kAhead = 2;
 #endif
 
 // Calls sink(element, words) for every vector of words, N blocks at a time.
 template <int N, class Sink>
-FI_INLINE void for_each_words(const RoundKeys& keys, std::uint64_t block, std::size_t begin, std::size_t end,
-                              const Sink& sink) {
+FI_INLINE void for_each_words(const RoundKeys& keys, const std::uint64_t* block, std::size_t begin,
+                              std::size_t end, const Sink& sink) {
     for (std::size_t b = begin; b + N <= end; b += N) {
         for (int lane = 0; lane < 16; lane += kLanes) {
             std::uint64_t counter[N];
             U32 w[N][4];
-            for (int i = 0; i < N; ++i) counter[i] = (block + b + i) * 16 + static_cast<unsigned>(lane);
+            for (int i = 0; i < N; ++i) counter[i] = block[b + i] * 16 + static_cast<unsigned>(lane);
             words32(counter, keys, w);
+#pragma GCC unroll 4
             for (int i = 0; i < N; ++i) sink((b + i) * kBlock + static_cast<unsigned>(lane), w[i]);
         }
     }
 }
 
 template <class Sink>
-FI_INLINE void for_all_words(const LawParams& p, std::uint64_t block, std::size_t blocks, const Sink& sink) {
+FI_INLINE void for_all_words(const LawParams& p, const std::uint64_t* block, std::size_t blocks, const Sink& sink) {
     for_each_stretch(block, blocks, [&](std::size_t begin, std::size_t end, std::uint32_t high) {
         const RoundKeys keys(p.key, p.tag, high);
         const std::size_t paired = end - (end - begin) % kAhead;
@@ -48,7 +50,7 @@ FI_INLINE void for_all_words(const LawParams& p, std::uint64_t block, std::size_
 
 // float32 arithmetic, rounded once to T.
 template <class LawF32, DType T>
-void generate_f32(const LawParams& p, std::uint64_t block, std::size_t blocks, void* dst) {
+void generate_f32(const LawParams& p, const std::uint64_t* block, std::size_t blocks, void* dst) {
     const LawF32 law(p);
     for_all_words(p, block, blocks, [&](std::size_t element, const U32 (&w)[4]) __attribute__((always_inline)) {
         F32 x[4];
@@ -59,7 +61,7 @@ void generate_f32(const LawParams& p, std::uint64_t block, std::size_t blocks, v
 
 // float64 arithmetic on 64-bit words, stored as float64.
 template <class LawF64>
-void generate_f64(const LawParams& p, std::uint64_t block, std::size_t blocks, void* dst) {
+void generate_f64(const LawParams& p, const std::uint64_t* block, std::size_t blocks, void* dst) {
     const LawF64 law(p);
     for_each_stretch(block, blocks, [&](std::size_t begin, std::size_t end, std::uint32_t high) {
         const RoundKeys keys(p.key, p.tag, high), low(p.key, p.tag + 1, high);
@@ -67,7 +69,7 @@ void generate_f64(const LawParams& p, std::uint64_t block, std::size_t blocks, v
             for (int lane = 0; lane < 16; lane += kHalf) {
                 U64 w[4];
                 F64 x[4];
-                words64((block + b) * 16 + static_cast<unsigned>(lane), keys, low, w);
+                words64(block[b] * 16 + static_cast<unsigned>(lane), keys, low, w);
                 law(w, x);
                 for (int k = 0; k < 4; ++k) {
                     store(static_cast<double*>(dst) + b * kBlock + k * 16 + lane, x[k]);
@@ -80,7 +82,7 @@ void generate_f64(const LawParams& p, std::uint64_t block, std::size_t blocks, v
 // float64 arithmetic on 32-bit words (their middle as 64-bit ones), rounded to
 // float32 and then once more to T: laws that float32 arithmetic cannot resolve.
 template <class LawF64, DType T>
-void generate_mixed(const LawParams& p, std::uint64_t block, std::size_t blocks, void* dst) {
+void generate_mixed(const LawParams& p, const std::uint64_t* block, std::size_t blocks, void* dst) {
     const LawF64 law(p);
     for_each_stretch(block, blocks, [&](std::size_t begin, std::size_t end, std::uint32_t high) {
         const RoundKeys keys(p.key, p.tag, high);
@@ -90,7 +92,7 @@ void generate_mixed(const LawParams& p, std::uint64_t block, std::size_t blocks,
                 for (int part = 0; part < kLanes; part += kHalf) {
                     U64 w[4];
                     F64 x[4];
-                    words_high((block + b) * 16 + static_cast<unsigned>(lane + part), keys, w);
+                    words_high(block[b] * 16 + static_cast<unsigned>(lane + part), keys, w);
                     for (int k = 0; k < 4; ++k) w[k] = (w[k] << 32) | 0x7fffffffu;
                     law(w, x);
                     for (int k = 0; k < 4; ++k) {
@@ -105,7 +107,7 @@ void generate_mixed(const LawParams& p, std::uint64_t block, std::size_t blocks,
     });
 }
 
-void generate_words(const LawParams& p, std::uint64_t block, std::size_t blocks, void* dst) {
+void generate_words(const LawParams& p, const std::uint64_t* block, std::size_t blocks, void* dst) {
     for_all_words(p, block, blocks, [&](std::size_t element, const U32 (&w)[4]) __attribute__((always_inline)) {
         for (int k = 0; k < 4; ++k) store(static_cast<std::uint32_t*>(dst) + element + k * 16, w[k]);
     });

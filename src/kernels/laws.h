@@ -20,22 +20,24 @@ struct Affine {
     FI_INLINE V clamp(const Affine& a, V x) { return max(min(apply(a, x), a.high), a.low); }
 };
 
-// Rounding can reach the excluded bound only from the largest u; where it does not,
-// the clamp is left out.
+// Rounding can reach the excluded bound only from the largest u, and the step between
+// neighbours underflows only in the shortest intervals; where neither happens, two
+// operations are left out.
 template <class V, class S, class W>
 struct Uniform {
-    V scale, shift, high;
-    bool reaches;
+    V scale, step, shift, high;
+    bool careful;
     explicit Uniform(const LawParams& p)
-        : scale(static_cast<S>(p.scale) * kUlp - V{}), shift(static_cast<S>(p.shift) - V{}),
+        : scale(static_cast<S>(p.scale) - V{}), step(scale * kUlp), shift(static_cast<S>(p.shift) - V{}),
           high(static_cast<S>(p.high) - V{}) {
-        reaches = fma(static_cast<S>(1.0 / kUlp - 1.0) - V{}, scale, shift)[0] > high[0];
+        careful = step[0] * S(1.0 / kUlp) != scale[0] ||
+                  fma(static_cast<S>(1.0 / kUlp - 1.0) - V{}, step, shift)[0] > high[0];
     }
     static constexpr S kUlp = sizeof(S) == 4 ? 0x1p-24 : 0x1p-53;
     __attribute__((always_inline)) void operator()(const W w[4], V x[4]) const {
         for (int k = 0; k < 4; ++k) {
-            x[k] = fma(unit(w[k]), scale, shift);
-            if (reaches) x[k] = min(x[k], high);
+            const V u = unit(w[k]);
+            x[k] = careful ? min(fma(u * kUlp, scale, shift), high) : fma(u, step, shift);
         }
     }
     FI_INLINE F32 unit(U32 w) { return to_f32((I32)(w >> 8)); }
@@ -68,7 +70,7 @@ struct Truncated {
     V mass, below, above, middle;
     explicit Truncated(const LawParams& p)
         : affine(p), mass(static_cast<S>(p.mass * kStep) - V{}), below(static_cast<S>(p.below) - V{}),
-          above(static_cast<S>(p.above) - V{}), middle(static_cast<S>(0.5 * (p.below - p.above)) - V{}) {}
+          above(static_cast<S>(p.above) - V{}), middle(static_cast<S>(p.middle) - V{}) {}
     static constexpr double kStep = sizeof(S) == 4 ? 0x1p-32 : 0x1p-64;
     FI_INLINE F32 number(U32 w) { return to_f32(w) + 0.5f; }
     FI_INLINE F64 number(U64 w) { return to_f64(w) + 0.5; }

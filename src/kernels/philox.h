@@ -111,13 +111,12 @@ FI_INLINE void words_high(std::uint64_t counter, const RoundKeys& keys, U64 (&w)
 
 // Calls body(begin, end, high) for stretches of blocks whose counters share their high half.
 template <class Body>
-FI_INLINE void for_each_stretch(std::uint64_t block, std::size_t blocks, const Body& body) {
-    constexpr std::uint64_t stretch = std::uint64_t{1} << 28;  // 2^32 counters
-    for (std::size_t begin = 0; begin < blocks;) {
-        const std::uint64_t left = stretch - (block + begin) % stretch;
-        const std::size_t end = left < blocks - begin ? begin + left : blocks;
-        body(begin, end, static_cast<std::uint32_t>((block + begin) / stretch));
-        begin = end;
+FI_INLINE void for_each_stretch(const std::uint64_t* block, std::size_t blocks, const Body& body) {
+    constexpr int shift = 28;  // 2^28 blocks have 2^32 counters
+    for (std::size_t begin = 0, end = 0; begin < blocks; begin = end) {
+        const std::uint64_t high = block[begin] >> shift;
+        while (end < blocks && block[end] >> shift == high) ++end;
+        body(begin, end, static_cast<std::uint32_t>(high));
     }
 }
 

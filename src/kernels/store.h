@@ -65,11 +65,11 @@ FI_INLINE void put(void* dst, std::size_t element, F32 x) {
 // The four vectors of a block's lanes, 16 elements apart.
 template <DType T>
 FI_INLINE void put_block(void* dst, std::size_t element, const F32 (&x)[4]) {
-#if defined(FI_HAS_UPPER_HALVES)
-    if constexpr (T == DType::bfloat16) {  // two vectors in one permutation
+#if defined(FI_HAS_ROUND_TO_UPPER_HALVES)
+    if constexpr (T == DType::bfloat16) {
         for (int k = 0; k < 4; k += 2) {
             store(static_cast<char*>(dst) + 2 * (element + static_cast<unsigned>(16 * k)),
-                  upper_halves(round_upper_half(x[k]), round_upper_half(x[k + 1])));
+                  round_to_upper_halves((U32)x[k], (U32)x[k + 1]));
         }
         return;
     }

@@ -186,13 +186,19 @@ FI_INLINE U16 to_f16(F32 a) {
 #endif
 
 #if defined(FI_ISA_avx512)
-#define FI_HAS_UPPER_HALVES
-// The upper 16 bits of every lane of a, then of b.
-FI_INLINE U32 upper_halves(U32 a, U32 b) {
+#define FI_HAS_ROUND_TO_UPPER_HALVES
+// The upper 16 bits of every lane of a, then of b, each rounded to nearest even by its
+// lower 16 bits: up where those exceed one half, or reach it below an odd number.
+FI_INLINE U32 round_to_upper_halves(U32 a, U32 b) {
     alignas(64) static constexpr std::uint16_t odd[32] = {1,  3,  5,  7,  9,  11, 13, 15, 17, 19, 21,
                                                           23, 25, 27, 29, 31, 33, 35, 37, 39, 41, 43,
                                                           45, 47, 49, 51, 53, 55, 57, 59, 61, 63};
-    return (U32)_mm512_permutex2var_epi16((__m512i)a, load<__m512i>(odd), (__m512i)b);
+    const __m512i at = load<__m512i>(odd), one = _mm512_set1_epi16(1);
+    const __m512i upper = _mm512_permutex2var_epi16((__m512i)a, at, (__m512i)b);
+    const __m512i lower = _mm512_permutex2var_epi16((__m512i)a, _mm512_sub_epi16(at, one), (__m512i)b);
+    const __m512i half = _mm512_set1_epi16(static_cast<short>(0x8001));
+    const __m512i least = _mm512_xor_si512(_mm512_and_si512(upper, one), half);
+    return (U32)_mm512_mask_add_epi16(upper, _mm512_cmpge_epu16_mask(lower, least), upper, one);
 }
 #endif
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // From the request of a caller to the constants of a kernel, in float64.
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -14,6 +15,8 @@ constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr double kFar = 4.0;     // a window beyond this is solved in its own tail
 constexpr double kFast = 3.5;    // float32 arithmetic reaches so far ...
 constexpr double kNarrow = 0.5;  // ... in windows at least so wide
+constexpr double kFlat = 1e-3;   // windows within this, where probabilities are all but 1/2
+constexpr double kMost = 1e300;  // sigmas
 
 void set_uniform(LawParams& p, double low, double high, bool wide) {
     if (!wide) {
@@ -27,6 +30,12 @@ void set_uniform(LawParams& p, double low, double high, bool wide) {
                   : std::nextafter(static_cast<float>(high), static_cast<float>(low));
 }
 
+// A finite bound stays finite, so that draws pile up at it.
+double in_sigmas(double bound, const Request& r) {
+    const double z = (bound - r.p0) / r.p1;
+    return std::isinf(bound) ? z : std::min(std::max(z, -kMost), kMost);
+}
+
 void set_truncated(LawParams& p, const Request& r, bool wide) {
     const bool absolute = r.asked == Asked::truncated_absolute;
     p.shift = r.p0;
@@ -37,8 +46,8 @@ void set_truncated(LawParams& p, const Request& r, bool wide) {
         p.law = Law::normal;
         return;
     }
-    const double a = absolute ? (r.lo - r.p0) / r.p1 : r.lo;
-    const double b = absolute ? (r.hi - r.p0) / r.p1 : r.hi;
+    const double a = absolute ? in_sigmas(r.lo, r) : r.lo;
+    const double b = absolute ? in_sigmas(r.hi, r) : r.hi;
     if (a >= kFar || b <= -kFar) {
         p.law = Law::truncated_far;
         p.sign = a >= kFar ? 1.0 : -1.0;
@@ -57,6 +66,13 @@ void set_truncated(LawParams& p, const Request& r, bool wide) {
     p.mass = a > 0   ? special::normal_cdf(-a) - p.above
              : b < 0 ? special::normal_cdf(b) - p.below
                      : 1.0 - p.below - p.above;
+    p.middle = 0.5 * (p.below - p.above);
+    if (std::max(std::fabs(a), std::fabs(b)) < kFlat) {  // differences of what lies around 0, not around 1/2
+        constexpr double root_half = 0.70710678118654752440;
+        const double at_a = special::erf(a * root_half), at_b = special::erf(b * root_half);
+        p.mass = 0.5 * (at_b - at_a);
+        p.middle = 0.25 * (at_b + at_a);
+    }
 }
 
 }  // namespace

@@ -156,7 +156,7 @@ def spectrum_through(nodes: tuple[Node, ...], start: Spectrum | None = None) -> 
             rank = rank if u > 0.0 else min(rank, inner.rank)
             continue
         mean += shift
-        rank = min(rank, n, m)
+        rank = min(rank, n)
         if isinstance(layer, (Activation, Dropout)):
             k += node.slope_kurtosis - 1.0
             even = even and node.slope_kurtosis <= 1.0 + 1e-12

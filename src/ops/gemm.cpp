@@ -160,12 +160,17 @@ void gemm(Team& team, GemmSpace<T>& space, const Source<T>& a, const Source<T>& 
 }
 
 template <class T>
+void reserve(Packed<T>& packed, std::int64_t lines, std::int64_t depth, bool by_columns) {
+    packed.width = by_columns ? gemm_kernel<T>().nr : gemm_kernel<T>().mr;
+    packed.data.reserve(static_cast<std::size_t>(round_up(lines, packed.width) * depth));
+}
+
+template <class T>
 void pack(Team& team, const Source<T>& from, std::int64_t lines, std::int64_t depth, bool by_columns, Packed<T>& to) {
-    to.width = by_columns ? gemm_kernel<T>().nr : gemm_kernel<T>().mr;
+    reserve(to, lines, depth, by_columns);
     to.lines = lines;
     to.depth = depth;
     const std::int64_t whole = round_up(lines, to.width);
-    to.data.reserve(static_cast<std::size_t>(whole * depth));
     const std::int64_t each = chunk_lines(lines, kPackChunk, to.width, 1), across = divide_up(lines, each);
     team.run(static_cast<std::size_t>(across * divide_up(depth, kDepthBlock)), [&](std::size_t chunk, int) {
         const std::int64_t line = static_cast<std::int64_t>(chunk) % across * each;
@@ -200,6 +205,7 @@ void gemm(GemmSpace<T>& space, const Packed<T>& a, const Source<T>& b, T alpha, 
     template void pack_strided(const T*, std::int64_t, std::int64_t, std::int64_t, std::int64_t, int, T*);    \
     template void gemm(Team&, GemmSpace<T>&, const Source<T>&, const Source<T>&, std::int64_t, T, bool, \
                        const Matrix<T>&);                                                                     \
+    template void reserve(Packed<T>&, std::int64_t, std::int64_t, bool);                                      \
     template void pack(Team&, const Source<T>&, std::int64_t, std::int64_t, bool, Packed<T>&);                \
     template void gemm(GemmSpace<T>&, const Packed<T>&, const Source<T>&, T, bool, const Matrix<T>&);
 FI_GEMM(float)

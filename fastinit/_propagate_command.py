@@ -243,7 +243,7 @@ def read_tensors(file: str) -> dict[str, Array]:
         raise FileNotFoundError(f"FILE {file!r} does not exist or is no file")
     if kind == ".npz":
         try:
-            with np.load(path, allow_pickle=False) as archive:
+            with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
                 return {name: archive[name] for name in archive.files}
         except (zipfile.BadZipFile, ValueError, EOFError, KeyError, OSError) as error:
             raise ValueError(f"FILE {file!r} is damaged or no .npz file: {error}") from error

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from ._forward import Node
 from ._layers import Activation, Dropout, LayerNorm, Pool, Residual
 from ._linear_layers import Gated
-from ._signal import log, log_add
+from ._signal import exp, fraction_inside, log, log_add, slope_regions
 
 
 @dataclass(frozen=True)
@@ -119,8 +119,14 @@ class Spectrum:
 
     log_mean: float
     relative: float  # E lambda^2 / (E lambda)^2 over the outputs
-    singular: bool  # the spectrum reaches 0 for wide layers
-    log_condition: float  # bound on ln(largest / smallest eigenvalue), inf where singular
+    rank: float  # what the layers so far let pass
+    even: bool  # nothing but isometries: all singular values are equal
+
+    def condition(self, outputs: int) -> float | None:
+        """Largest over smallest singular value of wide layers: 1, inf, or None where it depends."""
+        if self.even:
+            return 1.0
+        return math.inf if outputs >= self.rank * (1.0 - 1e-9) else None
 
 
 def spectrum_through(nodes: tuple[Node, ...], start: Spectrum | None = None) -> Spectrum:
@@ -130,10 +136,12 @@ def spectrum_through(nodes: tuple[Node, ...], start: Spectrum | None = None) -> 
     n inputs and m outputs gives (m / n) (k + s - 1), s its own spread (1 + n / m for independent
     elements, max(1, n / m) for orthogonal ones).
     """
-    s = start or Spectrum(0.0, 1.0, False, 0.0)
-    mean, k, singular, condition = s.log_mean, s.relative, s.singular, s.log_condition
+    s = start or Spectrum(0.0, 1.0, math.inf, True)
+    mean, k, rank, even = s.log_mean, s.relative, s.rank, s.even
     for node in nodes:
-        layer, n, m = node.step.layer, node.before.width, node.after.width
+        layer = node.step.layer
+        n = node.before.width * math.prod(node.step.image_in or (1,))
+        m = node.after.width * math.prod(node.step.image_out or (1,))
         # factors are those of gradients, tr J^T J / n; over the outputs it is tr / m
         shift = node.factor + math.log(n / m)
         if isinstance(layer, Residual):
@@ -144,25 +152,33 @@ def spectrum_through(nodes: tuple[Node, ...], start: Spectrum | None = None) -> 
                 u, v = math.exp(a - total), math.exp(b - total) if b > -math.inf else 0.0
                 k += u * u + 4.0 * u * v + v * v * inner.relative - 1.0
             mean += total
-            if v > 0.0:
-                singular, condition = singular or u == 0.0 or inner.singular, math.inf
+            even = even and (v == 0.0 or (u == 0.0 and inner.even))
+            rank = rank if u > 0.0 else min(rank, inner.rank)
             continue
         mean += shift
+        rank = min(rank, n)
         if isinstance(layer, (Activation, Dropout)):
             k += node.slope_kurtosis - 1.0
-            flat = node.slope_kurtosis > 1.0 + 1e-12
-            singular = singular or flat
-            condition = math.inf if flat else condition
+            even = even and node.slope_kurtosis <= 1.0 + 1e-12
+            rank = min(rank, n * (1.0 - _zero_slopes(node)))
         elif isinstance(layer, Pool):
             k = (m / n) * (k + n / m - 1.0)
         elif isinstance(layer, Gated):
             k = ((layer.hidden / n) * k + 1.0) + node.slope_kurtosis - 1.0
             k = (m / layer.hidden) * k + 1.0
-            singular, condition = True, math.inf
+            rank, even = min(rank, layer.hidden), False
         elif node.step.weights:
             (w,) = node.step.weights
             k = (m / n) * (k + w.spread - 1.0)
-            if not (w.orthogonal and m <= n):
-                singular = singular or m >= n
-                condition = math.inf
-    return Spectrum(mean, k, singular, condition)
+            even = even and w.orthogonal and m <= n
+    return Spectrum(mean, k, rank, even)
+
+
+def _zero_slopes(node: Node) -> float:
+    """Fraction of units that let no gradient pass."""
+    layer, x = node.step.layer, node.before
+    if isinstance(layer, Dropout):
+        return layer.p
+    assert isinstance(layer, Activation)
+    std = exp(0.5 * x.log_q)
+    return fraction_inside(slope_regions(layer.function)[2], x.mean * std if x.mean else 0.0, std)

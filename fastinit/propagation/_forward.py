@@ -67,12 +67,15 @@ def _through(weights: Weights, x: Signal, taps: float = 1.0) -> Signal:
     inputs = x.width if x.width > 1 else weights.fan_in
     log_var = part * part * (x.log_var + x.sample)
     log_cov = part * part * (x.log_cov + x.sample_cov)
-    sample = 2.0 / m if not weights.orthogonal else 2.0 * max(0.0, 1.0 / m - 1.0 / inputs)
     cosine = 1.0 - min(apart * scale * scale, 2.0)
+    sample, sample_cov = 2.0 / m, 2.0 / m * cosine * cosine
+    if weights.orthogonal:  # lengths are kept, but for what a narrower output leaves out, and biases
+        kept = part * part * min(1.0, m / inputs)
+        sample, sample_cov = sample * (1.0 - kept), sample_cov - 2.0 / m * kept * (1.0 - gap) ** 2
     common = min(1.0, max(common, mean * mean))
     return Signal(
         m, log_q, max(-1.0, min(1.0, mean)), common, 3.0, min(2.0, apart * scale * scale),
-        log_var, log_cov, sample + 2.0 * common * common, sample * cosine * cosine, elastic=x.elastic * part,
+        log_var, log_cov, sample + 2.0 * common * common, max(0.0, sample_cov), elastic=x.elastic * part,
     )  # fmt: skip
 
 
@@ -82,6 +85,10 @@ def _dense(step: Step, x: Signal) -> Node:
     if isinstance(step.layer, Conv):
         taps = _tap_fraction(step)
         back = log(w.fan_out * w.second * taps / math.prod(step.layer.stride))
+    elif step.image_in is not None and not step.spatial and step.fan_in == x.width:
+        pixels = math.prod(step.image_in)  # channels of an image: the mean over its pixels
+        x = _mean_of(x, pixels, x.width, _pixels_alike(x))
+        back -= 2.0 * math.log(pixels)
     after = _through(w, x, taps)
     return Node(step, x, after, back)
 
@@ -168,7 +175,8 @@ def _norm(step: Step, x: Signal) -> Node:
         centred=x.centred or not isinstance(layer, RMSNorm),
     )  # fmt: skip
     if isinstance(layer, BatchNorm):
-        return Node(step, x, after, -log_divisor, 1.0, 0.0)
+        # E 1/var above 1 / E var: the variance of w x over inputs fluctuates from unit to unit
+        return Node(step, x, after, 2.0 / max(x.width, 4) - log_divisor, 1.0, 0.0)
     # E 1/q is above 1 / E q, and the directions of x (and of the mean) are projected out
     fixed = (1.0 if isinstance(layer, RMSNorm) else 2.0) / x.width
     bent = (1.0 - rest) * (x.log_var + x.sample) - (1.0 - rest) * min(fixed, 0.9)
@@ -197,14 +205,8 @@ def _pool(step: Step, x: Signal) -> Node:
     cosine = 0.0 if math.isnan(x.below) else 1.0 - x.below
     width = step.fan_out
     if layer.kind == "mean":
-        part = (1.0 - x.common) / k + x.common
-        excess = max(0.0, x.kurtosis - 3.0) / k
-        after = replace(
-            x, width=width, log_q=x.log_q + log(part), mean=x.mean / math.sqrt(part), common=x.common / part,
-            kurtosis=3.0 + excess, below=x.below / k / part, origin=None,
-            gaussian=x.gaussian, sample=(2.0 + excess) / width, sample_cov=(2.0 + excess) / width * cosine**2,
-        )  # fmt: skip
-        return Node(step, x, after, -2.0 * math.log(k))
+        alike = _pixels_alike(x) if step.spatial else x.common
+        return Node(step, x, _mean_of(x, k, width, alike), -2.0 * math.log(k))
     first, second, fourth = _maximum(x, k)
     if second == 0.0:
         return Node(step, x, replace(x, width=width), -math.log(k))
@@ -216,6 +218,25 @@ def _pool(step: Step, x: Signal) -> Node:
         below=_maximum_below(x, k), gaussian=False, origin=None, sample=sample, sample_cov=sample * cosine**2,
     )  # fmt: skip
     return Node(step, x, after, -math.log(k), float(k))
+
+
+def _pixels_alike(x: Signal) -> float:
+    """E of products of two pixels of a channel over E x^2: they share weights as two inputs do."""
+    return x.common if math.isnan(x.below) else max(x.common, min(1.0, 1.0 - x.below))
+
+
+def _mean_of(x: Signal, k: int, width: int, alike: float) -> Signal:
+    """Means over k units or pixels each, of which two have the product `alike` on average."""
+    part = (1.0 - alike) / k + alike
+    if part == 0.0 or math.isnan(x.below):
+        return replace(x, width=width, origin=None)
+    excess = max(0.0, x.kurtosis - 3.0) / k
+    sample = (2.0 + excess) / width
+    return replace(
+        x, width=width, log_q=x.log_q + math.log(part), mean=x.mean / math.sqrt(part), common=min(1.0, x.common / part),
+        kurtosis=3.0 + excess, below=min(2.0, x.below / k / part), origin=None, sample=sample,
+        sample_cov=sample * (1.0 - x.below) ** 2,
+    )  # fmt: skip
 
 
 def _windows(step: Step) -> int:

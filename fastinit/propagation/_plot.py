@@ -99,6 +99,7 @@ def _spectrum(panel: Any, report: Report) -> None:
         rank = np.arange(1, s.size + 1) / np.size(values)
         panel.plot(rank, np.log10(s), color=_MEASURED, linewidth=1.8, label="measured")
         panel.set_xlabel("rank / width")
+        panel.locator_params(axis="x", nbins=6)
     else:
         panel.set_xticks([])
         panel.set_xlabel("theory, wide layers")

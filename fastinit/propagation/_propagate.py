@@ -180,7 +180,7 @@ def analyse(network: Network, start: Input, dtype: str) -> Report:
         underflow={name: _worst(layers, "underflow", name) for name in LIMITS},
         gradient_underflow={name: _worst(layers, "gradient_underflow", name) for name in LIMITS},
         jacobian=_jacobian(spectrum, plain),
-        condition=exp(0.5 * spectrum.log_condition),
+        condition=spectrum.condition(network.fan_out),
         scales=None if plain is None else _depth_scales(plain),
         symmetric=any(w.symmetric and w.shape[-1] > 1 for node in nodes for w in node.step.weights),
         approximate=tuple(r.name for r in layers if r.approximate),
@@ -267,7 +267,9 @@ def _any_overflow(layers: tuple[LayerReport, ...], name: str) -> float:
 
 
 def _worst(layers: tuple[LayerReport, ...], field: str, name: str) -> float:
-    return max(float(getattr(r, field)[name]) for r in layers)
+    """The largest part of a layer, but of those that are exactly zero: a branch may start so."""
+    of = "log10_gradient" if field == "gradient_underflow" else "log10_second"
+    return max((float(getattr(r, field)[name]) for r in layers if getattr(r, of) > -math.inf), default=0.0)
 
 
 def _mean(values: list[float]) -> float:
@@ -278,7 +280,8 @@ def _gradient_ratio(rows: list[Back]) -> tuple[float, float]:
     """log10 of E abs(g)^2 after the first layer with weights over that after the last, and its sd."""
     linear = [b for b in rows if b.node.step.weights or b.node.body] or rows
     first, last = linear[0].at, linear[-1].at
-    lengths = math.log(first.width) - math.log(last.width)
+    sizes = [b.at.width * math.prod(b.node.step.image_out or (1,)) for b in (linear[0], linear[-1])]
+    lengths = math.log(sizes[0]) - math.log(sizes[1])
     if first.log_g == -math.inf:
         return -math.inf, 0.0
     value = (first.log_g - last.log_g + lengths) / math.log(10.0)

@@ -154,8 +154,9 @@ class Report:
         that is rounded to 0, forward and backward.
     jacobian : JacobianSpectrum
         Mean, variance and upper edge of the eigenvalues of J J^T for wide layers.
-    condition : float
-        Bound on the condition number of J; inf where the spectrum of wide layers reaches 0.
+    condition : float or None
+        Condition number of J: 1 for isometries, inf where the spectrum of wide layers reaches 0,
+        None where it depends on the draw (`simulate` measures it).
     scales : DepthScales or None
         Fixed points, depth scales and phase of a chain with one activation.
     symmetric : bool
@@ -180,7 +181,7 @@ class Report:
     underflow: dict[str, float]
     gradient_underflow: dict[str, float]
     jacobian: JacobianSpectrum
-    condition: float
+    condition: float | None
     scales: DepthScales | None
     symmetric: bool
     approximate: tuple[str, ...] = ()

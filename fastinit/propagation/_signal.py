@@ -220,14 +220,14 @@ def _intervals(function: _core.Activation, h: Array, inside: Array, test: Any) -
         same = test(*_values(function, middle)) == was
         low, high = np.where(same, middle, low), np.where(same, high, middle)
     ends = [-math.inf] if inside[0] else []
-    ends += (0.5 * (low + high)).tolist()
+    ends += [0.0 if abs(x) < 1e-12 else x for x in (0.5 * (low + high)).tolist()]
     ends += [math.inf] if inside[-1] else []
     return tuple(zip(ends[::2], ends[1::2], strict=True))
 
 
 def fraction_inside(regions: tuple[tuple[float, float], ...], mean: float, std: float) -> float:
     """P(h in one of the intervals) for h ~ N(mean, std^2)."""
-    if std == 0.0:
+    if std < 1e-300:
         return float(any(a <= mean <= b for a, b in regions))
     if math.isinf(std):
         return float(sum(0.5 for a, b in regions for end in (a, b) if math.isinf(end)))
@@ -243,7 +243,7 @@ def fraction_always(
     regions: tuple[tuple[float, float], ...], mean: float, std: float, below: float, count: int
 ) -> float:
     """P(all of `count` equicorrelated h lie in the intervals): Poole's correlation decides how many units are dead."""
-    if not regions or std == 0.0 or math.isinf(std):
+    if not regions or std < 1e-300 or math.isinf(std):
         return fraction_inside(regions, mean, std)
     below = min(max(below, 0.0), 1.0)
     if below < 1e-12:

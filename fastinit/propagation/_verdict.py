@@ -94,9 +94,9 @@ def _range_findings(report: Report) -> Iterator[tuple[int, str]]:
 
 
 def suggested_loss_scale(report: Report) -> float | None:
-    """Power of two that lifts the smallest gradients to 2^8 times the smallest normal number of float16.
+    """Power of two that lifts the smallest gradients towards 2^8 times the smallest normal number of float16.
 
-    None where the largest would overflow then, or for a dtype with float32's range.
+    None where the largest would overflow before the smallest are safe, or for a wider dtype.
     """
     if report.dtype != "float16" or report.log10_gradient_ratio == -math.inf:
         return None
@@ -104,8 +104,9 @@ def suggested_loss_scale(report: Report) -> float | None:
     if not logs:
         return None
     low, high = 0.5 * min(logs), 0.5 * max(logs)
-    exponent = math.ceil((math.log10(2.0**8 * 2.0**-14) - low) / math.log10(2.0))
-    if exponent <= 0 or exponent * math.log10(2.0) + high > math.log10(65504.0 / 8.0):
+    wanted = math.ceil((math.log10(2.0**8 * 2.0**-14) - low) / math.log10(2.0))
+    exponent = min(wanted, math.floor((math.log10(65504.0 / 8.0) - high) / math.log10(2.0)))
+    if exponent <= 0 or low + exponent * math.log10(2.0) < math.log10(2.0**-20):
         return None
     return float(2.0**exponent)
 
@@ -150,6 +151,8 @@ def _best_remedy(report: Report, network: Network, start: Input) -> Remedy | Non
                 change, after.level, after.log10_gradient_ratio, after.log10_signal_ratio, after.dead,
                 after.overflow[report.dtype],
             )  # fmt: skip
+            if rank[0] == 0 and rank[1] < 0.5:
+                break  # as good as it gets
     return None if best is None else best[1]
 
 

@@ -146,9 +146,7 @@ def resolve_weights(
         orthogonal, spread = True, max(1.0, fan_in / (shape[-1] // groups))
     else:
         try:
-            function = INITIALIZERS[init] if isinstance(init, str) else init
-            grouped = groups > 1 and "groups" in inspect.signature(function).parameters
-            found = _of_init(init, shape, {**kwargs, "groups": groups} if grouped else kwargs)
+            found = _of_init(init, shape, kwargs, fan_in, fan_out, groups)
         except (TypeError, ValueError) as error:
             raise type(error)(f"{name}: {error}") from error
         orthogonal, spread = False, 1.0 + fan_in / (shape[-1] // groups)
@@ -209,21 +207,27 @@ def _of_orthogonal(name: str, shape: tuple[int, ...], init: str, kwargs: dict[st
     return _Moments(None, 0.0, second / taps if init == "delta_orthogonal" else second)
 
 
-def _of_init(init: Init, shape: tuple[int, ...], kwargs: dict[str, Any]) -> _Moments:
-    """Exact moments: the initializer checks its arguments and plans its fill, and nothing is drawn."""
+def _of_init(
+    init: Init, shape: tuple[int, ...], kwargs: dict[str, Any], fan_in: int, fan_out: int, groups: int
+) -> _Moments:
+    """Exact moments: the initializer checks its arguments and plans the fill of one element."""
+    function = INITIALIZERS[init] if isinstance(init, str) else init
+    known = inspect.signature(function).parameters
+    given = {"groups": groups} if groups > 1 and "groups" in known else {}
     if not isinstance(init, str):
-        return _of_array(finite_array(init(shape, seed=0, **kwargs), "the drawn weights"))
+        return _of_array(finite_array(init(shape, seed=0, **kwargs, **given), "the drawn weights"))
     if init in ("zeros", "ones", "constant"):
         value = 1.0 if init == "ones" else kwargs.get("value", 0.0)
         INITIALIZERS[init](1, **kwargs)
         value = float(value)
         return _Moments(None, value, value * value)
+    fans = {"fan_in": fan_in, "fan_out": fan_out} if "fan_in" in known else {}
     with collecting() as plan:
-        INITIALIZERS[init](shape, seed=0, **kwargs)
+        function((1,) * (len(shape) - 1) + (groups,), seed=0, **{**fans, **given, **kwargs})
     size = math.prod(shape)
     if init in ("identity", "eye", "dirac"):
         gain = float(kwargs.get("gain", 1.0))
-        ones = min(shape[-2] * kwargs.get("groups", 1), shape[-1])
+        ones = min(shape[-2] * groups, shape[-1])
         return _Moments(None, 0.0, gain * gain * ones / size)  # at most one weight per unit: no common sum
     _, _, code, p0, p1, lo, hi, *_ = plan.jobs[0]
     law = Law(code, p0, p1, lo, hi)

@@ -64,9 +64,9 @@ def test_theory_of_wide_and_deep_networks(activation: str, law: str) -> None:
 def test_relu_jacobian() -> None:
     """Variance of the eigenvalues of J J^T: L for orthogonal weights, 2 L for Gaussian ones (Pennington et al. 2017)."""
     for init, kwargs, want in (("orthogonal", {"gain": 2**0.5}, 4.0), ("he_normal", {}, 8.0)):
-        m = P.simulate([P.Dense(100, init, **kwargs), P.Activation("relu")] * 4, 2, repeats=60)
-        assert m.jacobian_mean.value == pytest.approx(1.0, abs=4 * m.jacobian_mean.error + 0.02)
-        assert m.jacobian_variance.value == pytest.approx(want, abs=4 * m.jacobian_variance.error + 0.08 * want)
+        m = P.simulate([P.Dense(100, init, **kwargs), P.Activation("relu")] * 4, 2, repeats=16)
+        assert m.jacobian_mean.value == pytest.approx(1.0, abs=5 * m.jacobian_mean.error + 0.03)
+        assert m.jacobian_variance.value == pytest.approx(want, abs=5 * m.jacobian_variance.error + 0.08 * want)
 
 
 def test_he_correlation_map() -> None:

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <string>
 #include <thread>
+#include <type_traits>
 #include <vector>
 
 #include "core/kernels.h"
@@ -71,7 +72,7 @@ private:
     PyGILState_STATE state_;
 };
 
-// Runs body() without the GIL; a pending signal stops it and is raised.
+// Runs body(poll), or body(poll, gil), without the GIL; a pending signal stops it and is raised.
 template <class Body>
 void without_gil(const Body& body) {
     try {
@@ -83,7 +84,11 @@ void without_gil(const Body& body) {
             gil.unlock();
             return stop;
         };
-        body(poll);
+        if constexpr (std::is_invocable_v<Body, const Poll&, Unlocked&>) {
+            body(poll, gil);
+        } else {
+            body(poll);
+        }
     } catch (const Interrupted&) {
         throw py::error_already_set();
     }

@@ -44,12 +44,18 @@ void multiply(const py::array& a, const py::array& b, const py::array& c, double
     multiply_as<float>(a, b, c, alpha, add, threads);
 }
 
-// Calls a Python function from work that has released the GIL.
-Progress progress_from(const py::object& function) {
+// Calls a Python function from work that has given up the GIL.
+Progress progress_from(const py::object& function, Unlocked& gil) {
     if (function.is_none()) return {};
-    return [&function](double done) {
-        const py::gil_scoped_acquire gil;
-        function(done);
+    return [&function, &gil](double done) {
+        gil.lock();
+        try {
+            function(done);
+        } catch (...) {
+            gil.unlock();
+            throw;
+        }
+        gil.unlock();
     };
 }
 
@@ -71,8 +77,9 @@ void orthogonal_as(const py::array& out, const OrthogonalJob<T>& like, const std
                        out.strides(2) / item};
         jobs[i].key = key_from(keys[i]);
     }
-    const Progress tell = progress_from(progress);
-    without_gil([&](const Poll& poll) { orthogonal_all(jobs, threads, poll, tell); });
+    without_gil([&](const Poll& poll, Unlocked& gil) {
+        orthogonal_all(jobs, threads, poll, progress_from(progress, gil));
+    });
 }
 
 // A (batch, rows, columns) stack of matrices; see OrthogonalJob.
@@ -108,8 +115,9 @@ void unitary_as(const py::array& out, double scale, const std::vector<std::uint6
                         out.strides(1) / static_cast<py::ssize_t>(sizeof(T)), 1});
         found.push_back(key_from(keys[i]));
     }
-    const Progress tell = progress_from(progress);
-    without_gil([&](const Poll& poll) { unitary_all(outs, found, static_cast<T>(scale), threads, poll, tell); });
+    without_gil([&](const Poll& poll, Unlocked& gil) {
+        unitary_all(outs, found, static_cast<T>(scale), threads, poll, progress_from(progress, gil));
+    });
 }
 
 // A (batch, rows, columns) stack of complex matrices.
@@ -124,8 +132,9 @@ void qr_as(const py::array& a, const py::array& r, bool with_q, int threads, con
     const Matrix<T> q = matrix_from<T>(a, true), upper = matrix_from<T>(r, true);
     const std::int64_t order = std::min(q.rows, q.cols);
     if (upper.rows != order || upper.cols != q.cols) throw py::value_error("shape of r");
-    const Progress tell = progress_from(progress);
-    without_gil([&](const Poll& poll) { qr(q, upper, with_q, threads, poll, tell); });
+    without_gil([&](const Poll& poll, Unlocked& gil) {
+        qr(q, upper, with_q, threads, poll, progress_from(progress, gil));
+    });
 }
 
 // a becomes Q (its first columns) where `with_q`, else is lost; r becomes R with a diagonal >= 0.

@@ -11,8 +11,8 @@ namespace fastinit {
 namespace {
 
 constexpr std::int64_t kPackedLines = 4096;  // of each operand at once: 4 MiB in float32
-constexpr std::int64_t kTileLines = 312;     // a multiple of every kernel's mr; rows of A for one thread: half a second-level cache of 512 KiB
-constexpr std::int64_t kTileColumns = 1024;
+constexpr std::int64_t kTileRows = 312;
+constexpr std::int64_t kTileColumns = 256;   // of B for one thread: half a second-level cache of 512 KiB
 constexpr std::int64_t kPackChunk = 128;     // lines that a thread packs at once
 
 template <class T>
@@ -45,10 +45,11 @@ struct Block {
     bool add;
     Matrix<T> c;
 
-    // Tile rows [i0, i1) x columns [j0, j1); the packed column panel stays in the first-level cache.
+    // Tile rows [i0, i1) x columns [j0, j1). Rows outside: few pages of C are written at a time, and
+    // the packed columns come from the second-level cache again and again.
     void multiply(std::int64_t i0, std::int64_t i1, std::int64_t j0, std::int64_t j1) const {
-        for (std::int64_t j = j0; j < j1; j += kernel.nr) {
-            for (std::int64_t i = i0; i < i1; i += kernel.mr) {
+        for (std::int64_t i = i0; i < i1; i += kernel.mr) {
+            for (std::int64_t j = j0; j < j1; j += kernel.nr) {
                 if (c.col_stride == 1 && i + kernel.mr <= i1 && j + kernel.nr <= j1) {
                     kernel.run(depth, a + i * depth, b + j * depth, alpha, add, &c.at(i, j), c.row_stride);
                 } else {
@@ -143,7 +144,7 @@ void gemm(Team& team, GemmSpace<T>& space, const Source<T>& a, const Source<T>& 
                 const Block<T> block{kernel, space.a.data(), space.b.data(), steps, alpha, add || k > 0,
                                      c.block(i, j, rows, cols)};
                 const int share = team.size() > 1 ? 4 * team.size() : 1;
-                const std::int64_t tile_rows = chunk_lines(rows, kTileLines, kernel.mr, 1);
+                const std::int64_t tile_rows = chunk_lines(rows, kTileRows, kernel.mr, 1);
                 const std::int64_t down = divide_up(rows, tile_rows);
                 const std::int64_t tile_cols =
                     chunk_lines(cols, kTileColumns, kernel.nr, divide_up(share, down));
@@ -159,12 +160,17 @@ void gemm(Team& team, GemmSpace<T>& space, const Source<T>& a, const Source<T>& 
 }
 
 template <class T>
+void reserve(Packed<T>& packed, std::int64_t lines, std::int64_t depth, bool by_columns) {
+    packed.width = by_columns ? gemm_kernel<T>().nr : gemm_kernel<T>().mr;
+    packed.data.reserve(static_cast<std::size_t>(round_up(lines, packed.width) * depth));
+}
+
+template <class T>
 void pack(Team& team, const Source<T>& from, std::int64_t lines, std::int64_t depth, bool by_columns, Packed<T>& to) {
-    to.width = by_columns ? gemm_kernel<T>().nr : gemm_kernel<T>().mr;
+    reserve(to, lines, depth, by_columns);
     to.lines = lines;
     to.depth = depth;
     const std::int64_t whole = round_up(lines, to.width);
-    to.data.reserve(static_cast<std::size_t>(whole * depth));
     const std::int64_t each = chunk_lines(lines, kPackChunk, to.width, 1), across = divide_up(lines, each);
     team.run(static_cast<std::size_t>(across * divide_up(depth, kDepthBlock)), [&](std::size_t chunk, int) {
         const std::int64_t line = static_cast<std::int64_t>(chunk) % across * each;
@@ -186,14 +192,11 @@ void gemm(GemmSpace<T>& space, const Packed<T>& a, const Source<T>& b, T alpha, 
         const std::int64_t steps = std::min(kDepthBlock, a.depth - k);
         b.pack(0, c.cols, k, steps, width, space.b.data());
         const T* packed = a.data.data() + whole * k;
-        if (swapped) {
-            Block<T>{kernel, space.b.data(), packed, steps, alpha, add || k > 0, c.transposed()}.multiply(
-                0, c.cols, 0, c.rows);
-            continue;
-        }
-        const Block<T> block{kernel, packed, space.b.data(), steps, alpha, add || k > 0, c};
-        for (std::int64_t i = 0; i < c.rows; i += kTileLines) {
-            block.multiply(i, std::min(c.rows, i + kTileLines), 0, c.cols);
+        const T* left = swapped ? space.b.data() : packed;
+        const T* right = swapped ? packed : space.b.data();
+        const Block<T> block{kernel, left, right, steps, alpha, add || k > 0, swapped ? c.transposed() : c};
+        for (std::int64_t j = 0; j < block.c.cols; j += kTileColumns) {
+            block.multiply(0, block.c.rows, j, std::min(block.c.cols, j + kTileColumns));
         }
     }
 }
@@ -202,6 +205,7 @@ void gemm(GemmSpace<T>& space, const Packed<T>& a, const Source<T>& b, T alpha, 
     template void pack_strided(const T*, std::int64_t, std::int64_t, std::int64_t, std::int64_t, int, T*);    \
     template void gemm(Team&, GemmSpace<T>&, const Source<T>&, const Source<T>&, std::int64_t, T, bool, \
                        const Matrix<T>&);                                                                     \
+    template void reserve(Packed<T>&, std::int64_t, std::int64_t, bool);                                      \
     template void pack(Team&, const Source<T>&, std::int64_t, std::int64_t, bool, Packed<T>&);                \
     template void gemm(GemmSpace<T>&, const Packed<T>&, const Source<T>&, T, bool, const Matrix<T>&);
 FI_GEMM(float)

@@ -92,6 +92,10 @@ bool by_columns(const Matrix<T>& c) {
     return c.col_stride != 1 && c.row_stride == 1;
 }
 
+// Room for an operand of the given size, so that smaller ones before it leave no holes.
+template <class T>
+void reserve(Packed<T>& packed, std::int64_t lines, std::int64_t depth, bool by_columns);
+
 template <class T>
 void pack(Team& team, const Source<T>& from, std::int64_t lines, std::int64_t depth, bool by_columns, Packed<T>& to);
 

@@ -35,6 +35,8 @@ public:
         space.v.reserve(static_cast<std::size_t>(job.out.rows) * panel);
         space.t.reserve(panel * panel + panel);
         space.vt.reserve(static_cast<std::size_t>(job.out.rows) * panel);
+        reserve(space.left, static_cast<std::int64_t>(panel), job.out.rows, by_columns(job.out));
+        reserve(space.right, job.out.rows, static_cast<std::int64_t>(panel), by_columns(job.out));
         space.join(team);
     }
 

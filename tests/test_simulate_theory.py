@@ -62,13 +62,11 @@ def test_theory_of_wide_and_deep_networks(activation: str, law: str) -> None:
 
 
 def test_relu_jacobian() -> None:
-    """Variance L of the eigenvalues of J J^T for orthogonal weights (Pennington et al. 2017), L/p for Gaussian ones."""
-    layers = [P.Dense(400, "orthogonal", gain=2**0.5), P.Activation("relu")] * 4
-    m = P.simulate(layers, 2, repeats=6)
-    assert m.jacobian_mean.value == pytest.approx(1.0, abs=4 * m.jacobian_mean.error + 0.02)
-    assert m.jacobian_variance.value == pytest.approx(4.0, rel=0.15)
-    gaussian = P.simulate([P.Dense(400, "he_normal"), P.Activation("relu")] * 4, 2, repeats=6)
-    assert gaussian.jacobian_variance.value == pytest.approx(8.0, rel=0.2)
+    """Variance of the eigenvalues of J J^T: L for orthogonal weights, 2 L for Gaussian ones (Pennington et al. 2017)."""
+    for init, kwargs, want in (("orthogonal", {"gain": 2**0.5}, 4.0), ("he_normal", {}, 8.0)):
+        m = P.simulate([P.Dense(100, init, **kwargs), P.Activation("relu")] * 4, 2, repeats=16)
+        assert m.jacobian_mean.value == pytest.approx(1.0, abs=5 * m.jacobian_mean.error + 0.03)
+        assert m.jacobian_variance.value == pytest.approx(want, abs=5 * m.jacobian_variance.error + 0.08 * want)
 
 
 def test_he_correlation_map() -> None:

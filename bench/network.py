@@ -133,7 +133,8 @@ def hessian_extremes(network: Network, x: np.ndarray, y: np.ndarray) -> tuple[fl
 
     def end(which: str) -> float:
         try:
-            return float(eigsh(operator, 1, which=which, v0=start, tol=1e-3, maxiter=20, ncv=24, return_eigenvectors=False)[0])
+            found = eigsh(operator, 1, which=which, v0=start, tol=1e-3, maxiter=20, ncv=24, return_eigenvectors=False)
+            return float(found[0])
         except ArpackNoConvergence:
             return float("nan")
 

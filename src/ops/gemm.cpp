@@ -75,6 +75,44 @@ struct Block {
     }
 };
 
+// A number of lines that the compiler knows is copied without a call.
+template <int kLines, class T>
+void copy_lines(const T* src, std::int64_t step_stride, std::int64_t steps, T* dst) {
+    for (std::int64_t s = 0; s < steps; ++s) std::memcpy(dst + s * kLines, src + s * step_stride, kLines * sizeof(T));
+}
+
+// Lines side by side in memory.
+template <class T>
+void pack_consecutive(const T* src, std::int64_t step_stride, std::int64_t n, std::int64_t steps, int width, T* dst) {
+    if (n == width) {
+        if (width == 32) return copy_lines<32>(src, step_stride, steps, dst);
+        if (width == 16) return copy_lines<16>(src, step_stride, steps, dst);
+        if (width == 13) return copy_lines<13>(src, step_stride, steps, dst);
+    }
+    for (std::int64_t s = 0; s < steps; ++s) std::copy_n(src + s * step_stride, n, dst + s * width);
+}
+
+// Any lines: four at a time, so that few streams are read and written ones stay in cache.
+template <class T>
+void pack_apart(const T* src, std::int64_t line_stride, std::int64_t step_stride, std::int64_t n, std::int64_t steps,
+                int width, T* dst) {
+    std::int64_t l = 0;
+    for (; l + 4 <= n; l += 4) {
+        const T* line = src + l * line_stride;
+        for (std::int64_t s = 0; s < steps; ++s, line += step_stride) {
+            T* to = dst + s * width + l;
+            to[0] = line[0];
+            to[1] = line[line_stride];
+            to[2] = line[2 * line_stride];
+            to[3] = line[3 * line_stride];
+        }
+    }
+    for (; l < n; ++l) {
+        const T* line = src + l * line_stride;
+        for (std::int64_t s = 0; s < steps; ++s) dst[s * width + l] = line[s * step_stride];
+    }
+}
+
 template <class T>
 void pack_block(Team& team, const Source<T>& from, std::int64_t line, std::int64_t lines, std::int64_t step,
                 std::int64_t steps, int width, T* to) {
@@ -93,29 +131,12 @@ void pack_strided(const T* data, std::int64_t line_stride, std::int64_t step_str
     for (std::int64_t first = 0; first < lines; first += width) {
         const std::int64_t n = std::min(lines - first, std::int64_t{width});
         const T* src = data + first * line_stride;
-        if (n < width) std::fill(dst, dst + steps * width, T{0});
         if (line_stride == 1) {
-            for (std::int64_t s = 0; s < steps; ++s) {
-                std::memcpy(dst + s * width, src + s * step_stride, static_cast<std::size_t>(n) * sizeof(T));
-            }
+            pack_consecutive(src, step_stride, n, steps, width, dst);
         } else {
-            // Four lines at a time, so that few streams are read and written lines stay in cache.
-            std::int64_t l = 0;
-            for (; l + 4 <= n; l += 4) {
-                const T* line = src + l * line_stride;
-                for (std::int64_t s = 0; s < steps; ++s, line += step_stride) {
-                    T* to = dst + s * width + l;
-                    to[0] = line[0];
-                    to[1] = line[line_stride];
-                    to[2] = line[2 * line_stride];
-                    to[3] = line[3 * line_stride];
-                }
-            }
-            for (; l < n; ++l) {
-                const T* line = src + l * line_stride;
-                for (std::int64_t s = 0; s < steps; ++s) dst[s * width + l] = line[s * step_stride];
-            }
+            pack_apart(src, line_stride, step_stride, n, steps, width, dst);
         }
+        for (std::int64_t s = 0; n < width && s < steps; ++s) std::fill(dst + s * width + n, dst + (s + 1) * width, T{0});
         dst += steps * width;
     }
 }

@@ -39,6 +39,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog="example:\n  fastinit fill he_normal 4096x4096 --seed 0 -o w.npy", formatter_class=raw,
         allow_abbrev=False,
     )
+    parser.add_argument("--version", action="version", version=f"fastinit {fastinit.__version__}")
     parser.add_argument("--json", action="store_true", help="print JSON")
     commands = parser.add_subparsers(dest="command", metavar="{fill,propagate,weights,info}")
     fill = commands.add_parser(

@@ -282,6 +282,9 @@ def test_info_and_help(capsys: pytest.CaptureFixture[str]) -> None:
         assert info["numpy"] == np.__version__
     assert main(["info"]) == 0
     assert fi.isa() in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        main(["--version"])
+    assert capsys.readouterr().out == f"fastinit {fi.__version__}\n"
     for command in ([], ["fill"], ["info"]):
         with pytest.raises(SystemExit) as stop:
             main([*command, "--help"])

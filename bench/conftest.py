@@ -7,13 +7,18 @@ pytest bench/ --benchmark-disable      each answer is asserted once at small siz
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from datetime import datetime, timezone
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 import fastinit as fi
+
+# `from bench import peers`; last, so that an installed fastinit stays ahead of the checkout's.
+sys.path.append(str(Path(__file__).parent.parent))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

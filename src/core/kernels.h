@@ -47,6 +47,9 @@ template <class T>
 struct GemmKernel {
     int mr, nr;
     void (*run)(std::int64_t depth, const T* a, const T* b, T alpha, bool add, T* c, std::int64_t stride);
+    // Packs lines that lie `stride` apart, their elements side by side: dst[s * width + l].
+    void (*interleave)(const T* src, std::int64_t stride, std::int64_t lines, std::int64_t steps, std::int64_t width,
+                       T* dst);
 };
 
 // Columns of the panels that factor_panel takes, rows kPanelColumns apart.

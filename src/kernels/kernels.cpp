@@ -199,6 +199,8 @@ constexpr fastinit::Kernels kTable = {
     factor_panel<F64, double>,
     invert_triangle<F32, float>,
     invert_triangle<F64, double>,
+    reflect_columns<F32, float>,
+    reflect_columns<F64, double>,
     probe_f32,
     probe_f64,
 };

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable
 from typing import Any
 
@@ -10,11 +9,15 @@ import numpy as np
 import pytest
 
 import fastinit as fi
+from bench import peers
 from fastinit import _core
 from fastinit.linalg import householder_qr
 
-LIBRARIES = ["fastinit", "numpy", pytest.param("torch", marks=pytest.mark.skipif(
-    importlib.util.find_spec("torch") is None, reason="torch is not installed"))]  # fmt: skip
+LIBRARIES = ["fastinit", "numpy", *(n for n in ("scipy", "torch") if n in peers.PEERS)]
+SQUARE = (256, 512, 1024, 2048, 4096)
+SLOWEST = 1024  # the largest n of SciPy's ortho_group, which reflects in a loop of Python
+THREADS = fi.get_num_threads()
+pytestmark = pytest.mark.benchmark(min_rounds=3, max_time=0.3)
 
 
 def assert_orthonormal(q: np.ndarray) -> None:
@@ -36,75 +39,84 @@ def orthogonal(library: str, shape: tuple[int, ...], dtype: str) -> Callable[[],
         return lambda: fi.orthogonal(out=out, seed=0)
     if library == "numpy":
         return lambda: sign_fixed(np.random.default_rng(0).standard_normal(shape, dtype=dtype))
+    if library == "scipy":
+        from scipy.stats import ortho_group
+
+        return lambda: ortho_group.rvs(shape[0], random_state=0).astype(dtype)
     import torch
 
+    torch.set_num_threads(THREADS)
     w = torch.empty(shape, dtype=getattr(torch, dtype))
     return lambda: torch.nn.init.orthogonal_(w).numpy()
 
 
-@pytest.mark.parametrize("shape", [(1024, 1024), (2048, 2048), (4096, 4096), (4096, 1024), (1024, 4096)], ids=str)
-@pytest.mark.parametrize("library", LIBRARIES)
-def test_orthogonal(benchmark: Any, library: str, shape: tuple[int, int]) -> None:
-    benchmark.group = f"orthogonal float32 {shape}"
-    make = orthogonal(library, shape, "float32")
+CASES = [
+    *((n, (s, s), "float32", "square") for n in LIBRARIES for s in SQUARE if n != "scipy" or s <= SLOWEST),
+    *((n, s, "float32", k) for n in LIBRARIES if n != "scipy" for s, k in (((4096, 1024), "tall"), ((1024, 4096), "wide"))),
+    *((n, (s, s), "float64", "square") for n in LIBRARIES for s in (512, 1024, 2048) if n != "scipy" or s <= SLOWEST),
+]
+
+
+@pytest.mark.parametrize(("library", "shape", "dtype", "kind"), CASES, ids=str)
+def test_orthogonal(
+    row: Callable[..., Any], library: str, shape: tuple[int, int], dtype: str, kind: str, timed: bool
+) -> None:
+    if not timed:
+        shape = (shape[0] // 32, shape[1] // 32)
+    make = orthogonal(library, shape, dtype)
     assert_orthonormal(make())
-    benchmark.pedantic(make, rounds=3)
+    m, n = shape
+    row(f"orthogonal {dtype} {m} x {n}", library, task="orthogonal", shape=kind, m=m, n=n, dtype=dtype,
+        threads=THREADS)(make)  # fmt: skip
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
-def test_float64(benchmark: Any, library: str) -> None:
-    benchmark.group = "orthogonal float64 2048"
-    make = orthogonal(library, (2048, 2048), "float64")
-    assert_orthonormal(make())
-    benchmark.pedantic(make, rounds=3)
-
-
-@pytest.mark.parametrize("library", LIBRARIES)
-def test_batch(benchmark: Any, library: str) -> None:
-    benchmark.group = "1000 matrices of 64 x 64"
+def test_batch(row: Callable[..., Any], library: str, timed: bool) -> None:
+    count = 1000 if timed else 10
     if library == "fastinit":
-        out = np.empty((1000, 64, 64), np.float32)
+        out = np.empty((count, 64, 64), np.float32)
+        make = lambda: fi.orthogonal(out=out, batch_axis=0, seed=0)  # noqa: E731
+    elif library == "scipy":
+        from scipy.stats import ortho_group
 
-        def make() -> np.ndarray:
-            return fi.orthogonal(out=out, batch_axis=0, seed=0)
+        make = lambda: ortho_group.rvs(64, size=count, random_state=0).astype(np.float32)  # noqa: E731
     else:
         one = orthogonal(library, (64, 64), "float32")
-
-        def make() -> np.ndarray:
-            return np.stack([one().copy() for _ in range(1000)])
-
-    assert_orthonormal(make()[999])
-    benchmark.pedantic(make, rounds=5)
+        make = lambda: np.stack([one().copy() for _ in range(count)])  # noqa: E731
+    assert_orthonormal(make()[count - 1])
+    row(f"{count} orthogonal matrices of 64 x 64", library, task="orthogonal", shape="batch", n=64, dtype="float32",
+        threads=THREADS)(make)  # fmt: skip
 
 
 @pytest.mark.parametrize("n", [2048, 4096])
-@pytest.mark.parametrize("library", LIBRARIES)
-def test_qr(benchmark: Any, library: str, n: int) -> None:
-    benchmark.group = f"QR float32 {n}"
+@pytest.mark.parametrize("library", [n for n in LIBRARIES if n != "scipy"])
+def test_qr(row: Callable[..., Any], library: str, n: int, timed: bool) -> None:
+    n = n if timed else n // 32
     a = fi.normal((n, n), seed=0)
+    factor: Callable[[], Any]
     if library == "torch":
         import torch
 
         t = torch.from_numpy(a)
-        factor: Callable[[], Any] = lambda: torch.linalg.qr(t)  # noqa: E731
+        factor = lambda: torch.linalg.qr(t)  # noqa: E731
     else:
         factor = lambda: (householder_qr if library == "fastinit" else np.linalg.qr)(a)  # noqa: E731
     q, r = (np.asarray(x) for x in factor())
     assert_orthonormal(q)
     assert abs(q @ r - a).max() < 1e-3
-    benchmark.pedantic(factor, rounds=2)
+    row(f"QR float32 {n}", library, task="orthogonal", shape="qr", n=n, dtype="float32", threads=THREADS)(factor)
 
 
-@pytest.mark.parametrize("n", [512, 1024, 2048, 4096])
+@pytest.mark.parametrize(("dtype", "n"), [("float32", n) for n in (512, 1024, 2048, 4096)] + [("float64", 2048)])
 @pytest.mark.parametrize("library", ["fastinit", "numpy"])
-def test_product(benchmark: Any, library: str, n: int) -> None:
-    benchmark.group = f"product float32 {n}"
-    a, b = fi.normal((n, n), seed=0), fi.normal((n, n), seed=1)
+def test_product(row: Callable[..., Any], library: str, dtype: str, n: int, timed: bool) -> None:
+    n = n if timed else n // 32
+    a, b = fi.normal((n, n), seed=0, dtype=dtype), fi.normal((n, n), seed=1, dtype=dtype)
     c = np.empty_like(a)
-    threads = fi.get_num_threads()
-    multiply = (
-        (lambda: _core.gemm(a, b, c, 1.0, False, threads)) if library == "fastinit" else (lambda: np.matmul(a, b, out=c))
+    own = library == "fastinit"
+    multiply: Callable[[], Any] = (
+        (lambda: _core.gemm(a, b, c, 1.0, False, THREADS)) if own else (lambda: np.matmul(a, b, out=c))
     )
     multiply()
     assert abs(c[:4] - a[:4].astype(np.float64) @ b).max() < 1e-2
-    benchmark.pedantic(multiply, rounds=5)
+    row(f"product {dtype} {n}", library, task="product", dtype=dtype, flops=2 * n**3, threads=THREADS)(multiply)

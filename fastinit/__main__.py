@@ -14,7 +14,7 @@ import numpy as np
 
 import fastinit
 
-from . import _fill_command, _tour
+from . import _fill_command, _propagate_command, _tour
 from .spec import INITIALIZERS
 
 # What follows an option and is its value although it starts with "-": -1e-3, -inf, -8:,: .
@@ -40,7 +40,7 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
-    commands = parser.add_subparsers(dest="command", metavar="{fill,info}")
+    commands = parser.add_subparsers(dest="command", metavar="{fill,propagate,weights,info}")
     fill = commands.add_parser(
         "fill", help="fill a .npy file", formatter_class=raw, allow_abbrev=False,
         description="Fill a .npy file, which may be larger than memory.",
@@ -62,7 +62,8 @@ def _parser() -> argparse.ArgumentParser:
         description="Version, instruction sets, threads and build.",
         epilog="example:\n  fastinit info --json",
     )
-    for command in (fill, info):
+    theory = _propagate_command.add_parsers(commands, raw)
+    for command in (fill, info, *theory):
         command.add_argument("--json", action="store_true", help="print JSON", default=argparse.SUPPRESS)
     return parser
 
@@ -87,6 +88,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         if options.command == "fill":
             result = _fill_command.run(options)
             text = _fill_command.describe(result)
+        elif options.command in ("propagate", "weights"):
+            command = options.command
+            run = _propagate_command.run_propagate if command == "propagate" else _propagate_command.run_weights
+            result, text = run(options)
         elif options.command == "info":
             result = _info()
             width = max(map(len, result))

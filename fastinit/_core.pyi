@@ -90,3 +90,19 @@ class Activation:
 
 def activations() -> list[tuple[str, tuple[str, ...], tuple[tuple[str, str, float], ...]]]: ...
 def special(name: str, x: np.ndarray[Any, np.dtype[Any]]) -> np.ndarray[Any, np.dtype[np.float64]]: ...
+
+class Simulation:
+    def __init__(self, steps: list[tuple[Any, ...]], dtype: int) -> None: ...
+    def run(
+        self,
+        x: np.ndarray[Any, np.dtype[np.float32]],
+        g: np.ndarray[Any, np.dtype[np.float32]],
+        num_threads: int,
+        progress: Any,
+    ) -> list[list[float]]: ...
+    def pull(
+        self, g: np.ndarray[Any, np.dtype[np.float32]], num_threads: int
+    ) -> np.ndarray[Any, np.dtype[np.float32]]: ...
+    def push(
+        self, v: np.ndarray[Any, np.dtype[np.float32]], num_threads: int
+    ) -> np.ndarray[Any, np.dtype[np.float32]]: ...

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import math
 import time
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from . import __version__, get_num_threads, isa
+from . import __version__, _propagate_command, get_num_threads, isa
 from ._args import Array
 from .spec import INITIALIZERS
 
@@ -85,8 +86,17 @@ def measure(n: int = 4096) -> dict[str, Any]:
         })
     return {
         "version": __version__, "isa": isa(), "threads": get_num_threads(), "numpy": np.__version__,
-        "n": n, "dtype": out.dtype.name, "rows": rows,
+        "n": n, "dtype": out.dtype.name, "rows": rows, "depth": {name: compare_depth(name) for name in ("relu", "tanh")},
     }
+
+
+def compare_depth(activation: str) -> list[dict[str, Any]]:
+    """The usual initializers through 50 layers of 512 units."""
+    options = argparse.Namespace(
+        depth=50, width=512, activation=activation, bias_std=0.0, residual=None, norm="none", dtype="float32",
+        batch=256,
+    )  # fmt: skip
+    return _propagate_command.compare_rows(_propagate_command.scheme_reports(options))
 
 
 def table(result: dict[str, Any]) -> str:
@@ -105,4 +115,7 @@ def table(result: dict[str, Any]) -> str:
             f"{r['initializer']:<18}{r['seconds'] * 1e3:>9.2f}{r['gb_per_s']:>9.2f}{ratio:>9}"
             f"  {r['numpy_peer'] or '-':<16}{r['std_asked']:>10.6f}{r['std_measured']:>11.6f}"
         )
+    for activation, rows in result["depth"].items():
+        lines += ["", f"Will it train? 50 layers of 512 units, {activation}, by theory: no weight is drawn", ""]
+        lines.append(_propagate_command.compare_table(rows))
     return "\n".join(lines)

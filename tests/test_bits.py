@@ -3,34 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-from pathlib import Path
 
 import numpy as np
 import pytest
+from golden import GOLDEN, golden_lines
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from records import DTYPES, RECORDS, SEEDED, Record
+from records import DTYPES, SEEDED, Record
 
 import fastinit as fi
 from fastinit import _core
 
-GOLDEN = Path(__file__).parent / "data" / "golden_hashes.txt"
 LARGE = (1037, 1021)  # several chunks of every dtype, no round numbers
 
 
 def digest(a: np.ndarray) -> str:
     return hashlib.sha256(np.ascontiguousarray(a).tobytes()).hexdigest()[:32]
-
-
-def golden_lines() -> list[str]:
-    """One line per initializer x dtype: hash over all its shapes."""
-    lines = []
-    for record in RECORDS:
-        for dtype in DTYPES:
-            with np.errstate(all="ignore"):
-                data = b"".join(record(s, seed=11, dtype=dtype).tobytes() for s in record.shapes)
-            lines.append(f"{record.id} {dtype} {hashlib.sha256(data).hexdigest()[:32]}")
-    return lines
 
 
 def test_golden_hashes(isa: str) -> None:
@@ -121,7 +109,3 @@ def test_forcing_an_isa() -> None:
     _core.set_isa(fi.available_isas()[-1])
     with pytest.raises(ValueError, match="not available on this machine; available: "):
         _core.set_isa("mmx")
-
-
-if __name__ == "__main__":  # writes the hashes: a new contract version
-    GOLDEN.write_text("\n".join(golden_lines()) + "\n")

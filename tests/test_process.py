@@ -63,6 +63,7 @@ def test_one_generator_from_many_threads() -> None:
     assert sorted(np.concatenate(parts)) == sorted(fi.uniform(16_000, seed=0, dtype="float64"))
 
 
+@pytest.mark.skipif(os.name != "posix", reason="sends SIGINT")
 def test_ctrl_c_stops_a_long_fill() -> None:
     code = """
         import signal, sys, threading, time, os
@@ -137,6 +138,7 @@ def test_import_is_light() -> None:
     assert run(code).returncode == 0
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="counts in KiB, as Linux does")
 def test_fill_takes_no_second_array() -> None:
     code = """
         import resource, numpy as np, fastinit as fi

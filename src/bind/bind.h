@@ -25,6 +25,7 @@ void register_fill(py::module_& m);
 void register_stream(py::module_& m);
 void register_linalg(py::module_& m);
 void register_propagation(py::module_& m);
+void register_simulation(py::module_& m);
 
 inline Key key_from(std::uint64_t key) {
     return {static_cast<std::uint32_t>(key), static_cast<std::uint32_t>(key >> 32)};
@@ -51,6 +52,24 @@ public:
 
 private:
     PyThreadState* state_;
+};
+
+// The GIL for a while, on a thread that has given it up; the same at exit.
+class Locked {
+public:
+    Locked() noexcept {
+        try {
+            state_ = PyGILState_Ensure();
+        } catch (...) {
+            for (;;) std::this_thread::sleep_for(std::chrono::hours(1));
+        }
+    }
+    ~Locked() { PyGILState_Release(state_); }
+    Locked(const Locked&) = delete;
+    Locked& operator=(const Locked&) = delete;
+
+private:
+    PyGILState_STATE state_;
 };
 
 // Runs body(poll), or body(poll, gil), without the GIL; a pending signal stops it and is raised.

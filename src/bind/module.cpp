@@ -9,4 +9,5 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
     fastinit::register_stream(m);
     fastinit::register_linalg(m);
     fastinit::register_propagation(m);
+    fastinit::register_simulation(m);
 }

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Activations and mean-field theory for Python. A Python function is an activation too:
-// its points go over in one array per batch, with the GIL held.
+// its points go over in one array per batch.
 #include <cmath>
 #include <memory>
 #include <stdexcept>
 
+#include "bind/activation.h"
 #include "bind/bind.h"
 #include "core/special.h"
 #include "ops/mean_field.h"
@@ -25,6 +26,7 @@ class PythonFunction final : public Function {
     }
 
     void eval(const double* x, std::size_t n, double* phi, double* dphi) const override {
+        const Locked gil;
         call(phi_, "activation", x, n, phi);
         if (dphi) call(dphi_, "derivative", x, n, dphi);
     }
@@ -52,20 +54,6 @@ class PythonFunction final : public Function {
     }
 
     py::object phi_, dphi_;
-};
-
-// What Python holds: an activation with its parameters.
-struct Activation {
-    std::shared_ptr<Function> f;
-    bool python;
-
-    // Named activations run without the GIL.
-    template <class Body>
-    auto run(const Body& body) const {
-        if (python) return body(*f);
-        const Unlocked released;
-        return body(*f);
-    }
 };
 
 Activation named(const std::string& name, const std::vector<double>& parameters) {

@@ -6,6 +6,10 @@
 #include <stdexcept>
 #include <string>
 
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
 #include "core/kernels.h"
 #include "isas.h"  // FI_FOR_EACH_ISA, written by CMake from its one list
 
@@ -20,17 +24,34 @@ using Entry = const Kernels* (*)();
 #define FI_ENTRY(name) &fastinit_kernels_##name,
 constexpr Entry kEntries[] = {FI_FOR_EACH_ISA(FI_ENTRY)};
 
-bool cpu_runs(const std::string& isa) {
-#if defined(__x86_64__) || defined(_M_X64)
-    __builtin_cpu_init();
-    const bool v3 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-                    __builtin_cpu_supports("bmi2");
-    if (isa == "avx2") return v3;
-    if (isa == "avx512") {
-        return v3 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-               __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
-               __builtin_cpu_supports("avx512cd");
+#if defined(__x86_64__)
+// Asked of the CPU itself: the compiler's own answer needs a run-time library that is not
+// linked on Windows. The bits are those of x86-64-v3 and -v4, and the system must save the registers.
+struct Features {
+    bool v3 = false, v4 = false;
+
+    Features() {
+        unsigned eax = 0, ebx = 0, ecx = 0, edx = 0, ext = 0;
+        if (!__get_cpuid(1, &eax, &ebx, &ecx, &edx)) return;
+        constexpr unsigned k1 = 1u << 12 | 1u << 22 | 1u << 27 | 1u << 28 | 1u << 29;  // FMA MOVBE OSXSAVE AVX F16C
+        if ((ecx & k1) != k1) return;
+        unsigned saved = 0, high = 0;
+        __asm__("xgetbv" : "=a"(saved), "=d"(high) : "c"(0));
+        if (!__get_cpuid(0x80000001u, &eax, &ebx, &ext, &edx)) return;
+        if (!__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx)) return;
+        constexpr unsigned k7 = 1u << 3 | 1u << 5 | 1u << 8;  // BMI1 AVX2 BMI2
+        v3 = (saved & 0x06) == 0x06 && (ebx & k7) == k7 && (ext & 1u << 5) != 0;  // LZCNT
+        constexpr unsigned k512 = 1u << 16 | 1u << 17 | 1u << 28 | 1u << 30 | 1u << 31;  // F DQ CD BW VL
+        v4 = v3 && (saved & 0xe6) == 0xe6 && (ebx & k512) == k512;
     }
+};
+#endif
+
+bool cpu_runs(const std::string& isa) {
+#if defined(__x86_64__)
+    static const Features cpu;
+    if (isa == "avx2") return cpu.v3;
+    if (isa == "avx512") return cpu.v4;
 #endif
     return isa == "baseline" || isa == "neon";
 }

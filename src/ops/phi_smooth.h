@@ -97,7 +97,7 @@ struct Mish : Plain {
         const double n = e * (e + 2.0), g = 1.0 / (n + 2.0);
         const double t = n * g;
         f = x * t;
-        d = t + x * (4.0 * e * (e + 1.0)) * g * g;
+        d = t + (x > 20.0 ? 0.0 : x) * (4.0 * e * (e + 1.0)) * g * g;
     }
 };
 

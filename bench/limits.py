@@ -1,0 +1,48 @@
+"""What the machine can do at most, measured where the benchmarks run."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+_BYTE = 0x3F  # not zero: some CPUs clear whole lines at twice the speed of any other value
+
+
+def store(out: np.ndarray, threads: int) -> Callable[[], Any]:
+    """Writes every byte of an array by the C library's memset, which streams past the cache
+    where that is faster: no fill can take less time than its stores."""
+    address, size = out.ctypes.data, out.nbytes
+    if threads == 1 or size < 2**20:
+        return lambda: ctypes.memset(address, _BYTE, size)
+    part = -(-size // threads)
+    pool = ThreadPoolExecutor(threads)  # ctypes lets go of the GIL
+    parts = [(address + i, min(part, size - i)) for i in range(0, size, part)]
+    return lambda: list(pool.map(lambda p: ctypes.memset(p[0], _BYTE, p[1]), parts))
+
+
+def first_touch(size: int, dtype: np.dtype[Any], threads: int) -> Callable[[], Any]:
+    """The same into fresh memory, where the system must find and clear each page first."""
+
+    def run() -> np.ndarray:
+        out = np.empty(size, dtype)
+        store(out, threads)()
+        return out
+
+    return run
+
+
+def matrix_product(n: int, dtype: str) -> Callable[[], np.ndarray]:
+    """An n x n by n x n product by NumPy's BLAS: 2 n**3 operations. See `blas_threads`."""
+    a = np.random.default_rng(0).standard_normal((n, n)).astype(dtype)
+    c = np.empty_like(a)
+    return lambda: np.matmul(a, a, out=c)
+
+
+def blas_threads(threads: int) -> threadpool_limits:
+    """Holds BLAS to a number of threads within a `with`."""
+    return threadpool_limits(threads, user_api="blas")

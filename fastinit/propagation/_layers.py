@@ -1,0 +1,197 @@
+"""Layers of a network whose signal is followed: each a small value that checks its arguments."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from .._activations import ActivationLike, canonical_name, resolve
+from .._args import check_choice, check_int, check_number
+
+
+class Layer:
+    """What all layers share: immutable, with a representation that rebuilds it."""
+
+    _shown: tuple[str, ...] = ()
+
+    def _set(self, **values: Any) -> None:
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise AttributeError(f"a layer is immutable: cannot set {name}")
+
+    def __delattr__(self, name: str) -> None:
+        raise AttributeError(f"a layer is immutable: cannot delete {name}")
+
+    def __repr__(self) -> str:
+        parts = []
+        for name in self._shown:
+            value = getattr(self, name)
+            if isinstance(value, np.ndarray):
+                parts.append(f"{name}=<{'x'.join(map(str, value.shape))} {value.dtype.name}>")
+            elif name in ("kwargs", "params"):
+                parts += [f"{k}={v!r}" for k, v in value.items()]
+            elif value is not None:
+                parts.append(f"{name}={value!r}")
+        return f"{type(self).__name__}({', '.join(parts)})"
+
+
+class Activation(Layer):
+    """An activation function, unit by unit.
+
+    Parameters
+    ----------
+    activation : str or callable
+        Name, or a vectorised function of a float64 array.
+    **params : Any
+        As in `moments`: `negative_slope`, `alpha`, `w`; `derivative` and `kinks` of a function.
+
+    Raises
+    ------
+    TypeError, ValueError
+        An unknown activation (the known ones are listed) or parameter.
+
+    Examples
+    --------
+    >>> from fastinit.propagation import Activation
+    >>> Activation("leaky_relu", negative_slope=0.1)
+    Activation(activation='leaky_relu', negative_slope=0.1)
+    """
+
+    _shown = ("activation", "params")
+    activation: ActivationLike
+    params: dict[str, Any]
+    function: Any
+
+    def __init__(self, activation: ActivationLike, **params: Any) -> None:
+        function = resolve(activation, params)
+        name = canonical_name(activation) if isinstance(activation, str) else activation
+        self._set(activation=name, params=params, function=function)
+
+
+class LayerNorm(Layer):
+    """Layer normalization without affine parameters: mean 0 and variance 1 over the units (Ba et al. 2016).
+
+    Parameters
+    ----------
+    eps : float, default 1e-5
+        Added to the variance.
+    """
+
+    _shown = ("eps",)
+    eps: float
+
+    def __init__(self, eps: float = 1e-5) -> None:
+        self._set(eps=check_number(eps, "eps", low=0.0))
+
+
+class RMSNorm(LayerNorm):
+    """Second moment 1 over the units; the mean stays (Zhang & Sennrich 2019).
+
+    Parameters
+    ----------
+    eps : float, default 1e-5
+        Added to the second moment.
+    """
+
+
+class BatchNorm(LayerNorm):
+    """Mean 0 and variance 1 of every unit over a large batch (Ioffe & Szegedy 2015).
+
+    Parameters
+    ----------
+    eps : float, default 1e-5
+        Added to the variance.
+    """
+
+
+class Dropout(Layer):
+    """Inverted dropout while training: zero with probability `p`, else divided by 1 - p.
+
+    Parameters
+    ----------
+    p : float, default 0.5
+        In [0, 1).
+    """
+
+    _shown = ("p",)
+    p: float
+
+    def __init__(self, p: float = 0.5) -> None:
+        number = check_number(p, "p", low=0.0)
+        if number >= 1.0:
+            raise ValueError(f"p must be in [0, 1), got {p!r}")
+        self._set(p=number)
+
+
+class Residual(Layer):
+    """A residual block: ``skip * x + scale * f(x)``.
+
+    Parameters
+    ----------
+    layers : sequence of layers
+        The branch f, which must keep the width.
+    scale : float, default 1
+        Factor of the branch.
+    skip : float, default 1
+        Factor of the skip connection.
+
+    Raises
+    ------
+    TypeError, ValueError
+        An empty branch, or something in it that is no layer; a number that is not finite.
+
+    Examples
+    --------
+    >>> from fastinit.propagation import Activation, Dense, Residual
+    >>> block = Residual([Activation("relu"), Dense(256)], scale=0.1)
+    >>> len(block.layers), block.scale
+    (2, 0.1)
+    """
+
+    _shown = ("layers", "scale", "skip")
+    layers: tuple[Layer, ...]
+    scale: float
+    skip: float
+
+    def __init__(self, layers: Sequence[Layer], scale: float = 1.0, skip: float = 1.0) -> None:
+        self._set(layers=check_layers(layers), scale=check_number(scale, "scale"), skip=check_number(skip, "skip"))
+
+
+class Pool(Layer):
+    """Mean or maximum over windows: of pixels after a convolution, else of neighbouring units.
+
+    Parameters
+    ----------
+    size : int, default 2
+        Of the window, along every axis of an image; the windows do not overlap.
+    kind : {"mean", "max"}
+    """
+
+    _shown = ("size", "kind")
+    size: int
+    kind: str
+
+    def __init__(self, size: int = 2, kind: str = "mean") -> None:
+        self._set(size=check_int(size, "size", low=1), kind=check_choice(kind, "kind", ("mean", "max")))
+
+
+def check_layers(layers: Any) -> tuple[Layer, ...]:
+    """A tuple of layers, at least one."""
+    if isinstance(layers, Layer):
+        raise TypeError(f"layers must be a sequence of layers, got one layer: {layers!r}; write [layer]")
+    try:
+        operator.length_hint(layers)
+        items = tuple(layers)
+    except TypeError:
+        raise TypeError(f"layers must be a sequence of layers, got {type(layers).__name__}") from None
+    if not items:
+        raise ValueError("layers must not be empty")
+    for i, item in enumerate(items):
+        if not isinstance(item, Layer):
+            raise TypeError(f"layers must hold layers such as Dense and Activation, got {item!r} at {i}")
+    return items

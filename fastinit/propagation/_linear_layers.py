@@ -1,0 +1,332 @@
+"""Layers with weights: Dense, Conv and Gated."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .._activations import ActivationLike, canonical_name, resolve
+from .._args import Array, check_choice, check_int
+from ._layers import Layer
+from ._weights import Init, check_init, check_std, finite_array
+
+
+def _layout_axes(layout: Any, ndim: int) -> tuple[int, ...]:
+    """The order of axes that makes an array of this layout ``(..., in, out)``."""
+    if layout is None:
+        return tuple(range(ndim))
+    if not isinstance(layout, str):
+        raise TypeError(f"layout must be a string such as 'oi' or 'oihw', got {layout!r}")
+    if len(layout) != ndim or len(set(layout)) != ndim or not {"i", "o"} <= set(layout):
+        raise ValueError(f"layout must hold i and o once and one letter per dimension of {ndim}, got {layout!r}")
+    rest = [a for a, letter in enumerate(layout) if letter not in "io"]
+    return (*rest, layout.index("i"), layout.index("o"))
+
+
+def _given(weight: Any, name: str, ndim: int, layout: Any) -> Array | None:
+    if weight is None:
+        return None
+    array = finite_array(weight, name)
+    if array.ndim != ndim:
+        raise ValueError(f"{name} must have {ndim} dimensions, got shape {array.shape}")
+    return array.transpose(_layout_axes(layout, ndim))
+
+
+def _given_bias(bias: Any, bias_std: float, size: int | None) -> Array | None:
+    if bias is None:
+        return None
+    array = finite_array(bias, "bias")
+    if array.ndim != 1 or (size is not None and array.shape[0] != size):
+        raise ValueError(f"bias must have shape ({size},), got {array.shape}")
+    if bias_std:
+        raise ValueError(f"bias_std must be 0 where bias is given, got {bias_std!r}")
+    return array
+
+
+def _width(width: Any, weight: Array | None, name: str) -> int:
+    if weight is None and width is None:
+        raise TypeError(f"{name} must be given where weight is not")
+    if width is None:
+        assert weight is not None
+        return int(weight.shape[-1])
+    number = check_int(width, name, low=1)
+    if weight is not None and weight.shape[-1] != number:
+        raise ValueError(f"{name} must be that of weight, {weight.shape[-1]}, got {number}")
+    return number
+
+
+def _checked_init(init: Any, kwargs: dict[str, Any], array: Array | None) -> Init | None:
+    if array is not None:
+        if init is not None or kwargs:
+            extra = "init" if init is not None else next(iter(kwargs))
+            raise TypeError(f"{extra} must not be given with weight: the array is the weight")
+        return None
+    chosen = "he_normal" if init is None else init
+    check_init(chosen, kwargs)
+    return chosen
+
+
+def _sizes(value: Any, name: str, low: int = 1) -> tuple[int, ...]:
+    items = value if isinstance(value, (tuple, list)) else (value, value)
+    if not items:
+        raise ValueError(f"{name} must not be empty")
+    return tuple(check_int(v, name, low=low) for v in items)
+
+
+class Dense(Layer):
+    """A fully connected layer: ``h = x W + b``.
+
+    Parameters
+    ----------
+    width : int, optional
+        Number of units; may be left out where `weight` is given.
+    init : str or callable, default "he_normal"
+        Name of an initializer of fastinit, or a function ``init(shape, seed=...)``.
+    weight : array of shape (in, out), optional
+        The actual weights, instead of a law.
+    bias : array of shape (out,), optional
+        The actual biases.
+    bias_std : float, default 0
+        Standard deviation of Gaussian biases.
+    layout : str, optional
+        "oi" for a `weight` of shape (out, in).
+    fan_in : int, optional
+        Number of inputs; by default the width of what comes before.
+    **kwargs : Any
+        Arguments of the initializer: `gain`, `std`, `mode`, `nonlinearity`, ...
+
+    Raises
+    ------
+    TypeError, ValueError
+        An argument of a wrong type or value, an unknown initializer, weights that are not finite
+        (counted).
+
+    Examples
+    --------
+    >>> from fastinit.propagation import Dense
+    >>> Dense(512, init="orthogonal", gain=2**0.5, bias_std=0.1)
+    Dense(width=512, init='orthogonal', bias_std=0.1, gain=1.4142135623730951)
+    """
+
+    _shown = ("width", "init", "weight", "bias", "bias_std", "fan_in", "kwargs")
+    width: int
+    init: Init | None
+    weight: Array | None
+    bias: Array | None
+    bias_std: float
+    fan_in: int | None
+    kwargs: dict[str, Any]
+
+    def __init__(
+        self,
+        width: int | None = None,
+        init: Init | None = None,
+        *,
+        weight: Any = None,
+        bias: Any = None,
+        bias_std: float = 0.0,
+        layout: str | None = None,
+        fan_in: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        array = _given(weight, "weight", 2, layout)
+        units = _width(width, array, "width")
+        init = _checked_init(init, kwargs, array)
+        std = check_std(bias_std, "bias_std")
+        inputs = None if fan_in is None else check_int(fan_in, "fan_in", low=1)
+        if array is not None and inputs not in (None, array.shape[0]):
+            raise ValueError(f"fan_in must be that of weight, {array.shape[0]}, got {inputs}")
+        if array is not None:
+            inputs = int(array.shape[0])
+        self._set(width=units, init=init, weight=array, bias=_given_bias(bias, std, units), bias_std=std,
+                  fan_in=inputs, kwargs=kwargs)  # fmt: skip
+
+
+class Conv(Layer):
+    """A convolution with zero padding.
+
+    Parameters
+    ----------
+    channels : int, optional
+        Output channels; may be left out where `weight` is given.
+    kernel : int or tuple of int, default 3
+        Size of the receptive field; an int stands for a square.
+    init, weight, bias, bias_std, **kwargs
+        As for `Dense`; `weight` has shape ``(..., in / groups, out)`` unless `layout` says otherwise.
+    stride : int or tuple of int, default 1
+    padding : {"same", "valid"}
+        "same" pads by (kernel - 1) // 2 and kernel // 2: zeros that lower the variance at the border.
+    groups : int, default 1
+        Groups of channels; as many as inputs for a depthwise convolution.
+    layout : str, optional
+        Of `weight`, such as "oihw" or "hwio".
+    image : int or tuple of int, optional
+        Size of the input image. Needed once, by the first layer, to count padding.
+    fan_in : int, optional
+        Input channels (of all groups).
+
+    Raises
+    ------
+    TypeError, ValueError
+        As for `Dense`; groups that do not divide the channels.
+
+    Examples
+    --------
+    >>> from fastinit.propagation import Conv
+    >>> Conv(64, 3, init="he_normal", mode="fan_out", image=32).kernel
+    (3, 3)
+    """
+
+    _shown = ("width", "kernel", "init", "weight", "bias", "bias_std", "stride", "padding", "groups", "image",
+              "fan_in", "kwargs")  # fmt: skip
+    width: int
+    kernel: tuple[int, ...]
+    init: Init | None
+    weight: Array | None
+    bias: Array | None
+    bias_std: float
+    stride: tuple[int, ...]
+    padding: str
+    groups: int
+    image: tuple[int, ...] | None
+    fan_in: int | None
+    kwargs: dict[str, Any]
+
+    def __init__(
+        self,
+        channels: int | None = None,
+        kernel: int | tuple[int, ...] | None = None,
+        init: Init | None = None,
+        *,
+        weight: Any = None,
+        bias: Any = None,
+        bias_std: float = 0.0,
+        stride: int | tuple[int, ...] = 1,
+        padding: str = "same",
+        groups: int = 1,
+        layout: str | None = None,
+        image: int | tuple[int, ...] | None = None,
+        fan_in: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        array = _given(weight, "weight", max(3, np.ndim(weight)), layout)
+        units = _width(channels, array, "channels")
+        size: Any = kernel
+        if kernel is None:
+            size = 3 if array is None else array.shape[:-2]
+        taps = _sizes(size, "kernel")
+        if array is not None and taps != array.shape[:-2]:
+            raise ValueError(f"kernel must be that of weight, {array.shape[:-2]}, got {taps}")
+        init = _checked_init(init, kwargs, array)
+        std = check_std(bias_std, "bias_std")
+        steps = _sizes(stride, "stride") if isinstance(stride, (tuple, list)) else (
+            (check_int(stride, "stride", low=1),) * len(taps))  # fmt: skip
+        check_choice(padding, "padding", ("same", "valid"))
+        groups = check_int(groups, "groups", low=1)
+        if units % groups:
+            raise ValueError(f"groups must divide channels: {groups} does not divide {units}")
+        extent = None
+        if image is not None:
+            extent = _sizes(image, "image") if isinstance(image, (tuple, list)) else (
+                (check_int(image, "image", low=1),) * len(taps))  # fmt: skip
+        for name, sizes in (("stride", steps), ("image", extent)):
+            if sizes is not None and len(sizes) != len(taps):
+                raise ValueError(f"{name} must have as many sizes as kernel {taps}, got {sizes}")
+        inputs = None if fan_in is None else check_int(fan_in, "fan_in", low=1)
+        if array is not None:
+            if inputs not in (None, array.shape[-2] * groups):
+                raise ValueError(f"fan_in must be that of weight, {array.shape[-2] * groups}, got {inputs}")
+            inputs = int(array.shape[-2]) * groups
+        self._set(width=units, kernel=taps, init=init, weight=array, bias=_given_bias(bias, std, units), bias_std=std,
+                  stride=steps, padding=padding, groups=groups, image=extent, fan_in=inputs, kwargs=kwargs)  # fmt: skip
+
+
+class Gated(Layer):
+    """A gated block: ``(f(x W_gate) * (x W_up)) W_down``: SwiGLU with silu, GEGLU with gelu.
+
+    Parameters
+    ----------
+    hidden : int, optional
+        Units of the two hidden matrices; may be left out where `gate` is given.
+    width : int, optional
+        Output width; by default the input's.
+    activation : str or callable, default "silu"
+        Of the gate.
+    init : str or callable, default "lecun_normal"
+        Initializer of the three matrices.
+    gate, up, down : arrays of shape (in, hidden), (in, hidden), (hidden, out), optional
+        The actual weights: all three or none.
+    bias_std : float, default 0
+        Standard deviation of Gaussian biases of the three matrices.
+    layout : str, optional
+        "oi" for arrays of shape (out, in).
+    fan_in : int, optional
+        Number of inputs.
+    **kwargs : Any
+        Arguments of the initializer.
+
+    References
+    ----------
+    N. Shazeer, "GLU variants improve transformer", 2020.
+
+    Examples
+    --------
+    >>> from fastinit.propagation import Gated
+    >>> Gated(1024, activation="gelu").hidden
+    1024
+    """
+
+    _shown = ("hidden", "width", "activation", "init", "gate", "up", "down", "bias_std", "fan_in", "kwargs")
+    hidden: int
+    width: int | None
+    activation: ActivationLike
+    function: Any
+    init: Init | None
+    gate: Array | None
+    up: Array | None
+    down: Array | None
+    bias_std: float
+    fan_in: int | None
+    kwargs: dict[str, Any]
+
+    def __init__(
+        self,
+        hidden: int | None = None,
+        width: int | None = None,
+        activation: ActivationLike = "silu",
+        init: Init | None = None,
+        *,
+        gate: Any = None,
+        up: Any = None,
+        down: Any = None,
+        bias_std: float = 0.0,
+        layout: str | None = None,
+        fan_in: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        arrays = [_given(a, n, 2, layout) for a, n in ((gate, "gate"), (up, "up"), (down, "down"))]
+        if len({a is None for a in arrays}) > 1:
+            raise TypeError("gate, up and down must be given together")
+        first, second, last = arrays
+        units = _width(hidden, first, "hidden")
+        inputs = None if fan_in is None else check_int(fan_in, "fan_in", low=1)
+        out = None if width is None else check_int(width, "width", low=1)
+        if first is not None and second is not None and last is not None:
+            if second.shape != first.shape or last.shape[0] != units:
+                raise ValueError(
+                    "gate and up must have shape (in, hidden) and down (hidden, out), "
+                    f"got {first.shape}, {second.shape} and {last.shape}"
+                )
+            for name, value, want in (("width", out, last.shape[1]), ("fan_in", inputs, first.shape[0])):
+                if value not in (None, want):
+                    raise ValueError(f"{name} must be that of the arrays, {want}, got {value}")
+            out, inputs = int(last.shape[1]), int(first.shape[0])
+        function = resolve(activation, {})
+        if first is None and init is None:
+            init = "lecun_normal"
+        init = _checked_init(init, kwargs, first)
+        std = check_std(bias_std, "bias_std")
+        named = canonical_name(activation) if isinstance(activation, str) else activation
+        self._set(hidden=units, width=out, activation=named, function=function, init=init, gate=first, up=second,
+                  down=last, bias_std=std, fan_in=inputs, kwargs=kwargs)  # fmt: skip

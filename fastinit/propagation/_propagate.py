@@ -1,0 +1,346 @@
+"""`propagate`: mean-field theory of a list of layers, whatever their widths and initializers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .._args import Array, check_dtype, check_int, check_number
+from ._backward import Back, Gradient, Spectrum, back_through, spectrum_through
+from ._forward import Node, walk
+from ._layers import Activation, Layer
+from ._linear_layers import Conv, Dense
+from ._network import Network, resolve_network
+from ._phases import DepthScales, JacobianSpectrum
+from ._report import LayerReport, Report
+from ._signal import Signal, exp, fraction_always, fraction_inside, log, slope_regions
+from ._verdict import judge
+from ._weights import finite_array
+
+#: Largest finite number and smallest positive one of each dtype.
+LIMITS = {
+    "float8_e4m3fn": (448.0, 2.0**-9),
+    "float8_e5m2": (57344.0, 2.0**-16),
+    "float16": (65504.0, 2.0**-24),
+    "bfloat16": (3.3895313892515355e38, 2.0**-133),
+    "float32": (3.4028234663852886e38, 2.0**-149),
+    "float64": (1.7976931348623157e308, 5e-324),
+}
+
+
+@dataclass(frozen=True)
+class Input:
+    """What enters the network: the law of random inputs, or the statistics of given ones."""
+
+    signal: Signal
+    batch: int
+
+
+def propagate(
+    layers: Sequence[Layer],
+    input_var: float = 1.0,
+    input_mean: float = 0.0,
+    dtype: Any = "float32",
+    batch: Any = 256,
+) -> Report:
+    """How variance, correlation and gradients move through a network, by theory alone.
+
+    Wide-network (mean-field) theory, layer by layer, with error bars for finite width; nothing
+    is drawn. Every layer has its own width, law and activation.
+
+    Parameters
+    ----------
+    layers : sequence of layers
+        `Dense`, `Conv`, `Activation`, `LayerNorm`, `RMSNorm`, `BatchNorm`, `Dropout`, `Residual`,
+        `Gated`, `Pool`.
+    input_var, input_mean : float
+        Of the elements of independent random inputs; the variance is >= 0.
+    dtype : dtype-like, default "float32"
+        In which activations are kept: the verdict judges overflow and underflow in it.
+    batch : int or array, default 256
+        Number of random inputs, or real inputs of shape ``(inputs, ...)`` whose mean, second moment and mean
+        pairwise cosine are taken (`input_var` and `input_mean` are then not used). The number of
+        inputs decides which units are dead for all of them, and the error bars of a batch's mean.
+
+    Returns
+    -------
+    Report
+        Per layer and for the whole network, with a verdict; see `Report`.
+
+    Raises
+    ------
+    TypeError
+        A wrong type, or something in `layers` that is no layer.
+    ValueError
+        An empty list, widths that disagree (both layers are named), weights that are not finite
+        (named and counted), a negative variance.
+
+    References
+    ----------
+    B. Poole et al., NeurIPS 2016; S. Schoenholz et al., "Deep information propagation", ICLR 2017;
+    G. Yang, S. Schoenholz, "Mean field residual networks", NeurIPS 2017; J. Pennington et al.,
+    NeurIPS 2017; B. Hanin, D. Rolnick, "How to start training", NeurIPS 2018 (finite width).
+
+    Examples
+    --------
+    >>> from fastinit.propagation import Activation, Dense, propagate
+    >>> report = propagate([Dense(512, "xavier_normal"), Activation("relu")] * 50)
+    >>> report.level, round(report.log10_gradient_ratio, 2)
+    ('bad', -14.75)
+    """
+    variance = check_number(input_var, "input_var", low=0.0)
+    mean = check_number(input_mean, "input_mean")
+    kind = check_dtype(dtype)
+    given = None if isinstance(batch, (int, np.integer)) else _given_inputs(batch)
+    count = check_int(batch, "batch", low=1) if given is None else int(given.shape[0])
+    network = resolve_network(layers, _units(given, layers))
+    start = _random_input(network, variance, mean) if given is None else _measured_input(given, network.fan_in)
+    report = analyse(network, Input(start, count), kind.name)
+    return judge(report, network, Input(start, count))
+
+
+def _given_inputs(batch: Any) -> Array:
+    array = finite_array(batch, "batch")
+    if array.ndim < 2:
+        raise ValueError(f"batch must be a count or an array of shape (inputs, ...), got shape {array.shape}")
+    return array
+
+
+def _units(given: Array | None, layers: Any) -> int | None:
+    """Width that given inputs set: their last axis for images, else all of it."""
+    if given is None:
+        return None
+    items = layers if isinstance(layers, (list, tuple)) else ()
+    first = next((x for x in items if isinstance(x, (Dense, Conv))), None)
+    if isinstance(first, Conv) and given.ndim > 2:
+        return int(given.shape[-1])
+    return int(np.prod(given.shape[1:], dtype=np.int64))
+
+
+def _random_input(network: Network, variance: float, mean: float) -> Signal:
+    q = variance + mean * mean
+    share = mean * mean / q if q else 0.0
+    # of x^2 about its mean for N(mean, variance)
+    spread = (2.0 * variance * variance + 4.0 * mean * mean * variance) / (q * q) if q else 0.0
+    units = network.fan_in * math.prod(network.image or (1,))
+    return Signal(
+        network.fan_in, log(q), math.copysign(math.sqrt(share), mean), share, 1.0 + spread,
+        variance / q if q else math.nan, sample=spread / units, sample_cov=spread / units * share * share,
+        gaussian=True,
+    )  # fmt: skip
+
+
+def _measured_input(batch: Array, width: int) -> Signal:
+    x = batch.reshape(batch.shape[0], -1).astype(np.float64)
+    lengths = (x * x).mean(1)
+    q, mean = float(lengths.mean()), float(x.mean())
+    count = x.shape[0]
+    if q == 0.0:
+        return Signal(width, -math.inf, 0.0, 0.0, 3.0, math.nan)
+    unit = x / np.sqrt(np.maximum(lengths, 1e-300) * x.shape[1])[:, None]
+    together = unit.sum(0)
+    cosine = (float(together @ together) - float((unit * unit).sum())) / (count * (count - 1)) if count > 1 else 0.0
+    ratio = mean / math.sqrt(q)
+    # the lengths are those of the batch: known, not drawn
+    scatter = float(np.var(np.log(np.maximum(lengths, 1e-300) / q)))
+    return Signal(
+        width, math.log(q), ratio, ratio * ratio, float((x**4).mean()) / (q * q), min(2.0, max(0.0, 1.0 - cosine)),
+        log_var=scatter, gaussian=False,
+    )  # fmt: skip
+
+
+def analyse(network: Network, start: Input, dtype: str) -> Report:
+    """The report without its verdict."""
+    nodes = walk(network.steps, start.signal)
+    rows, end = back_through(nodes, Gradient(network.fan_out, sample=2.0 / network.fan_out), start.batch)
+    layers = tuple(_row(back, rows[:i], start.batch) for i, back in enumerate(rows))
+    spectrum = spectrum_through(nodes)
+    top = {id(node) for node in nodes}
+    ratio, spread = _gradient_ratio([b for b in rows if id(b.node) in top])
+    plain = _plain(nodes)
+    return Report(
+        layers=layers,
+        dtype=dtype,
+        batch=start.batch,
+        fan_in=network.fan_in,
+        fan_out=network.fan_out,
+        depth=sum(1 for r in layers if r.sigma_w2 is not None),
+        input_second=exp(start.signal.log_q),
+        input_correlation=1.0 - start.signal.below,
+        log10_gradient_ratio=ratio,
+        log10_gradient_ratio_sd=spread,
+        log10_input_gradient=end.log_g / math.log(10.0),
+        log10_signal_ratio=_signal_ratio(nodes),
+        dead=_mean([r.dead for r in layers if r.dead is not None]),
+        overflow={name: _any_overflow(layers, name) for name in LIMITS},
+        underflow={name: _worst(layers, "underflow", name) for name in LIMITS},
+        gradient_underflow={name: _worst(layers, "gradient_underflow", name) for name in LIMITS},
+        jacobian=_jacobian(spectrum, plain),
+        condition=spectrum.condition(network.fan_out),
+        scales=None if plain is None else _depth_scales(plain),
+        symmetric=any(w.symmetric and w.shape[-1] > 1 for node in nodes for w in node.step.weights),
+        approximate=tuple(r.name for r in layers if r.approximate),
+    )
+
+
+def _row(back: Back, before: list[Back], batch: int) -> LayerReport:
+    node, g = back.node, back.at
+    x, y, layer = node.before, node.after, node.step.layer
+    weights = node.step.weights
+    saturated = zero = dead = None
+    if isinstance(layer, Activation):
+        saturated, zero, dead = _fractions(layer, x, batch)
+    ln10 = math.log(10.0)
+    low, high = band(y.log_q, y.batch_variance(batch))
+    g_low, g_high = band(g.log_g, g.batch_variance(batch))
+    sigma_w2 = chi_par = chi_perp = None
+    if weights:
+        sigma_w2 = weights[-1].sigma_w2
+        last = before[-1].node if before else None
+        if isinstance(layer, (Dense, Conv)) and last is not None and isinstance(last.step.layer, Activation):
+            chi_perp = sigma_w2 * exp(last.factor)
+            chi_par = y.elastic / last.before.elastic * exp(y.log_q - last.before.log_q) if last.before.elastic else None
+    return LayerReport(
+        name=node.step.name,
+        width=node.step.fan_out,
+        mean=y.mean * exp(0.5 * y.log_q) if y.mean else 0.0,
+        log10_second=y.log_q / ln10,
+        log10_second_band=(low, high),
+        kurtosis=y.kurtosis,
+        correlation=None if math.isnan(y.below) else 1.0 - y.below,
+        one_minus_correlation=None if math.isnan(y.below) else y.below,
+        log10_gradient=g.log_g / ln10,
+        log10_gradient_band=(g_low, g_high),
+        log10_weight_gradient=None if back.log_weight is None else back.log_weight / ln10,
+        log10_weight_gradient_band=None if back.log_weight is None else band(back.log_weight, back.weight_var),
+        sigma_w2=sigma_w2,
+        sigma_b2=weights[-1].bias_second if weights else None,
+        chi_par=chi_par,
+        chi_perp=chi_perp,
+        saturated=saturated,
+        zero=zero,
+        dead=dead,
+        overflow={n: _beyond(y.log_q, limit) for n, (limit, _) in LIMITS.items()},
+        underflow={n: _below(y.log_q, tiny) for n, (_, tiny) in LIMITS.items()},
+        gradient_underflow={n: _below(g.log_g, tiny) for n, (_, tiny) in LIMITS.items()},
+        approximate=isinstance(layer, Activation) and not x.gaussian,
+    )
+
+
+def band(log_value: float, variance: float) -> tuple[float, float]:
+    """log10 of two standard deviations about a log-normal quantity of known mean."""
+    sd = math.sqrt(max(0.0, variance))
+    return (log_value - 0.5 * variance - 2.0 * sd) / math.log(10.0), (log_value + 2.0 * sd) / math.log(10.0)
+
+
+def _fractions(layer: Activation, x: Signal, batch: int) -> tuple[float, float, float]:
+    flat, zeros, none = slope_regions(layer.function)
+    std = exp(0.5 * x.log_q)
+    mean = x.mean * std if x.mean else 0.0
+    std *= math.sqrt(max(0.0, 1.0 - x.mean * x.mean))
+    below = 0.0 if math.isnan(x.below) else min(1.0, x.below / max(1e-300, 1.0 - x.mean * x.mean))
+    return (
+        fraction_inside(flat, mean, std), fraction_inside(zeros, mean, std),
+        fraction_always(none, mean, std, below, batch),
+    )  # fmt: skip
+
+
+def _beyond(log_q: float, limit: float) -> float:
+    """P(abs(h) > limit) for h ~ N(0, q)."""
+    return math.erfc(exp(min(50.0, math.log(limit) - 0.5 * (log_q + math.log(2.0)))))
+
+
+def _below(log_q: float, tiny: float) -> float:
+    """P(h rounds to 0) for h ~ N(0, q): below half of the smallest number."""
+    if log_q == -math.inf:
+        return 1.0
+    return math.erf(exp(min(50.0, math.log(tiny) - math.log(2.0) - 0.5 * (log_q + math.log(2.0)))))
+
+
+def _any_overflow(layers: tuple[LayerReport, ...], name: str) -> float:
+    """P(an input overflows somewhere)."""
+    return -math.expm1(-sum(r.width * r.overflow[name] for r in layers))
+
+
+def _worst(layers: tuple[LayerReport, ...], field: str, name: str) -> float:
+    """The largest part of a layer, but of those that are exactly zero: a branch may start so."""
+    of = "log10_gradient" if field == "gradient_underflow" else "log10_second"
+    return max((float(getattr(r, field)[name]) for r in layers if getattr(r, of) > -math.inf), default=0.0)
+
+
+def _mean(values: list[float]) -> float:
+    return sum(values) / len(values) if values else 0.0
+
+
+def _gradient_ratio(rows: list[Back]) -> tuple[float, float]:
+    """log10 of E abs(g)^2 after the first layer with weights over that after the last, and its sd."""
+    linear = [b for b in rows if b.node.step.weights or b.node.body] or rows
+    first, last = linear[0].at, linear[-1].at
+    sizes = [b.at.width * math.prod(b.node.step.image_out or (1,)) for b in (linear[0], linear[-1])]
+    lengths = math.log(sizes[0]) - math.log(sizes[1])
+    if first.log_g == -math.inf:
+        return -math.inf, 0.0
+    value = (first.log_g - last.log_g + lengths) / math.log(10.0)
+    return value, math.sqrt(max(0.0, first.log_var + first.sample - last.log_var - last.sample)) / math.log(10.0)
+
+
+def _signal_ratio(nodes: tuple[Node, ...]) -> float:
+    """log10 of E x^2 after the last layer with weights over that after the first."""
+    linear = [n.after.log_q for n in nodes if n.step.weights or n.body] or [nodes[-1].after.log_q]
+    return -math.inf if linear[-1] == -math.inf else (linear[-1] - linear[0]) / math.log(10.0)
+
+
+@dataclass(frozen=True)
+class _Plain:
+    """What a chain of weights and one activation has in common."""
+
+    function: Any
+    depth: int
+    sigma_w2: float
+    sigma_b2: float
+    orthogonal: bool
+    log_q: float  # mean over the layers
+    alike: bool  # one law, square
+
+
+def _plain(nodes: tuple[Node, ...]) -> _Plain | None:
+    weights = [n for n in nodes if isinstance(n.step.layer, (Dense, Conv))]
+    active = [n for n in nodes if isinstance(n.step.layer, Activation)]
+    functions = {id(n.step.layer.function): n.step.layer.function for n in active if isinstance(n.step.layer, Activation)}
+    if len(weights) + len(active) != len(nodes) or len(functions) != 1 or not weights:
+        return None
+    laws = [n.step.weights[0] for n in weights]
+    if any(w.mean != 0.0 or w.second == 0.0 for w in laws) or active[0].before.log_q == -math.inf:
+        return None
+    logs = [math.log(w.sigma_w2) for w in laws]
+    spread = max(logs) - min(logs)
+    inside = laws[1:] or laws
+    alike = spread < 1e-9 and len({w.orthogonal for w in laws}) == 1 and len({n.after.width for n in nodes}) == 1
+    return _Plain(
+        next(iter(functions.values())), len(weights), math.exp(sum(math.log(w.sigma_w2) for w in inside) / len(inside)),
+        sum(w.bias_second for w in inside) / len(inside), all(w.orthogonal for w in laws),
+        sum(n.before.log_q for n in active) / len(active), alike and len(active) == len(weights),
+    )  # fmt: skip
+
+
+def _depth_scales(plain: _Plain) -> DepthScales:
+    return DepthScales(*plain.function.depth_scales(plain.sigma_w2, plain.sigma_b2))
+
+
+def _jacobian(spectrum: Spectrum, plain: _Plain | None) -> JacobianSpectrum:
+    """Upper edge: exact for a homogeneous chain, else of the Gaussian product with the same variance."""
+    mean, variance = exp(spectrum.log_mean), max(0.0, spectrum.relative - 1.0)
+    largest = None
+    if plain is not None and plain.alike and abs(plain.log_q) < 100.0:
+        unit = plain.function.jacobian_spectrum(plain.depth, 1.0, math.exp(plain.log_q), plain.orthogonal)
+        if unit[0] > 0.0:
+            largest = exp(spectrum.log_mean + math.log(unit[2] / unit[0]))
+    if largest is None:
+        v = variance
+        edge = (v + 1.0) * math.log1p(v) - (v * math.log(v) if v > 0.0 else 0.0)
+        largest = exp(spectrum.log_mean + edge)
+    return JacobianSpectrum(mean, exp(2.0 * spectrum.log_mean) * variance if variance else 0.0, largest)

@@ -1,0 +1,328 @@
+"""What `propagate` found: per layer, for the whole network, and in plain words."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any
+
+from .._args import check_choice
+from ._measured import Measured, MeasuredLayer, Measurement
+from ._phases import DepthScales, JacobianSpectrum
+
+if TYPE_CHECKING:
+    import os
+
+LEVELS = ("good", "warn", "bad")
+#: Fields that a simulation measures, as the theory stores them (log10 of them where so named).
+COMPARED = {
+    "second": "log10_second",
+    "gradient": "log10_gradient",
+    "weight_gradient": "log10_weight_gradient",
+}
+
+
+@dataclass(frozen=True)
+class LayerReport:
+    """Theory of one layer's output, and what a simulation measured.
+
+    Attributes
+    ----------
+    name, width : str, int
+        Position and kind ("2.1: Dense(512)" in a branch), units or channels.
+    mean, log10_second, kurtosis : float
+        E x, log10 E x^2, E x^4 / (E x^2)^2.
+    log10_second_band, log10_gradient_band, log10_weight_gradient_band : (float, float)
+        Two standard deviations of finite width about them, for the mean over the batch.
+    correlation, one_minus_correlation : float or None
+        Cosine of two inputs, and the rest to 1 with all its digits; None where all is zero.
+    log10_gradient : float
+        log10 E (dL/dx)^2 for a standard normal gradient at the network's output.
+    log10_weight_gradient : float or None
+        log10 E (dL/dW)^2 of one input, where there are weights.
+    sigma_w2, sigma_b2 : float or None
+        fan_in E W^2 and E b^2.
+    chi_par, chi_perp : float or None
+        Slopes of the variance and the correlation map, of weights behind an activation.
+    saturated, zero, dead : float or None
+        Of an activation: part with abs(f') below 1e-3 of its largest, part of outputs that are 0, part of
+        units with f' = 0 for every input of the batch.
+    overflow, underflow, gradient_underflow : dict of str to float
+        Per dtype, the probability that an element is infinite, is rounded to 0, and that its
+        gradient is.
+    approximate : bool
+        The activation sees something that is not Gaussian.
+    measured : MeasuredLayer or None
+    """
+
+    name: str
+    width: int
+    mean: float
+    log10_second: float
+    log10_second_band: tuple[float, float]
+    kurtosis: float
+    correlation: float | None
+    one_minus_correlation: float | None
+    log10_gradient: float
+    log10_gradient_band: tuple[float, float]
+    log10_weight_gradient: float | None
+    log10_weight_gradient_band: tuple[float, float] | None
+    sigma_w2: float | None
+    sigma_b2: float | None
+    chi_par: float | None
+    chi_perp: float | None
+    saturated: float | None
+    zero: float | None
+    dead: float | None
+    overflow: dict[str, float]
+    underflow: dict[str, float]
+    gradient_underflow: dict[str, float]
+    approximate: bool
+    measured: MeasuredLayer | None = None
+
+    @property
+    def second(self) -> float:
+        """E x^2; 0 or inf beyond the range of float64."""
+        return power(self.log10_second)
+
+    @property
+    def gradient(self) -> float:
+        """E (dL/dx)^2; 0 or inf beyond the range of float64."""
+        return power(self.log10_gradient)
+
+    def outside(self) -> tuple[str, ...]:
+        """Measured fields that lie more than two standard errors outside the theory's band."""
+        found = []
+        for name, stored in COMPARED.items():
+            value: Measurement | None = getattr(self.measured, name, None)
+            band = getattr(self, f"{stored}_band")
+            if value is None or band is None or not math.isfinite(value.value):
+                continue
+            slack = 2.0 * value.error if math.isfinite(value.error) else 0.0
+            low, high = power(band[0]), power(band[1])
+            if value.value + slack < low * (1.0 - 1e-6) or value.value - slack > high * (1.0 + 1e-6):
+                found.append(name)
+        return tuple(found)
+
+
+def fixed(x: float) -> str:
+    """Two decimals, without a negative zero."""
+    return f"{x:.2f}".replace("-0.00", "0.00") if abs(x) < 0.005 else f"{x:.2f}"
+
+
+def power(log10: float) -> float:
+    """10^x, 0 or inf beyond the range."""
+    return 10.0**log10 if log10 < 308.0 else math.inf
+
+
+@dataclass(frozen=True)
+class Remedy:
+    """A change that mends the network, and the numbers after it."""
+
+    change: str
+    level: str
+    log10_gradient_ratio: float
+    log10_signal_ratio: float
+    dead: float
+    overflow: float
+
+
+@dataclass(frozen=True)
+class Report:
+    """Theory of a network, with a verdict, and with measured values where there are any.
+
+    Attributes
+    ----------
+    layers : tuple of LayerReport
+        In execution order; the branch of a Residual comes before it.
+    level : {"good", "warn", "bad"}
+        The verdict: trains, trains with care, does not train.
+    reasons : tuple of str
+        Why, worst first.
+    remedy : Remedy or None
+        The change that mends it best, propagated again.
+    log10_gradient_ratio, log10_gradient_ratio_sd : float
+        log10 of the squared length of the gradient at the first layer over that at the last, and
+        its standard deviation over draws at these widths.
+    log10_signal_ratio : float
+        log10 of the second moment of the last layer over that of the first.
+    dead : float
+        Mean fraction of units whose slope is 0 for all inputs.
+    overflow, underflow, gradient_underflow : dict of str to float
+        Per dtype: the probability that an input overflows somewhere; the largest part of a layer
+        that is rounded to 0, forward and backward.
+    jacobian : JacobianSpectrum
+        Mean, variance and upper edge of the eigenvalues of J J^T for wide layers.
+    condition : float or None
+        Condition number of J: 1 for isometries, inf where the spectrum of wide layers reaches 0,
+        None where it depends on the draw (`simulate` measures it).
+    scales : DepthScales or None
+        Fixed points, depth scales and phase of a chain with one activation.
+    symmetric : bool
+        Some weights are all equal, so that their units stay the same for ever.
+    measured : Measured or None
+    """
+
+    layers: tuple[LayerReport, ...]
+    dtype: str
+    batch: int
+    fan_in: int
+    fan_out: int
+    depth: int
+    input_second: float
+    input_correlation: float
+    log10_gradient_ratio: float
+    log10_gradient_ratio_sd: float
+    log10_input_gradient: float
+    log10_signal_ratio: float
+    dead: float
+    overflow: dict[str, float]
+    underflow: dict[str, float]
+    gradient_underflow: dict[str, float]
+    jacobian: JacobianSpectrum
+    condition: float | None
+    scales: DepthScales | None
+    symmetric: bool
+    approximate: tuple[str, ...] = ()
+    level: str = "good"
+    reasons: tuple[str, ...] = ()
+    remedy: Remedy | None = None
+    loss_scale: float | None = None
+    measured: Measured | None = None
+
+    @property
+    def phase(self) -> str:
+        """"ordered" (gradients vanish), "critical" or "chaotic" (they explode)."""
+        if self.scales is not None:
+            # what moves by less than a twentieth over the whole depth is critical for it
+            return "critical" if self.scales.xi_grad > 20.0 * self.depth else self.scales.phase
+        total = self.log10_gradient_ratio
+        return "critical" if abs(total) <= 1.0 else "ordered" if total < 0 else "chaotic"
+
+    @property
+    def verdict(self) -> str:
+        """The verdict, its reasons and the remedy, as sentences."""
+        head = {"good": "Trains.", "warn": "Trains with care.", "bad": "Does not train as it is."}[self.level]
+        lines = [head, *self.reasons]
+        if self.remedy is not None:
+            r = self.remedy
+            lines.append(
+                f"Change: {r.change}. After it: log10 gradient ratio {fixed(r.log10_gradient_ratio)}, "
+                f"log10 signal ratio {fixed(r.log10_signal_ratio)}, dead {r.dead:.0%}, "
+                f"overflow in {self.dtype} {r.overflow:.2g}: {r.level}."
+            )
+        return "\n".join(lines)
+
+    def with_measured(self, measured: Measured) -> Report:
+        """The report with the values of a simulation beside the theory.
+
+        Raises
+        ------
+        TypeError
+            `measured` is no Measured.
+        ValueError
+            Its layers are not those of this network.
+        """
+        if not isinstance(measured, Measured):
+            raise TypeError(f"measured must be what simulate returns, got {type(measured).__name__}")
+        by_name = {layer.name: layer for layer in measured.layers}
+        strange = [name for name in by_name if name not in {r.name for r in self.layers}]
+        if strange:
+            raise ValueError(f"measured has layers that this network lacks: {', '.join(strange)}")
+        rows = tuple(replace(row, measured=by_name.get(row.name)) for row in self.layers)
+        return replace(self, layers=rows, measured=measured)
+
+    def assert_trainable(self, allow: str = "warn") -> None:
+        """Raise AssertionError with the verdict where the network is worse than `allow`.
+
+        Parameters
+        ----------
+        allow : {"good", "warn"}
+            The worst level that passes.
+
+        Examples
+        --------
+        >>> from fastinit.propagation import Activation, Dense, propagate
+        >>> propagate([Dense(256, "he_normal"), Activation("relu")] * 10).assert_trainable()
+        """
+        check_choice(allow, "allow", LEVELS[:2])
+        if LEVELS.index(self.level) > LEVELS.index(allow):
+            raise AssertionError(self.verdict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as plain numbers, strings, lists and dicts."""
+        result: dict[str, Any] = {}
+        for f in fields(self):
+            value = getattr(self, f.name)
+            if f.name == "layers":
+                value = [_row_dict(row) for row in value]
+            elif f.name == "measured":
+                value = None if value is None else value.to_dict()
+            elif f.name == "remedy":
+                value = None if value is None else dict(vars(value))
+            elif hasattr(value, "_asdict"):
+                value = value._asdict()
+            elif isinstance(value, tuple):
+                value = list(value)
+            result[f.name] = value
+        result["phase"] = self.phase
+        result["verdict"] = self.verdict
+        return result
+
+    def to_json(self, indent: int | None = 2) -> str:
+        """`to_dict` as JSON; numbers that are not finite become strings such as "inf"."""
+        return json.dumps(plain_json(self.to_dict()), indent=indent, allow_nan=False)
+
+    def table(self, markdown: bool = False, rows: int | None = 16) -> str:
+        """Aligned text or Markdown: the layers (at most `rows` of them, evenly chosen; None for all) and the verdict."""
+        from ._table import render
+
+        return render(self, markdown, rows)
+
+    def plot(self, path: str | os.PathLike[str]) -> None:
+        """Write a picture (PNG, SVG, PDF by the suffix): variance, gradients, correlation, spectrum.
+
+        Theory with its band of finite width, measured values as points. Needs matplotlib
+        (``pip install 'fastinit[plot]'``).
+
+        Raises
+        ------
+        ModuleNotFoundError
+            matplotlib is not installed.
+        """
+        from ._plot import draw
+
+        draw(self, path)
+
+    def __str__(self) -> str:
+        return self.table()
+
+    def _repr_html_(self) -> str:
+        from ._table import render_html
+
+        return render_html(self)
+
+
+def _row_dict(row: LayerReport) -> dict[str, Any]:
+    result: dict[str, Any] = {}
+    for f in fields(row):
+        value = getattr(row, f.name)
+        if isinstance(value, tuple):
+            value = list(value)
+        elif isinstance(value, MeasuredLayer):
+            value = {k: {"value": v.value, "error": v.error} for k, v in vars(value).items() if isinstance(v, Measurement)}
+        result[f.name] = value
+    result["outside"] = list(row.outside())
+    return result
+
+
+def plain_json(value: Any) -> Any:
+    """With numbers that JSON lacks as strings."""
+    if isinstance(value, dict):
+        return {k: plain_json(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain_json(v) for v in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value

@@ -1,0 +1,266 @@
+"""What is followed through a network, and the expectations of an activation at any scale."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .. import _core
+from .._args import Array
+
+# Moments are evaluated for log q within these bounds; beyond them every moment is a power of q.
+_FAR = 60.0 * math.log(10.0)
+_STEP = 4.0 * math.log(10.0)
+_TINY = 1e-300
+
+
+@dataclass(frozen=True)
+class Signal:
+    """Second-order statistics of one layer's output over random weights.
+
+    Scales are logarithms and everything else is relative to them, so that no depth overflows.
+    """
+
+    width: int
+    log_q: float  # ln E x^2
+    mean: float  # E x / sqrt(E x^2)
+    common: float  # E x_i x_j / E x^2 over two units of one input; mean^2 where units are independent
+    kurtosis: float  # E x^4 / (E x^2)^2
+    below: float  # 1 - <x, y> / (|x| |y|) for two inputs
+    log_var: float = 0.0  # variance of ln E[x^2 | the layers before], of one input and one draw
+    log_cov: float = 0.0  # its covariance over two inputs
+    sample: float = 0.0  # relative variance of the mean of x^2 over the units, given the layers before
+    sample_cov: float = 0.0  # its covariance over two inputs
+    elastic: float = 1.0  # d ln E x^2 / d ln E x_0^2 since the last split
+    gaussian: bool = True
+    centred: bool = False  # the mean over the units is 0 for every input
+    origin: tuple[Any, float, float] | None = None  # activation of N(mean, variance): (function, mean, variance)
+
+    def batch_variance(self, batch: int) -> float:
+        """Variance of the logarithm of the second moment measured over units and `batch` inputs."""
+        return (self.log_var + self.sample) / batch + (1.0 - 1.0 / batch) * (self.log_cov + self.sample_cov)
+
+
+class Scaled(NamedTuple):
+    """Moments of an activation with their scales taken out."""
+
+    log_phi2: float
+    mean: float  # E f / sqrt(E f^2)
+    kurtosis: float  # E f^4 / (E f^2)^2
+    log_dphi2: float
+    slope_kurtosis: float  # E f'^4 / (E f'^2)^2
+    elastic: float  # d ln E f^2 / d ln q
+    slope_elastic: float  # d ln E f'^2 / d ln q
+    tilt: float = 0.0  # (E h f^2)^2 / (E h^2 (E f^2)^2), h about its mean
+    linear: float = 1.0  # (E f')^2 / E f'^2
+
+
+def log(x: float) -> float:
+    """ln x, -inf at 0."""
+    return math.log(x) if x > 0.0 else -math.inf
+
+
+def exp(x: float) -> float:
+    """e^x, inf beyond the range."""
+    return math.exp(x) if x < 709.0 else math.inf
+
+
+def log_add(a: float, b: float) -> float:
+    """ln (e^a + e^b)."""
+    if a < b:
+        a, b = b, a
+    if math.isinf(a):
+        return a
+    return a + math.log1p(math.exp(b - a)) if b > -math.inf else a
+
+
+@functools.lru_cache(maxsize=4096)
+def scaled_moments(function: _core.Activation, log_q: float, mean: float) -> Scaled:
+    """Moments over h with E h^2 = exp(log_q) and E h = mean sqrt(E h^2)."""
+    if -_FAR <= log_q <= _FAR:
+        return _moments_at(function, log_q, mean)
+    if log_q == -math.inf:
+        m = function.moments(0.0, 0.0)
+        return Scaled(log(m[1]), math.copysign(1.0, m[0]) if m[0] else 0.0, 1.0, log(m[4]), 1.0, 0.0, 0.0)
+    edge = math.copysign(_FAR, log_q)
+    near, inner = (_moments_at(function, e, mean) for e in (edge, edge - math.copysign(_STEP, log_q)))
+    if near.log_phi2 == -math.inf or inner.log_phi2 == -math.inf:
+        return near
+    powers = [(getattr(near, k) - getattr(inner, k)) / math.copysign(_STEP, log_q) for k in ("log_phi2", "log_dphi2")]
+    if not math.isfinite(powers[1]):
+        powers[1] = 0.0
+    away = log_q - edge
+    return near._replace(
+        log_phi2=near.log_phi2 + powers[0] * away, log_dphi2=near.log_dphi2 + powers[1] * away,
+        elastic=powers[0], slope_elastic=powers[1],
+    )  # fmt: skip
+
+
+def _moments_at(function: _core.Activation, log_q: float, mean: float) -> Scaled:
+    q = math.exp(log_q)
+    at, var = mean * math.sqrt(q), q * max(0.0, 1.0 - mean * mean)
+    phi, phi2, phi4, dphi, dphi2, dphi4, cross = function.moments(var, at)
+    if not phi2 > 0.0:
+        return Scaled(-math.inf, 0.0, 1.0, log(dphi2), 1.0, 0.0, 0.0)
+    step = 1.0 / 64.0
+    moved = function.moments(var * (1.0 + step), at * math.sqrt(1.0 + step))
+    bend = math.log(moved[4] / dphi2) / math.log1p(step) if dphi2 > 0.0 and moved[4] > 0.0 else 0.0
+    return Scaled(
+        math.log(phi2), phi / math.sqrt(phi2), max(1.0, phi4 / max(phi2 * phi2, _TINY)), log(dphi2),
+        max(1.0, dphi4 / max(dphi2 * dphi2, _TINY)) if dphi2 > 0.0 else 1.0, cross / phi2, bend,
+        _tilt(function, var, at, phi2), min(1.0, dphi * dphi / dphi2) if dphi2 > 0.0 else 1.0,
+    )  # fmt: skip
+
+
+def _tilt(function: _core.Activation, variance: float, mean: float, second: float) -> float:
+    z, w = _grid()
+    values = function.eval(mean + math.sqrt(variance) * z)[0]
+    return float((w * z) @ (values * values) / second) ** 2
+
+
+@functools.lru_cache(maxsize=4096)
+def mapped_below(function: _core.Activation, log_q: float, mean: float, below: float) -> tuple[float, float]:
+    """1 - cosine of f(u) and f(v), and E f'(u) f'(v) / E f'^2, for inputs with 1 - cosine `below`."""
+    if not below > 0.0:
+        return 0.0, 1.0
+    log_q = min(max(log_q, -_FAR), _FAR)
+    q = math.exp(log_q)
+    if abs(mean) > 1e-9:
+        return _shifted_below(function, q, mean, below)
+    _, new, _, second, slope = function.c_map(min(below, 2.0), q, 1.0, 0.0, True)
+    dphi2 = exp(scaled_moments(function, log_q, 0.0).log_dphi2)
+    # slope is dc'/dc = E f'(u) f'(v) q / E f^2
+    share = slope * second / (q * dphi2) if dphi2 > 0.0 else 1.0
+    return (new if second > 0.0 else math.nan), share
+
+
+def _shifted_below(function: _core.Activation, q: float, mean: float, below: float) -> tuple[float, float]:
+    """The same about a mean, on a grid in the rotated coordinates, where the difference does not cancel."""
+    variance = q * max(0.0, 1.0 - mean * mean)
+    if variance <= 0.0:
+        return 0.0, 1.0
+    gap = min(below * q / variance, 2.0)  # 1 - correlation of the centred parts
+    x, w = _grid()
+    s = math.sqrt(variance)
+    a, b = s * math.sqrt(1.0 - 0.5 * gap), s * math.sqrt(0.5 * gap)
+    middle = mean * math.sqrt(q) + a * x[:, None]
+    n = x.size
+    u, du = function.eval((middle + b * x[None, :]).ravel())
+    v, dv = u.reshape(n, n)[:, ::-1], None
+    u = u.reshape(n, n)
+    weight = w[:, None] * w[None, :]
+    second = float((weight * u * u).sum())
+    if not second > 0.0:
+        return math.nan, 1.0
+    share = 1.0
+    if du is not None:
+        du = du.reshape(n, n)
+        dv = du[:, ::-1]
+        squares = float((weight * du * du).sum())
+        share = float((weight * du * dv).sum()) / squares if squares > 0.0 else 1.0
+    return 0.5 * float((weight * (u - v) ** 2).sum()) / second, share
+
+
+@functools.lru_cache(maxsize=1)
+def _grid() -> tuple[Array, Array]:
+    """Nodes and weights of N(0, 1), symmetric: panels of Gauss-Legendre."""
+    node, weight = np.polynomial.legendre.leggauss(12)
+    edges = np.linspace(-8.0, 8.0, 13)
+    half = 0.5 * (edges[1] - edges[0])
+    x = ((edges[:-1] + half)[:, None] + half * node).ravel()
+    w = np.tile(half * weight, 12) * np.exp(-0.5 * x * x) / math.sqrt(2.0 * math.pi)
+    return x, w / w.sum()
+
+
+@functools.lru_cache(maxsize=1)
+def _points() -> Array:
+    h = np.concatenate([[0.0], np.geomspace(1e-6, 1e4, 1500)])
+    return np.concatenate([-h[:0:-1], h])
+
+
+@functools.lru_cache(maxsize=256)
+def small_slope(function: _core.Activation) -> float:
+    """The slope below which a unit counts as saturated: 1e-3 of the largest for abs(h) < 30."""
+    h = _points()
+    return 1e-3 * float(np.abs(_values(function, h[np.abs(h) < 30.0])[1]).max())
+
+
+@functools.lru_cache(maxsize=256)
+def slope_regions(function: _core.Activation) -> tuple[tuple[tuple[float, float], ...], ...]:
+    """Intervals of h where abs(f') < 1e-3 of its largest, where f = 0, where f' = 0."""
+    h = _points()
+    phi, slope = _values(function, h)
+    small = small_slope(function)
+    tests: tuple[Callable[[Array, Array], Array], ...] = (
+        lambda p, d: np.abs(d) < small,
+        lambda p, d: p == 0.0,
+        lambda p, d: d == 0.0,
+    )
+    return tuple(_intervals(function, h, test(phi, slope), test) for test in tests)
+
+
+def _values(function: _core.Activation, h: Array) -> tuple[Array, Array]:
+    phi, slope = function.eval(np.ascontiguousarray(h))
+    if slope is None:
+        step = 1e-5 * (1.0 + np.abs(h))
+        slope = (function.eval(h + step)[0] - function.eval(h - step)[0]) / (2.0 * step)
+    return phi, slope
+
+
+def _intervals(function: _core.Activation, h: Array, inside: Array, test: Any) -> tuple[tuple[float, float], ...]:
+    change = np.flatnonzero(inside[1:] != inside[:-1])
+    low, high, was = h[change].copy(), h[change + 1].copy(), inside[change]
+    for _ in range(60 if change.size else 0):
+        middle = 0.5 * (low + high)
+        same = test(*_values(function, middle)) == was
+        low, high = np.where(same, middle, low), np.where(same, high, middle)
+    ends = [-math.inf] if inside[0] else []
+    ends += [0.0 if abs(x) < 1e-12 else x for x in (0.5 * (low + high)).tolist()]
+    ends += [math.inf] if inside[-1] else []
+    return tuple(zip(ends[::2], ends[1::2], strict=True))
+
+
+def fraction_inside(regions: tuple[tuple[float, float], ...], mean: float, std: float) -> float:
+    """P(h in one of the intervals) for h ~ N(mean, std^2)."""
+    if std < 1e-300:
+        return float(any(a <= mean <= b for a, b in regions))
+    if math.isinf(std):
+        return float(sum(0.5 for a, b in regions for end in (a, b) if math.isinf(end)))
+    return sum(_cdf((b - mean) / std) - _cdf((a - mean) / std) for a, b in regions)
+
+
+def _cdf(x: float) -> float:
+    return 0.5 * math.erfc(-x / math.sqrt(2.0))
+
+
+@functools.lru_cache(maxsize=4096)
+def fraction_always(
+    regions: tuple[tuple[float, float], ...], mean: float, std: float, below: float, count: int
+) -> float:
+    """P(all of `count` equicorrelated h lie in the intervals): Poole's correlation decides how many units are dead."""
+    if not regions or std < 1e-300 or math.isinf(std):
+        return fraction_inside(regions, mean, std)
+    below = min(max(below, 0.0), 1.0)
+    if below < 1e-12:
+        return fraction_inside(regions, mean, std)
+    z, weight = _trapezoid()
+    centre, width = mean + std * math.sqrt(1.0 - below) * z, std * math.sqrt(below)
+    inside = np.zeros_like(z)
+    for a, b in regions:
+        upper = _core.special("normal_cdf", (b - centre) / width) if b < math.inf else 1.0
+        lower = _core.special("normal_cdf", (a - centre) / width) if a > -math.inf else 0.0
+        inside += upper - lower
+    return float(weight @ inside.clip(0.0, 1.0) ** count)
+
+
+@functools.lru_cache(maxsize=1)
+def _trapezoid() -> tuple[Array, Array]:
+    """Even nodes and weights of N(0, 1), for functions with steps."""
+    z = np.linspace(-7.0, 7.0, 1401)
+    density = np.exp(-0.5 * z * z)
+    return z, density / density.sum()

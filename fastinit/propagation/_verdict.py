@@ -1,0 +1,261 @@
+"""The verdict: thresholds, reasons in words, and the change that mends the network, propagated again."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from ._layers import Activation, Layer, Residual
+from ._linear_layers import Conv, Dense
+from ._network import Network, resolve_network
+from ._report import LEVELS, Remedy, Report, fixed
+
+if TYPE_CHECKING:
+    from ._propagate import Input
+
+#: Where a quantity starts to be a warning, and where it is bad.
+THRESHOLDS = {
+    "gradient": (1.0, 3.0),  # abs(log10 of the gradient ratio)
+    "signal": (3.0, 6.0),  # abs(log10 of the ratio of second moments)
+    "depth": (3.0, 6.0),  # depth / xi_c: e^-6 of a correlation's deviation is left
+    "dead": (0.2, 0.5),
+    "saturated": (0.3, 0.7),
+    "overflow": (1e-3, 1e-3),  # probability that an input overflows somewhere
+    "underflow": (0.1, 0.5),  # part of a layer that is rounded to 0
+}
+
+
+def _grade(value: float, name: str) -> int:
+    warn, bad = THRESHOLDS[name]
+    return 2 if not value <= bad else 1 if value > warn else 0
+
+
+def findings(report: Report) -> list[tuple[int, str]]:
+    """(grade, sentence) of everything that is not good, worst first; what is good if nothing is bad."""
+    found: list[tuple[int, str]] = []
+    total = report.log10_gradient_ratio
+    sd = report.log10_gradient_ratio_sd
+    if report.symmetric:
+        what = "zero" if report.log10_signal_ratio == -math.inf or total == -math.inf else "the same number"
+        found.append((2, f"Weights that are all {what} are symmetric: the units of a layer stay copies of one another."))
+    if total == -math.inf:
+        found.append((2, "No gradient reaches the first layer: the network is dead."))
+    else:
+        grade = _grade(abs(total), "gradient")
+        first = f"The gradient at the first of {report.depth} layers is"
+        if grade == 0:
+            words = "as large as at the last"
+        else:
+            way = "smaller (vanishing)" if total < 0 else "larger (exploding)"
+            words = f"10^{abs(total):.1f} times {way} than at the last"
+        found.append((grade, f"{first} {words} (log10 ratio {fixed(total)} +- {sd:.2f})."))
+    signal = report.log10_signal_ratio
+    if math.isfinite(signal) and _grade(abs(signal), "signal"):
+        words = "shrinks" if signal < 0 else "grows"
+        found.append((_grade(abs(signal), "signal"), f"The signal {words}: log10 E x^2 changes by {signal:.2f}."))
+    scales = report.scales
+    if scales is not None and scales.xi_c < math.inf and scales.xi_c > 0.0:
+        ratio = report.depth / scales.xi_c
+        if _grade(ratio, "depth"):
+            to = "the same" if scales.c > 1.0 - 1e-6 else f"a correlation of {scales.c:.2f}"
+            found.append((_grade(ratio, "depth"), f"All inputs become {to} within about {6 * scales.xi_c:.0f} layers "
+                                                  f"(depth / xi_c = {ratio:.1f})."))  # fmt: skip
+    if _grade(report.dead, "dead") and total != -math.inf:
+        found.append((_grade(report.dead, "dead"),
+                      f"{report.dead:.0%} of the units are dead: slope 0 for all {report.batch} inputs."))  # fmt: skip
+    saturated = [r.saturated for r in report.layers if r.saturated is not None and not r.zero]
+    mean = sum(saturated) / len(saturated) if saturated else 0.0
+    if _grade(mean, "saturated"):
+        found.append((_grade(mean, "saturated"), f"{mean:.0%} of the activations are saturated."))
+    found += _range_findings(report)
+    return sorted(found, key=lambda item: -item[0])
+
+
+def _range_findings(report: Report) -> Iterator[tuple[int, str]]:
+    name = report.dtype
+    over = report.overflow[name]
+    if _grade(over, "overflow"):
+        first = next(r.name for r in report.layers if r.width * r.overflow[name] > 1e-3 or r is report.layers[-1])
+        yield 2, f"Activations overflow {name} with probability {over:.2g}, from layer {first}."
+    if report.log10_signal_ratio == -math.inf or report.log10_gradient_ratio == -math.inf:
+        return
+    under = report.underflow[name]
+    if _grade(under, "underflow"):
+        yield _grade(under, "underflow"), f"{under:.0%} of a layer's activations are rounded to 0 in {name}."
+    back = report.gradient_underflow[name]
+    if _grade(back, "underflow"):
+        scale = suggested_loss_scale(report)
+        hint = f"; a loss scale of 2^{int(math.log2(scale))} keeps them" if scale else ""
+        yield _grade(back, "underflow") if not scale else 1, (
+            f"{back:.0%} of a layer's gradients (of 1 at the output) are rounded to 0 in {name}{hint}."
+        )
+
+
+def suggested_loss_scale(report: Report) -> float | None:
+    """Power of two that lifts the smallest gradients towards 2^8 times the smallest normal number of float16.
+
+    None where the largest would overflow before the smallest are safe, or for a wider dtype.
+    """
+    if report.dtype != "float16" or report.log10_gradient_ratio == -math.inf:
+        return None
+    logs = [r.log10_gradient for r in report.layers if r.log10_gradient > -math.inf]
+    if not logs:
+        return None
+    low, high = 0.5 * min(logs), 0.5 * max(logs)
+    wanted = math.ceil((math.log10(2.0**8 * 2.0**-14) - low) / math.log10(2.0))
+    exponent = min(wanted, math.floor((math.log10(65504.0 / 8.0) - high) / math.log10(2.0)))
+    if exponent <= 0 or low + exponent * math.log10(2.0) < math.log10(2.0**-20):
+        return None
+    return float(2.0**exponent)
+
+
+def judge(report: Report, network: Network, start: Input) -> Report:
+    """The report with level, reasons and remedy."""
+    judged = _graded(report)
+    if judged.level == "good":
+        return judged
+    return replace(judged, remedy=_best_remedy(judged, network, start))
+
+
+def _graded(report: Report) -> Report:
+    found = findings(report)
+    level = LEVELS[max((grade for grade, _ in found), default=0)]
+    return replace(report, level=level, reasons=tuple(text for _, text in found), loss_scale=suggested_loss_scale(report))
+
+
+def _rank(report: Report) -> tuple[int, float]:
+    size = abs(report.log10_gradient_ratio) + 0.25 * abs(report.log10_signal_ratio) + 2.0 * report.dead
+    return LEVELS.index(report.level), size if math.isfinite(size) else math.inf
+
+
+def _best_remedy(report: Report, network: Network, start: Input) -> Remedy | None:
+    from ._propagate import analyse
+
+    best: tuple[tuple[int, float], Remedy] | None = None
+    layers = tuple(step.layer for step in network.steps)
+    for change, changed in _candidates(layers, report):
+        if change is None:  # other activations: only where no initializer lifts the verdict
+            if best is not None and best[0][0] < LEVELS.index(report.level):
+                break
+            continue
+        try:
+            after = _graded(analyse(resolve_network(changed, network.fan_in), start, report.dtype))
+        except ValueError:
+            continue  # such as a widened bias that this law cannot take
+        rank = _rank(after)
+        rank = (rank[0], round(rank[1], 1))  # of equals the first, which is the simplest
+        if rank < (_rank(report)[0], 0.8 * _rank(report)[1]) and (best is None or rank < best[0]):
+            best = rank, Remedy(
+                change, after.level, after.log10_gradient_ratio, after.log10_signal_ratio, after.dead,
+                after.overflow[report.dtype],
+            )  # fmt: skip
+            if rank[0] == 0 and rank[1] < 0.5:
+                break  # as good as it gets
+    return None if best is None else best[1]
+
+
+def _flat(layers: tuple[Layer, ...]) -> list[Layer]:
+    flat: list[Layer] = []
+    for layer in layers:
+        flat += _flat(layer.layers) if isinstance(layer, Residual) else [layer]
+    return flat
+
+
+def _candidates(layers: tuple[Layer, ...], report: Report) -> Iterator[tuple[str | None, list[Layer]]]:
+    """Changes worth trying, the simplest first, each as (words, layers); None before those that swap the activation."""
+    flat = _flat(layers)
+    blocks = sum(isinstance(layer, Residual) for layer in layers)
+    if blocks:
+        scale = 1.0 / math.sqrt(blocks)
+        yield f"scale the {blocks} residual branches by 1/sqrt({blocks}) = {scale:.4g}", _mapped(
+            layers, lambda x: Residual(x.layers, scale, x.skip) if isinstance(x, Residual) else x, inside=False
+        )
+    active = [layer for layer in flat if isinstance(layer, Activation)]
+    if not active:
+        yield from _gains(layers, None, "linear", 1.0, 0.0)
+        return
+    main = max(active, key=lambda a: sum(a.function is b.function for b in active))
+    name = main.activation if isinstance(main.activation, str) else "the activation"
+    bias = max((r.sigma_b2 or 0.0) for r in report.layers)
+    f = main.function
+    second = f.second_moment(1.0)
+    if second > 0.0:
+        yield from _gains(layers, name, "exact gain", 1.0 / second, 0.0)
+    critical = f.critical_point(bias)
+    if critical is not None:
+        yield from _gains(layers, name, f"critical for sigma_b {math.sqrt(bias):.3g}", critical[0], bias)
+    for q in (1.0, 0.25):
+        sw, sb, _ = f.critical_line(q)
+        if sb >= 0.0 and math.isfinite(sw):
+            yield from _gains(layers, name, f"critical at q = {q:g}", sw, sb)
+    yield None, []  # what follows swaps the activation
+    if name in ("relu", "relu6", "squared_relu"):
+        gain2 = 2.0 / (1.0 + 0.1**2)
+        leaky = _mapped(layers, lambda x: Activation("leaky_relu", negative_slope=0.1) if x in active else x)
+        yield from _gains(tuple(leaky), "leaky_relu", "", gain2, 0.0,
+                          "leaky_relu with negative_slope 0.1 instead of relu, and ")  # fmt: skip
+
+
+def _gains(
+    layers: tuple[Layer, ...], name: str | None, why: str, sigma_w2: float, sigma_b2: float, prefix: str = ""
+) -> Iterator[tuple[str, list[Layer]]]:
+    reason = f" ({why})" if why else ""
+    bias = f" and bias_std {math.sqrt(sigma_b2):.4g}" if sigma_b2 else ""
+    given = any(isinstance(x, (Dense, Conv)) and x.weight is not None for x in _flat(layers))
+    if given:
+        yield (
+            f"{prefix}multiply each weight so that sigma_w2 = {sigma_w2:.4g}{bias}{reason}",
+            _mapped(layers, lambda x: _rescaled(x, sigma_w2, sigma_b2)),
+        )
+        return
+    plain = {1.0: "'lecun_normal'", 2.0: "'he_normal'"}
+    known = next((text for value, text in plain.items() if abs(sigma_w2 - value) < 1e-9), None)
+    normal = known or f"'variance_scaling' with scale {sigma_w2:.4g}"
+    gain = math.sqrt(sigma_w2)
+    yield (
+        f"{prefix}init {normal}{bias}: sigma_w {gain:.4g}{reason}",
+        _mapped(layers, lambda x: _redrawn(x, "variance_scaling", {"scale": sigma_w2}, sigma_b2)),
+    )
+    yield (
+        f"{prefix}init 'orthogonal' with gain {gain:.4g}{bias}{reason}",
+        _mapped(layers, lambda x: _redrawn(x, "orthogonal", {"gain": gain}, sigma_b2)),
+    )
+
+
+def _mapped(layers: Any, change: Callable[[Any], Layer], inside: bool = True) -> list[Layer]:
+    result: list[Layer] = []
+    for layer in layers:
+        if isinstance(layer, Residual) and inside:
+            result.append(Residual(_mapped(layer.layers, change), layer.scale, layer.skip))
+        else:
+            result.append(change(layer))
+    return result
+
+
+def _redrawn(layer: Layer, init: str, kwargs: dict[str, Any], sigma_b2: float) -> Layer:
+    std = math.sqrt(sigma_b2)
+    if isinstance(layer, Dense):
+        return Dense(layer.width, init, bias_std=std, fan_in=layer.fan_in, **kwargs)
+    if isinstance(layer, Conv):
+        return Conv(layer.width, layer.kernel, init, bias_std=std, stride=layer.stride, padding=layer.padding,
+                    groups=layer.groups, image=layer.image, fan_in=layer.fan_in, **kwargs)  # fmt: skip
+    return layer
+
+
+def _rescaled(layer: Layer, sigma_w2: float, sigma_b2: float) -> Layer:
+    if not isinstance(layer, (Dense, Conv)) or layer.weight is None:
+        return layer
+    weight = layer.weight.astype("float64")
+    fan_in = weight.size / weight.shape[-1]
+    second = float((weight * weight).mean())
+    if second == 0.0:
+        return layer
+    weight *= math.sqrt(sigma_w2 / fan_in / second)
+    bias: dict[str, Any] = {"bias": layer.bias, "bias_std": layer.bias_std}
+    if sigma_b2:
+        bias = {"bias_std": math.sqrt(sigma_b2)}
+    if isinstance(layer, Dense):
+        return Dense(weight=weight, **bias)
+    return Conv(weight=weight, stride=layer.stride, padding=layer.padding, groups=layer.groups, image=layer.image, **bias)

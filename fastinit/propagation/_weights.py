@@ -1,0 +1,260 @@
+"""The law of a layer's weights: exact mean and variance of every initializer, or of given arrays."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .. import _core
+from .._args import Array, check_fits, check_number
+from .._run import NORMAL, TRUNCATED, TRUNCATED_ABSOLUTE, UNIFORM, collecting
+from ..spec import INITIALIZERS
+
+#: Initializers that orthogonalize: known by their second moment, E W^2 = g^2 / max(fan_in, fan_out).
+ORTHOGONAL = ("orthogonal", "delta_orthogonal")
+_FOREIGN = ("seed", "out", "num_threads", "dtype", "shard", "layout", "in_axis", "out_axis", "batch_axis", "blocks")
+_PROBES = 64  # random vectors for the spread of a given matrix's spectrum
+
+Init = str | Callable[..., Any]
+
+
+class Law(NamedTuple):
+    """One law for all elements, as the filling core takes it: see `Asked` in src/ops/fill.h."""
+
+    code: int
+    p0: float
+    p1: float
+    lo: float
+    hi: float
+
+
+@dataclass(frozen=True, eq=False)
+class Weights:
+    """Weights of one layer, resolved: how to draw them (or the arrays), and their moments.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        ``(..., in, out)``; the leading dimensions are the receptive field of a convolution.
+    fan_in, fan_out : int
+        Inputs of an output, outputs of an input (stride 1).
+    init, kwargs : str or callable or None, dict
+        The initializer; None where `array` is given.
+    array : ndarray or None
+        The given weights, as ``(..., in, out)``.
+    law : Law or None
+        What the core draws each element from; None for arrays, structured and orthogonal weights.
+    mean, second : float
+        E W and E W^2 of an element.
+    orthogonal : bool
+        Rows or columns are orthogonal: products keep lengths.
+    spread : float
+        n tr((W^T W)^2) / (tr W^T W)^2 over the n inputs of the matrix: 1 + n / fan_out for
+        independent elements, max(1, n / fan_out) for orthogonal ones.
+    bias : ndarray or None
+        The given biases.
+    bias_std : float
+        Standard deviation of Gaussian biases, where `bias` is None.
+    bias_mean, bias_second : float
+        E b and E b^2.
+    """
+
+    shape: tuple[int, ...]
+    fan_in: int
+    fan_out: int
+    init: Init | None
+    kwargs: dict[str, Any]
+    array: Array | None = field(repr=False)
+    law: Law | None
+    mean: float
+    second: float
+    orthogonal: bool
+    spread: float
+    bias: Array | None = field(repr=False)
+    bias_std: float
+    bias_mean: float
+    bias_second: float
+
+    @property
+    def sigma_w2(self) -> float:
+        """fan_in E W^2."""
+        return self.fan_in * self.second
+
+    @property
+    def symmetric(self) -> bool:
+        """All elements equal: the units of the layer compute, and learn, the same."""
+        return self.second - self.mean * self.mean <= 1e-14 * self.second
+
+
+def finite_array(value: Any, name: str) -> Array:
+    """A real array without NaN or infinity; the message counts them."""
+    array = np.asarray(value)
+    if array.dtype.kind not in "fiu" and array.dtype.name not in ("bfloat16", "float8_e4m3fn", "float8_e5m2"):
+        raise TypeError(f"{name} must be an array of real numbers, got dtype {array.dtype}")
+    if array.size == 0:
+        raise ValueError(f"{name} must not be empty, got shape {array.shape}")
+    wide = array if array.dtype.kind in "iu" or array.dtype.itemsize >= 4 else array.astype(np.float32)
+    bad = array.size - int(np.isfinite(wide).sum())
+    if bad:
+        raise ValueError(f"{name} has {bad} non-finite of {array.size} values")
+    return array
+
+
+def check_init(init: Any, kwargs: dict[str, Any]) -> None:
+    """A known name or a function, and no argument that belongs to a fill."""
+    known = tuple(dict.fromkeys((*INITIALIZERS, *ORTHOGONAL)))
+    if isinstance(init, str):
+        if init not in known:
+            raise ValueError(f"init must be one of {', '.join(known)}; got {init!r}")
+    elif not callable(init):
+        raise TypeError(f"init must be the name of an initializer or a function, got {init!r}")
+    for name in _FOREIGN:
+        if name in kwargs:
+            raise TypeError(f"{name} is not an argument of a layer's initializer")
+
+
+class _Moments(NamedTuple):
+    law: Law | None
+    mean: float
+    second: float
+
+
+def resolve_weights(
+    name: str,
+    shape: tuple[int, ...],
+    *,
+    init: Init,
+    kwargs: dict[str, Any],
+    array: Array | None,
+    bias: Array | None,
+    bias_std: float,
+    groups: int = 1,
+) -> Weights:
+    """Weights of `shape` ``(..., in, out)`` for the layer called `name`."""
+    taps = math.prod(shape[:-2])
+    fan_in, fan_out = taps * shape[-2], taps * shape[-1] // groups
+    if array is not None:
+        found = _of_array(array)
+        orthogonal, spread = False, _spread_of(array.reshape(fan_in, -1))
+    elif isinstance(init, str) and init in ORTHOGONAL:
+        found = _of_orthogonal(name, shape, init, kwargs)
+        orthogonal, spread = True, max(1.0, fan_in / (shape[-1] // groups))
+    else:
+        try:
+            found = _of_init(init, shape, kwargs, fan_in, fan_out, groups)
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"{name}: {error}") from error
+        orthogonal, spread = False, 1.0 + fan_in / (shape[-1] // groups)
+        if init in ("identity", "eye", "dirac"):
+            orthogonal, spread = True, max(1.0, fan_in / (shape[-1] // groups))
+    if bias is not None:
+        wide = bias.astype(np.float64)
+        bias_mean, bias_second = float(wide.mean()), float((wide * wide).mean())
+    else:
+        bias_mean, bias_second = 0.0, bias_std * bias_std
+    return Weights(
+        shape, fan_in, fan_out, None if array is not None else init, dict(kwargs), array, found.law,
+        found.mean, found.second, orthogonal, spread, bias, bias_std, bias_mean, bias_second,
+    )
+
+
+def _of_array(array: Array) -> _Moments:
+    """Measured in float64 by slabs; a mean within its own noise counts as 0."""
+    total = squares = 0.0
+    rows = array.reshape(array.shape[0], -1) if array.ndim > 1 else array.reshape(1, -1)
+    for part in np.array_split(rows, max(1, rows.size >> 22)):
+        wide = part.astype(np.float64)
+        total += float(wide.sum())
+        squares += float((wide * wide).sum())
+    mean, second = total / array.size, squares / array.size
+    if abs(mean) <= 5.0 * math.sqrt(second / array.size) and second > mean * mean * (1.0 + 1e-12):
+        mean = 0.0
+    return _Moments(None, mean, second)
+
+
+def _spread_of(matrix: Array) -> float:
+    """n tr((W^T W)^2) / (tr W^T W)^2 by random probes (Hutchinson 1990), n the inputs of W."""
+    n, m = int(matrix.shape[0]), int(matrix.shape[1])
+    wide: Array = matrix.astype(np.float32)
+    top = float(np.max(np.abs(wide)))
+    if top == 0.0:
+        return 1.0 + n / m
+    wide /= top
+    z = np.random.default_rng(0).choice(np.array([-1.0, 1.0], np.float32), (_PROBES, n))
+    image = z @ wide
+    back = image @ wide.T
+    # the same vectors in both: their errors cancel in part
+    trace = float(np.square(image, dtype=np.float64).sum()) / _PROBES
+    fourth = float(np.square(back, dtype=np.float64).sum()) / _PROBES
+    return max(1.0, n * fourth / (trace * trace))
+
+
+def _of_orthogonal(name: str, shape: tuple[int, ...], init: str, kwargs: dict[str, Any]) -> _Moments:
+    rest = dict(kwargs)
+    rest.pop("method", None)
+    gain = check_number(rest.pop("gain", 1.0), f"{name}: gain")
+    if rest:
+        raise TypeError(f"{name}: {next(iter(rest))} is not an argument of {init}; it takes gain, method")
+    taps = math.prod(shape[:-2])
+    # orthogonal flattens the receptive field and the inputs; delta_orthogonal fills one tap
+    rows = shape[-2] if init == "delta_orthogonal" else taps * shape[-2]
+    second = gain * gain / max(rows, shape[-1])
+    return _Moments(None, 0.0, second / taps if init == "delta_orthogonal" else second)
+
+
+def _of_init(
+    init: Init, shape: tuple[int, ...], kwargs: dict[str, Any], fan_in: int, fan_out: int, groups: int
+) -> _Moments:
+    """Exact moments: the initializer checks its arguments and plans the fill of one element."""
+    function = INITIALIZERS[init] if isinstance(init, str) else init
+    known = inspect.signature(function).parameters
+    given = {"groups": groups} if groups > 1 and "groups" in known else {}
+    if not isinstance(init, str):
+        return _of_array(finite_array(init(shape, seed=0, **kwargs, **given), "the drawn weights"))
+    if init in ("zeros", "ones", "constant"):
+        value = 1.0 if init == "ones" else kwargs.get("value", 0.0)
+        INITIALIZERS[init](1, **kwargs)
+        value = float(value)
+        return _Moments(None, value, value * value)
+    fans = {"fan_in": fan_in, "fan_out": fan_out} if "fan_in" in known else {}
+    with collecting() as plan:
+        function((1,) * (len(shape) - 1) + (groups,), seed=0, **{**fans, **given, **kwargs})
+    size = math.prod(shape)
+    if init in ("identity", "eye", "dirac"):
+        gain = float(kwargs.get("gain", 1.0))
+        ones = min(shape[-2] * groups, shape[-1])
+        return _Moments(None, 0.0, gain * gain * ones / size)  # at most one weight per unit: no common sum
+    _, _, code, p0, p1, lo, hi, *_ = plan.jobs[0]
+    law = Law(code, p0, p1, lo, hi)
+    mean, variance = _law_moments(law)
+    if init == "sparse":
+        kept = 1.0 - math.ceil(float(kwargs.get("sparsity", 0.9)) * shape[-2]) / shape[-2]
+        return _Moments(None, kept * mean, kept * (variance + mean * mean))
+    return _Moments(law, mean, variance + mean * mean)
+
+
+def _law_moments(law: Law) -> tuple[float, float]:
+    code, p0, p1, lo, hi = law
+    if code == NORMAL:
+        return p0, p1 * p1
+    if code == UNIFORM:
+        return 0.5 * (p0 + p1), (p1 - p0) * (p1 - p0) / 12.0
+    assert code in (TRUNCATED, TRUNCATED_ABSOLUTE)
+    if p1 == 0.0:
+        return p0, 0.0
+    if code == TRUNCATED_ABSOLUTE:
+        lo, hi = (lo - p0) / p1, (hi - p0) / p1
+    mean, variance = _core.truncated_moments(lo, hi)
+    if abs(mean) < 1e-15:
+        mean = 0.0  # rounding of a symmetric window
+    return p0 + p1 * mean, p1 * p1 * variance
+
+
+def check_std(value: Any, name: str) -> float:
+    """A standard deviation that float32 holds."""
+    return check_fits(check_number(value, name, low=0.0), name, np.dtype(np.float32))

@@ -1,0 +1,151 @@
+"""Layers, the exact variance of every initializer, and the checks of a network."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from records import RECORDS
+
+import fastinit as fi
+from fastinit.propagation import (
+    Activation,
+    BatchNorm,
+    Conv,
+    Dense,
+    Dropout,
+    Gated,
+    LayerNorm,
+    Pool,
+    Residual,
+    RMSNorm,
+    propagate,
+)
+from fastinit.propagation._network import resolve_network
+
+LAWS = [r for r in RECORDS if r.name not in ("dirac", "orthogonal", "delta_orthogonal")]
+
+
+def weights(layer: Any, width: int | None = None) -> Any:
+    return resolve_network([layer], width).steps[0].weights[0]
+
+
+@pytest.mark.parametrize("record", LAWS, ids=lambda r: r.id)
+def test_moments_are_those_of_the_drawn_weights(record: Any) -> None:
+    n, m = 400, 300
+    law = weights(Dense(m, record.name, fan_in=n, **record.kwargs))
+    x = np.asarray(record((n, m), seed=3, dtype="float64"))
+    if record.name == "identity":
+        assert law.second == pytest.approx((x * x).mean())
+        return
+    deviation = math.sqrt(max(law.second - law.mean**2, 0.0) / x.size)
+    assert abs(x.mean() - law.mean) < 5 * deviation + 1e-12
+    assert abs((x * x).mean() - law.second) < 5 * max(x.std() ** 2, abs(law.mean) * x.std()) * 2 / math.sqrt(x.size) + 1e-12
+
+
+@pytest.mark.parametrize(("n", "m"), [(64, 64), (96, 32), (32, 96)])
+def test_orthogonal_has_its_exact_second_moment(n: int, m: int) -> None:
+    law = weights(Dense(m, "orthogonal", gain=1.5, fan_in=n))
+    w = fi.orthogonal((n, m), 1.5, seed=0, dtype="float64")
+    assert law.second == pytest.approx((w * w).mean(), rel=1e-12)
+    s = np.linalg.svd(w, compute_uv=False) ** 2
+    assert law.spread == pytest.approx(n * (s**2).sum() / s.sum() ** 2)
+
+
+def test_spread_of_given_weights() -> None:
+    w = np.random.default_rng(0).standard_normal((200, 120))
+    s = np.linalg.svd(w, compute_uv=False) ** 2
+    assert weights(Dense(weight=w)).spread == pytest.approx(200 * (s**2).sum() / s.sum() ** 2, rel=0.05)
+
+
+def test_conv_fans_and_taps() -> None:
+    law = weights(Conv(64, 3, "he_normal", mode="fan_out", fan_in=16))
+    assert (law.fan_in, law.fan_out) == (144, 576)
+    assert law.second == pytest.approx(2 / 576)
+    deep = weights(Conv(16, 3, "he_normal", groups=16, fan_in=16))
+    assert (deep.shape, deep.fan_in) == ((3, 3, 1, 16), 9)
+    given = Conv(weight=np.ones((8, 4, 3, 5)), layout="oihw")
+    assert (given.width, given.kernel, given.fan_in) == (8, (3, 5), 4)
+
+
+def test_layouts_and_sizes() -> None:
+    layer = Dense(weight=np.arange(6.0).reshape(2, 3), layout="oi", bias=np.ones(2))
+    assert (layer.width, layer.fan_in) == (2, 3)
+    network = resolve_network([
+        Conv(8, 3, image=9, fan_in=3, stride=2), Activation("relu"), Pool(2), Conv(8, 2, padding="valid"),
+        Dense(5, fan_in=8),
+    ])  # fmt: skip
+    assert [s.image_out for s in network.steps] == [(5, 5), (5, 5), (2, 2), (1, 1), None]
+    assert resolve_network([Residual([LayerNorm(), Dense(64), Activation("gelu"), Dense(16)])]).fan_in == 16
+    assert resolve_network([Dense(8), Pool(4), Dense(3)]).steps[-1].fan_in == 2
+
+
+def test_layers_are_values() -> None:
+    layer = Dense(4, "normal", std=0.5)
+    with pytest.raises(AttributeError, match="immutable"):
+        layer.width = 5
+    with pytest.raises(AttributeError, match="immutable"):
+        del layer.width
+    assert eval(repr(layer)).kwargs == {"std": 0.5}
+    assert "2x3 float64" in repr(Dense(weight=np.ones((2, 3))))
+
+
+NAN = np.array([[1.0, np.nan], [np.inf, 2.0]])
+BAD = [
+    (lambda: Dense(0), ValueError, "width must be at least 1"),
+    (lambda: Dense(2.5), TypeError, "width must be an int"),
+    (lambda: Dense(), TypeError, "width must be given where weight is not"),
+    (lambda: Dense(4, "nope"), ValueError, "init must be one of normal, uniform.*orthogonal.*got 'nope'"),
+    (lambda: Dense(4, 7), TypeError, "init must be the name of an initializer or a function"),
+    (lambda: Dense(4, "normal", seed=1), TypeError, "seed is not an argument of a layer's initializer"),
+    (lambda: Dense(4, bias_std=-1.0), ValueError, "bias_std < 0"),
+    (lambda: Dense(4, bias_std=math.nan), ValueError, "bias_std must be finite"),
+    (lambda: Dense(weight=NAN), ValueError, "weight has 2 non-finite of 4 values"),
+    (lambda: Dense(weight=np.ones((2, 3)), bias=np.ones(2)), ValueError, r"bias must have shape \(3,\)"),
+    (lambda: Dense(weight=np.ones((2, 3)), init="zeros"), TypeError, "init must not be given with weight"),
+    (lambda: Dense(weight=np.ones((2, 3)), width=4), ValueError, "width must be that of weight, 3"),
+    (lambda: Dense(weight=np.ones(3)), ValueError, "weight must have 2 dimensions"),
+    (lambda: Dense(weight=np.array([["a"]])), TypeError, "weight must be an array of real numbers"),
+    (lambda: Dense(weight=np.ones((2, 3)), layout="xy"), ValueError, "layout must hold i and o once"),
+    (lambda: Conv(6, groups=4), ValueError, "groups must divide channels"),
+    (lambda: Conv(6, padding="full"), ValueError, "padding must be one of same, valid"),
+    (lambda: Conv(6, (3, 3), stride=(1, 1, 1)), ValueError, "stride must have as many sizes"),
+    (lambda: Activation("nope"), ValueError, "activation must be one of linear, relu"),
+    (lambda: Activation("relu", alpha=1), TypeError, "alpha is not a parameter of relu"),
+    (lambda: LayerNorm(-1), ValueError, "eps < 0"),
+    (lambda: Dropout(1.0), ValueError, r"p must be in \[0, 1\)"),
+    (lambda: Residual([]), ValueError, "layers must not be empty"),
+    (lambda: Residual(Dense(3)), TypeError, r"got one layer.*write \[layer\]"),
+    (lambda: Gated(8, gate=np.ones((2, 8))), TypeError, "gate, up and down must be given together"),
+    (lambda: Pool(2, "median"), ValueError, "kind must be one of mean, max"),
+    (lambda: propagate([]), ValueError, "layers must not be empty"),
+    (lambda: propagate(3), TypeError, "layers must be a sequence of layers, got int"),
+    (lambda: propagate([Dense(3), "relu"]), TypeError, "layers must hold layers.*got 'relu' at 1"),
+    (lambda: propagate([Dense(3), Activation("relu"), Dense(4, fan_in=5)]), ValueError,
+     r"2: Dense\(4\) takes 5 inputs, but 1: Activation\(relu\) gives 3"),
+    (lambda: propagate([Dense(3), Residual([Dense(4)])]), ValueError,
+     r"1.0: Dense\(4\) ends the branch of 1: Residual with 4, but 0: Dense\(3\) gives it 3"),
+    (lambda: propagate([Dense(3), Dense(4, "he_normal", std=1.0)]), TypeError, r"1: Dense\(4\): he_normal.*std"),
+    (lambda: propagate([Dense(3), Dense(4, "orthogonal", std=1.0)]), TypeError, r"1: Dense\(4\): std is not"),
+    (lambda: propagate([Dense(9), Pool(2)]), ValueError, "windows of 2, which do not divide the 9 units"),
+    (lambda: propagate([Activation("relu")]), ValueError, "Dense, Conv or Gated"),
+    (lambda: propagate([Dense(3)], -1.0), ValueError, "input_var < 0"),
+    (lambda: propagate([Dense(3)], 1.0, math.inf), ValueError, "input_mean must be finite"),
+    (lambda: propagate([Dense(3)], dtype="int8"), TypeError, "dtype must be one of"),
+    (lambda: propagate([Dense(3)], batch=0), ValueError, "batch must be at least 1"),
+    (lambda: propagate([Dense(3)], batch=np.ones(3)), ValueError, r"batch must be a count or an array of shape"),
+    (lambda: propagate([Dense(3)], batch=NAN), ValueError, "batch has 2 non-finite of 4 values"),
+    (lambda: propagate([Dense(3, fan_in=4)], batch=np.ones((2, 5))), ValueError, "takes 4 inputs, but the input gives 5"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("call", "kind", "message"), BAD)
+def test_errors(call: Any, kind: type[Exception], message: str) -> None:
+    with pytest.raises(kind, match=message):
+        call()
+
+
+def test_norms_have_their_kinds() -> None:
+    assert isinstance(RMSNorm(), LayerNorm) and isinstance(BatchNorm(), LayerNorm)

@@ -1,0 +1,149 @@
+"""`fastinit propagate`, `fastinit weights`, and the end of the tour."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import pytest
+
+import fastinit as fi
+from fastinit import _tour
+from fastinit.__main__ import main
+from fastinit.propagation import Activation, Dense, propagate
+
+
+def run(line: str, capsys: pytest.CaptureFixture[str], code: int = 0) -> Any:
+    assert main(line.split()) == code
+    printed = capsys.readouterr()
+    return printed.out if code == 0 else printed.err
+
+
+def test_propagate_is_the_function(capsys: pytest.CaptureFixture[str]) -> None:
+    line = "propagate --depth 7 --width 64 --activation tanh --init normal --std 0.2 --bias-std 0.1 --dtype float16"
+    report = propagate([Dense(64, "normal", std=0.2, bias_std=0.1), Activation("tanh")] * 7, dtype="float16")
+    assert json.loads(run(f"{line} --json", capsys)) == json.loads(report.to_json())
+    assert run(line, capsys).rstrip("\n") == report.table()
+    assert run(f"{line} --markdown --rows 0", capsys).rstrip("\n") == report.table(markdown=True, rows=None)
+
+
+def test_residual_norm_and_picture(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("matplotlib")
+    picture = tmp_path / "out.png"
+    out = run(f"propagate --depth 5 --width 32 --residual 0.5 --norm layer --plot {picture}", capsys)
+    assert "4: Residual" in out and "LayerNorm" in out and str(picture) in out
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    full = json.loads(run("propagate --depth 3 --width 32 --residual --json", capsys))
+    assert full["layers"][-1]["log10_second"] == pytest.approx(np.log10(8.0))
+
+
+def test_simulate_puts_measured_values_beside(capsys: pytest.CaptureFixture[str]) -> None:
+    result = json.loads(run("propagate --depth 4 --width 64 --simulate --batch 32 --repeats 3 --seed 5 --json", capsys))
+    assert (result["measured"]["batch"], result["measured"]["repeats"]) == (32, 3)
+    for row in result["layers"]:
+        assert row["measured"]["second"]["value"] == pytest.approx(10 ** row["log10_second"], rel=0.6)
+        assert row["outside"] == []
+
+
+def test_compare(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = {r["init"]: r for r in json.loads(run("propagate --compare --json", capsys))["rows"]}
+    assert len(rows) == 7
+    assert rows["Xavier"]["signal_per_layer"] == pytest.approx(0.5)
+    assert rows["He"]["signal_per_layer"] == pytest.approx(1.0)
+    text = run("propagate --compare --activation tanh", capsys)
+    assert "dead and symmetric" in text and "explodes, saturated" in text
+    assert len(text.splitlines()) == 10
+    assert run("propagate --compare --markdown", capsys).count("|---|") >= 1
+
+
+def test_the_tour_ends_with_the_comparison() -> None:
+    depth = {name: {r["init"]: r for r in _tour.compare_depth(name)} for name in ("relu", "tanh")}
+    for rows in depth.values():
+        assert rows["zeros"]["words"] == "dead and symmetric"
+        assert rows["small random, std 0.01"]["words"] == "vanishes"
+        assert "explodes" in rows["uniform [-1, 1]"]["words"]
+    relu, tanh = depth["relu"], depth["tanh"]
+    assert relu["Xavier"]["words"] == "vanishes" and relu["Xavier"]["signal_per_layer"] == pytest.approx(0.5)
+    assert "keeps signal and gradient" in relu["He"]["words"] and "keeps" in relu["orthogonal"]["words"]
+    assert tanh["Xavier"]["phase"] == "critical" and tanh["He"]["phase"] == "chaotic"
+    assert "saturated" in tanh["uniform [-1, 1]"]["words"]
+    assert "even spectrum" in tanh["orthogonal"]["words"] and tanh["orthogonal"]["jacobian_spread"] < 3
+    assert relu["orthogonal"]["jacobian_spread"] < relu["He"]["jacobian_spread"] / 1.9
+    text = _tour.table(_tour.measure(64))
+    assert text.index("50 layers of 512 units, relu") < text.index("50 layers of 512 units, tanh")
+
+
+@pytest.mark.parametrize(("line", "message"), [
+    ("--depth 0", "--depth must be at least 1"),
+    ("--width -3", "--width must be at least 1"),
+    ("--activation nope", "activation must be one of linear, relu"),
+    ("--init nope", "init must be one of normal"),
+    ("--init he_normal --std 2", "std"),
+    ("--bias-std -1", "bias_std < 0"),
+    ("--dtype int8", "dtype must be one of"),
+    ("--batch 0", "--batch must be at least 1"),
+    ("--rows -1", "--rows must be at least 0"),
+])  # fmt: skip
+def test_propagate_errors(line: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    err = run(f"propagate {line}", capsys, 2)
+    assert err.startswith("fastinit propagate: error: ") and message in err and err.count("\n") == 1
+
+
+def saved(tmp_path: Path, **changes: Any) -> dict[str, Any]:
+    tensors = {}
+    for i, (n, m) in enumerate([(32, 64), (64, 64), (64, 10)]):
+        tensors[f"layer{i}.weight"] = fi.he_normal((m, n), layout="oi", seed=i)
+        tensors[f"layer{i}.bias"] = np.full(m, 0.25, np.float32)
+    tensors["embed.table"] = np.ones((7, 3), np.float32)
+    return {**tensors, **changes}
+
+
+def test_weights_of_npz(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "model.npz"
+    np.savez(path, **{k: v for k, v in saved(tmp_path).items() if k != "embed.table"})
+    result = json.loads(run(f"weights {path} --activation gelu --json", capsys))
+    assert result["tensors"] == [f"layer{i}.weight" for i in range(3)]
+    assert [r["width"] for r in result["layers"]] == [64, 64, 64, 64, 10]
+    assert result["layers"][0]["sigma_w2"] == pytest.approx(2.0, rel=0.1)
+    assert result["layers"][0]["sigma_b2"] == pytest.approx(1 / 16)
+    assert "3 matrices of" in run(f"weights {path} --simulate --batch 16 --repeats 2", capsys)
+
+
+def test_weights_of_safetensors(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    safetensors = pytest.importorskip("safetensors.numpy")
+    path = tmp_path / "model.safetensors"
+    tensors = {k: v for k, v in saved(tmp_path).items() if k != "embed.table"}
+    safetensors.save_file({k: v.astype(ml_dtypes.bfloat16) for k, v in tensors.items()}, path)
+    result = json.loads(run(f"weights {path} --json", capsys))
+    assert result["fan_in"] == 32 and result["depth"] == 3
+    path.write_bytes(path.read_bytes()[:100])
+    assert "is damaged or no .safetensors file" in run(f"weights {path}", capsys, 2)
+
+
+def test_weights_left_out_and_errors(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "m.npz"
+    tensors = saved(tmp_path)
+    tensors["z.extra"] = tensors.pop("embed.table")
+    np.savez(path, **tensors)
+    assert "left out, not in the chain: z.extra" in run(f"weights {path}", capsys)
+    tensors["layer1.weight"] = tensors["layer1.weight"].copy()
+    tensors["layer1.weight"][3, 4] = np.nan
+    np.savez(path, **tensors)
+    assert "layer1.weight: weight has 1 non-finite of 4096 values" in run(f"weights {path}", capsys, 2)
+    np.savez(path, a=np.arange(6), b=np.ones(3))
+    assert "has no matrices of floating-point numbers; it has a, b" in run(f"weights {path}", capsys, 2)
+    path.write_bytes(b"PK\x03\x04 not an archive")
+    assert "is damaged or no .npz file" in run(f"weights {path}", capsys, 2)
+    assert "does not exist" in run(f"weights {tmp_path}/none.npz", capsys, 2)
+    (tmp_path / "model.bin").write_bytes(b"x")
+    assert "suffix must be one of .npz, .safetensors" in run(f"weights {tmp_path}/model.bin", capsys, 2)
+
+
+@pytest.mark.parametrize("command", ["propagate", "weights"])
+def test_help_has_an_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    assert f"fastinit {command} " in capsys.readouterr().out.splitlines()[-1]

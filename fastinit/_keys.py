@@ -74,9 +74,7 @@ def _entropy(seed: Any) -> int | list[int]:
 def fold_all(bits: int, numbers: list[int]) -> list[int]:
     """The bits of ``key.fold_in(j)`` for many numbers."""
     digests = b"".join([blake2b(b"i%d" % j, digest_size=16).digest() for j in numbers])
-    counters = np.frombuffer(digests, "<u4").reshape(-1, 4).tolist()
-    words = [_core.philox(bits, *counter) for counter in counters]
-    return [w[0] | w[1] << 32 for w in words]
+    return _core.philox_keys(bits, digests)
 
 
 class Key:
@@ -149,10 +147,7 @@ class Key:
                 text = b"i%d" % operator.index(data)
             except TypeError:
                 raise TypeError(f"data must be an int or a str, got {data!r}") from None
-        digest = blake2b(text, digest_size=16).digest()
-        counter = [int.from_bytes(digest[i : i + 4], "little") for i in range(0, 16, 4)]
-        words = _core.philox(self.bits, *counter)
-        return Key._from_bits(words[0] | words[1] << 32)
+        return Key._from_bits(_core.philox_keys(self.bits, blake2b(text, digest_size=16).digest())[0])
 
     def split(self, n: int) -> list[Key]:
         """`n` new keys: ``[key.fold_in(0), ..., key.fold_in(n - 1)]``.

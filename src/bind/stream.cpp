@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Single words of the generator, and the functions behind a NumPy BitGenerator.
+#include <string_view>
+
 #include "bind/bind.h"
 #include "ops/words.h"
 
@@ -9,6 +11,21 @@ namespace {
 py::tuple philox_block(std::uint64_t key, std::uint32_t c0, std::uint32_t c1, std::uint32_t c2, std::uint32_t c3) {
     const Counter w = philox4x32({c0, c1, c2, c3}, key_from(key));
     return py::make_tuple(w[0], w[1], w[2], w[3]);
+}
+
+// One key from every 16 bytes, a little-endian counter each.
+std::vector<std::uint64_t> philox_keys(std::uint64_t key, const py::bytes& counters) {
+    const auto view = counters.cast<std::string_view>();
+    std::vector<std::uint64_t> keys(view.size() / 16);
+    for (std::size_t i = 0; i < keys.size(); ++i) {
+        Counter counter{};
+        for (std::size_t j = 0; j < 16; ++j) {
+            counter[j / 4] |= static_cast<std::uint32_t>(static_cast<unsigned char>(view[16 * i + j])) << (8 * (j % 4));
+        }
+        const Counter w = philox4x32(counter, key_from(key));
+        keys[i] = w[0] | std::uint64_t{w[1]} << 32;
+    }
+    return keys;
 }
 
 // Layout of NumPy's bitgen_t (numpy/random/bitgen.h), part of its stable C interface.
@@ -36,6 +53,7 @@ void install(const py::capsule& capsule, WordStream& words) {
 
 void register_stream(py::module_& m) {
     m.def("philox", &philox_block, py::arg("key"), py::arg("c0"), py::arg("c1"), py::arg("c2"), py::arg("c3"));
+    m.def("philox_keys", &philox_keys, py::arg("key"), py::arg("counters"));
     py::class_<WordStream>(m, "WordStream")
         .def(py::init([](std::uint64_t key, std::uint64_t position) { return WordStream(key_from(key), position); }),
              py::arg("key"), py::arg("position"))

@@ -47,11 +47,14 @@ template <class T>
 struct GemmKernel {
     int mr, nr;
     void (*run)(std::int64_t depth, const T* a, const T* b, T alpha, bool add, T* c, std::int64_t stride);
+    // Packs lines that lie `stride` apart, their elements side by side: dst[s * width + l].
+    void (*interleave)(const T* src, std::int64_t stride, std::int64_t lines, std::int64_t steps, std::int64_t width,
+                       T* dst);
 };
 
 // Columns of the panels that factor_panel takes, rows kPanelColumns apart.
 constexpr int kPanelColumns = 16;
-constexpr int kTriangle = 32;
+constexpr int kTriangle = 32;  // rows of a triangle, columns of a matrix in invert_triangle and reflect
 
 struct Kernels {
     const char* isa;
@@ -68,6 +71,11 @@ struct Kernels {
     // t = u^-1 for an upper triangle u of n <= kTriangle rows, both `stride` apart; t is 0 below.
     void (*invert_triangle_f32)(int n, const float* u, float* t, std::int64_t stride);
     void (*invert_triangle_f64)(int n, const double* u, double* t, std::int64_t stride);
+    // q (rows x kTriangle) = the product of `count` reflectors of small matrices, times q.
+    void (*reflect_f32)(std::int64_t rows, std::int64_t count, const float* v, std::int64_t stride, const float* tau,
+                        float* q);
+    void (*reflect_f64)(std::int64_t rows, std::int64_t count, const double* v, std::int64_t stride,
+                        const double* tau, double* q);
     // Probes: the mathematical functions of the kernels on whole arrays, for tests of their error.
     void (*probe_f32)(int function, const float* x, float* y, std::size_t n);
     void (*probe_f64)(int function, const double* x, double* y, std::size_t n);

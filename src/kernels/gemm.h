@@ -58,4 +58,25 @@ void gemm_tile(std::int64_t depth, const T* a, const T* b, T alpha, bool add, T*
     }
 }
 
+// Lines of consecutive elements, `stride` apart, side by side: dst[s * width + l] = src[l * stride + s].
+template <class V, class Index, class T>
+void gemm_interleave(const T* src, std::int64_t stride, std::int64_t lines, std::int64_t steps, std::int64_t width,
+                     T* dst) {
+    for (std::int64_t l = 0; l < lines; l += 4) {
+        const T* line = src + l * stride;
+        T* to = dst + l;
+        std::int64_t s = 0;
+        for (; l + 4 <= lines && s + 4 <= steps; s += 4) {
+            V x[4];
+            for (int i = 0; i < 4; ++i) x[i] = load<V>(line + i * stride + s);
+            transpose<V, Index>(x);
+            for (int i = 0; i < 4; ++i) store(to + (s + i) * width, x[i]);
+        }
+        const std::int64_t n = lines - l < 4 ? lines - l : 4;
+        for (; s < steps; ++s) {
+            for (std::int64_t i = 0; i < n; ++i) to[s * width + i] = line[i * stride + s];
+        }
+    }
+}
+
 }  // namespace

@@ -115,4 +115,39 @@ void invert_triangle(int n, const T* u, T* t, std::int64_t stride) {
     }
 }
 
+// q (rows x kTriangle) = H_0 ... H_{count - 1} q, H_k = I - tau_k v_k v_k', where column k of v is v_k,
+// 0 above row k. One sweep over the rows for each reflector: it applies the one before and gathers
+// the products v_k' q.
+template <class V, class T>
+void reflect_columns(std::int64_t rows, std::int64_t count, const T* v, std::int64_t stride, const T* tau, T* q) {
+    constexpr int lanes = sizeof(V) / sizeof(T);
+    constexpr int vectors = kTriangle / lanes;
+    V w[vectors];
+    for (std::int64_t k = count - 1; k >= -1; --k) {
+        V even[vectors], odd[vectors];  // of the rows from k on
+        for (int j = 0; j < vectors; ++j) even[j] = odd[j] = V{};
+        const auto one = [&](std::int64_t i, V (&sum)[vectors]) __attribute__((always_inline)) {
+            T* const row = q + i * kTriangle;
+            // Row k is 0 in the reflector before, and there is none before the first.
+            const V back = splat<V>(k + 1 < count ? -v[i * stride + k + 1] : T(0));
+            const V next = splat<V>(k >= 0 ? v[i * stride + k] : T(0));
+            for (int j = 0; j < vectors; ++j) {
+                V x = load<V>(row + j * lanes);
+                if (k + 1 < count) {
+                    x = fma(back, w[j], x);
+                    store(row + j * lanes, x);
+                }
+                if (k >= 0) sum[j] = fma(next, x, sum[j]);
+            }
+        };
+        std::int64_t i = k > 0 ? k : 0;
+        for (; i + 2 <= rows; i += 2) {
+            one(i, even);
+            one(i + 1, odd);
+        }
+        if (i < rows) one(i, even);
+        for (int j = 0; j < vectors && k >= 0; ++j) w[j] = splat<V>(tau[k]) * (even[j] + odd[j]);
+    }
+}
+
 }  // namespace

@@ -56,6 +56,25 @@ FI_INLINE void store(void* p, V v) {
     std::memcpy(p, &v, sizeof v);
 }
 
+// Four lanes on every instruction set: a block of a transposition.
+typedef float F32x4 __attribute__((vector_size(16)));
+typedef double F64x4 __attribute__((vector_size(32)));
+#if defined(__clang__)
+#define FI_SHUFFLE(Index, a, b, i, j, k, l) __builtin_shufflevector(a, b, i, j, k, l)
+#else
+#define FI_SHUFFLE(Index, a, b, i, j, k, l) __builtin_shuffle(a, b, Index{i, j, k, l})
+#endif
+template <class V, class Index>
+FI_INLINE void transpose(V (&x)[4]) {
+    typedef Index I __attribute__((vector_size(sizeof(V))));
+    const V ab = FI_SHUFFLE(I, x[0], x[1], 0, 4, 1, 5), cd = FI_SHUFFLE(I, x[2], x[3], 0, 4, 1, 5);
+    const V ef = FI_SHUFFLE(I, x[0], x[1], 2, 6, 3, 7), gh = FI_SHUFFLE(I, x[2], x[3], 2, 6, 3, 7);
+    x[0] = FI_SHUFFLE(I, ab, cd, 0, 1, 4, 5);
+    x[1] = FI_SHUFFLE(I, ab, cd, 2, 3, 6, 7);
+    x[2] = FI_SHUFFLE(I, ef, gh, 0, 1, 4, 5);
+    x[3] = FI_SHUFFLE(I, ef, gh, 2, 3, 6, 7);
+}
+
 // Low 32 bits of each 64-bit lane, multiplied to 64 bits.
 FI_INLINE U64 mul32(U64 a, U64 b) {
 #if defined(FI_ISA_avx512)

@@ -92,27 +92,6 @@ void pack_consecutive(const T* src, std::int64_t step_stride, std::int64_t n, st
     for (std::int64_t s = 0; s < steps; ++s) std::copy_n(src + s * step_stride, n, dst + s * width);
 }
 
-// Any lines: four at a time, so that few streams are read and written ones stay in cache.
-template <class T>
-void pack_apart(const T* src, std::int64_t line_stride, std::int64_t step_stride, std::int64_t n, std::int64_t steps,
-                int width, T* dst) {
-    std::int64_t l = 0;
-    for (; l + 4 <= n; l += 4) {
-        const T* line = src + l * line_stride;
-        for (std::int64_t s = 0; s < steps; ++s, line += step_stride) {
-            T* to = dst + s * width + l;
-            to[0] = line[0];
-            to[1] = line[line_stride];
-            to[2] = line[2 * line_stride];
-            to[3] = line[3 * line_stride];
-        }
-    }
-    for (; l < n; ++l) {
-        const T* line = src + l * line_stride;
-        for (std::int64_t s = 0; s < steps; ++s) dst[s * width + l] = line[s * step_stride];
-    }
-}
-
 template <class T>
 void pack_block(Team& team, const Source<T>& from, std::int64_t line, std::int64_t lines, std::int64_t step,
                 std::int64_t steps, int width, T* to) {
@@ -133,8 +112,13 @@ void pack_strided(const T* data, std::int64_t line_stride, std::int64_t step_str
         const T* src = data + first * line_stride;
         if (line_stride == 1) {
             pack_consecutive(src, step_stride, n, steps, width, dst);
+        } else if (step_stride == 1) {
+            gemm_kernel<T>().interleave(src, line_stride, n, steps, width, dst);
         } else {
-            pack_apart(src, line_stride, step_stride, n, steps, width, dst);
+            for (std::int64_t l = 0; l < n; ++l) {
+                const T* line = src + l * line_stride;
+                for (std::int64_t s = 0; s < steps; ++s) dst[s * width + l] = line[s * step_stride];
+            }
         }
         for (std::int64_t s = 0; n < width && s < steps; ++s) std::fill(dst + s * width + n, dst + (s + 1) * width, T{0});
         dst += steps * width;

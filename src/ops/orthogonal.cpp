@@ -11,7 +11,16 @@ namespace fastinit {
 namespace {
 
 constexpr std::int64_t kDrawRows = 64;
-constexpr std::int64_t kDrawnWhole = 1 << 14;  // elements: panels share blocks of the generator
+// Up to here reflectors are applied one by one: part of the number contract.
+constexpr std::int64_t kSmallOrder = 192, kSmallRows = 256;
+
+void reflect(std::int64_t rows, std::int64_t count, const float* v, std::int64_t stride, const float* tau, float* q) {
+    kernels().reflect_f32(rows, count, v, stride, tau, q);
+}
+void reflect(std::int64_t rows, std::int64_t count, const double* v, std::int64_t stride, const double* tau,
+             double* q) {
+    kernels().reflect_f64(rows, count, v, stride, tau, q);
+}
 constexpr std::int64_t kBlockColumns = 256;  // of Q for one thread: their packed operand stays in cache
 
 constexpr DType dtype_of(float) { return DType::float32; }
@@ -30,7 +39,7 @@ template <class T>
 class Accumulation {
 public:
     Accumulation(Team& team, ReflectorSpace<T>& space, const OrthogonalJob<T>& job, const MakePanel<T>& make)
-        : team_(team), space_(space), job_(job), make_(make), width_(panel_columns(job.order)) {
+        : team_(team), space_(space), job_(job), make_(make), width_(small() ? job.order : panel_columns(job.order)) {
         const auto panel = static_cast<std::size_t>(std::min(width_, job.order));
         space.v.reserve(static_cast<std::size_t>(job.out.rows) * panel);
         space.t.reserve(panel * panel + panel);
@@ -43,6 +52,7 @@ public:
     // Q = H_1 ... H_n diag(signs), from the last panel to the first: rows above and columns left of
     // a panel are still those of the identity then, and are not touched.
     void run(const Progress& progress) {
+        if (small()) return run_small();
         const std::int64_t n = job_.order, panels = (n + width_ - 1) / width_;
         for (std::int64_t p = panels; p-- > 0;) {
             apply(p * width_, std::min(width_, n - p * width_));
@@ -52,6 +62,33 @@ public:
     }
 
 private:
+    bool small() const { return job_.order <= kSmallOrder && job_.out.rows <= kSmallRows; }
+
+    // Columns of Q some at a time, all reflectors on each.
+    void run_small() {
+        const std::int64_t n = job_.order, rows = job_.out.rows;
+        const Matrix<T> v{space_.v.data(), rows, n, n, 1};
+        T* const heads = space_.t.data();
+        make_(v, 0, heads);
+        T tau[kSmallOrder];
+        for (std::int64_t k = 0; k < n; ++k) tau[k] = v.at(k, k) == 0 ? T{0} : T{-1} / (heads[k] * v.at(k, k));
+        space_.vt.reserve(static_cast<std::size_t>(rows * kTriangle));
+        const Matrix<T> q{space_.vt.data(), rows, kTriangle, kTriangle, 1};
+        for (std::int64_t l = 0; l < job_.out.cols; l += kTriangle) {
+            const Matrix<T> part = job_.out.block(0, l, rows, std::min<std::int64_t>(kTriangle, job_.out.cols - l));
+            std::fill_n(q.data, rows * kTriangle, T{0});
+            std::int64_t k = 0;
+            for (std::int64_t c = 0; c < part.cols; ++c) {
+                k = job_.first + (l + c) * job_.step;
+                q.at(k, c) = std::signbit(heads[k]) ? T{-1} : T{1};
+            }
+            reflect(rows, k + 1, v.data, n, tau, q.data);
+            for (std::int64_t i = 0; i < rows; ++i) {
+                for (std::int64_t c = 0; c < part.cols; ++c) part.at(i, c) = job_.scale * q.at(i, c);
+            }
+        }
+    }
+
     // First column of `out` that stands for column c of Q, or one to the right of it.
     std::int64_t local(std::int64_t c) const {
         return std::clamp<std::int64_t>((c - job_.first + job_.step - 1) / job_.step, 0, job_.out.cols);
@@ -138,22 +175,16 @@ private:
 template <class T>
 void draw(Team& team, ReflectorSpace<T>& space, const OrthogonalJob<T>& job, const Progress& progress) {
     const LawParams law = standard_normal<T>(job.key);
-    const bool small = job.out.rows * job.order <= kDrawnWhole;
-    if (small) {
-        const auto count = static_cast<std::size_t>(job.out.rows * job.order);
-        space.draws.reserve(count);
-        generate(law, dtype_of(T{}), 0, count, space.draws.data());
-    }
     const MakePanel<T> make = [&](const Matrix<T>& v, std::int64_t j, T* heads) {
-        if (small) {
-            const T* from = space.draws.data() + j * job.order + j;
-            for (std::int64_t i = 0; i < v.rows; ++i) std::copy_n(from + i * job.order, v.cols, &v.at(i, 0));
-            return make_reflectors(team, space.sums, v, heads);
-        }
         const std::int64_t chunks = (v.rows + kDrawRows - 1) / kDrawRows;
         team.run(static_cast<std::size_t>(chunks), [&](std::size_t chunk, int) {
             const std::int64_t first = static_cast<std::int64_t>(chunk) * kDrawRows;
-            for (std::int64_t i = first; i < std::min(v.rows, first + kDrawRows); ++i) {
+            const std::int64_t last = std::min(v.rows, first + kDrawRows);
+            if (v.cols == job.order) {  // the rows follow one another
+                const auto count = static_cast<std::size_t>((last - first) * v.cols);
+                return generate(law, dtype_of(T{}), static_cast<std::uint64_t>(first * v.cols), count, &v.at(first, 0));
+            }
+            for (std::int64_t i = first; i < last; ++i) {
                 generate(law, dtype_of(T{}), static_cast<std::uint64_t>((j + i) * job.order + j),
                          static_cast<std::size_t>(v.cols), &v.at(i, 0));
             }

@@ -19,7 +19,7 @@ struct Member {
 template <class T>
 struct ReflectorSpace {
     GemmSpace<T> gemm;
-    Buffer<T> draws, v, gram, t, vt;
+    Buffer<T> v, gram, t, vt;
     Packed<T> left, right;
     std::vector<Member<T>> members;
     Buffer<double> sums;

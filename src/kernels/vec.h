@@ -66,7 +66,7 @@ typedef double F64x4 __attribute__((vector_size(32)));
 #endif
 template <class V, class Index>
 FI_INLINE void transpose(V (&x)[4]) {
-    typedef Index I __attribute__((vector_size(sizeof(V))));
+    typedef Index I __attribute__((vector_size(sizeof(V)), unused));  // Clang does without it
     const V ab = FI_SHUFFLE(I, x[0], x[1], 0, 4, 1, 5), cd = FI_SHUFFLE(I, x[2], x[3], 0, 4, 1, 5);
     const V ef = FI_SHUFFLE(I, x[0], x[1], 2, 6, 3, 7), gh = FI_SHUFFLE(I, x[2], x[3], 2, 6, 3, 7);
     x[0] = FI_SHUFFLE(I, ab, cd, 0, 1, 4, 5);

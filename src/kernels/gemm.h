@@ -68,9 +68,9 @@ void gemm_interleave(const T* src, std::int64_t stride, std::int64_t lines, std:
         std::int64_t s = 0;
         for (; l + 4 <= lines && s + 4 <= steps; s += 4) {
             V x[4];
-            for (int i = 0; i < 4; ++i) x[i] = load<V>(line + i * stride + s);
+            for (int i = 0; i < 4; ++i) std::memcpy(&x[i], line + i * stride + s, sizeof(V));
             transpose<V, Index>(x);
-            for (int i = 0; i < 4; ++i) store(to + (s + i) * width, x[i]);
+            for (int i = 0; i < 4; ++i) std::memcpy(to + (s + i) * width, &x[i], sizeof(V));
         }
         const std::int64_t n = lines - l < 4 ? lines - l : 4;
         for (; s < steps; ++s) {

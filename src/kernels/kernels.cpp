@@ -41,7 +41,7 @@ FI_INLINE void for_each_words(const RoundKeys& keys, const std::uint64_t* block,
 template <class Sink>
 FI_INLINE void for_all_words(const LawParams& p, const std::uint64_t* block, std::size_t blocks, const Sink& sink) {
     for_each_stretch(block, blocks, [&](std::size_t begin, std::size_t end, std::uint32_t high) {
-        const RoundKeys keys(p.key, p.tag, high);
+        const RoundKeys keys(Schedule(p.key, p.tag, high));
         const std::size_t paired = end - (end - begin) % kAhead;
         for_each_words<kAhead>(keys, block, begin, paired, sink);
         if (kAhead > 1) for_each_words<1>(keys, block, paired, end, sink);
@@ -64,12 +64,12 @@ template <class LawF64>
 void generate_f64(const LawParams& p, const std::uint64_t* block, std::size_t blocks, void* dst) {
     const LawF64 law(p);
     for_each_stretch(block, blocks, [&](std::size_t begin, std::size_t end, std::uint32_t high) {
-        const RoundKeys keys(p.key, p.tag, high), low(p.key, p.tag + 1, high);
+        const RoundKeys keys(Schedule(p.key, p.tag + 1, high), Schedule(p.key, p.tag, high));
         for (std::size_t b = begin; b < end; ++b) {
             for (int lane = 0; lane < 16; lane += kHalf) {
                 U64 w[4];
                 F64 x[4];
-                words64(block[b] * 16 + static_cast<unsigned>(lane), keys, low, w);
+                words64(block[b] * 16 + static_cast<unsigned>(lane), keys, w);
                 law(w, x);
                 for (int k = 0; k < 4; ++k) {
                     store(static_cast<double*>(dst) + b * kBlock + k * 16 + lane, x[k]);
@@ -85,15 +85,20 @@ template <class LawF64, DType T>
 void generate_mixed(const LawParams& p, const std::uint64_t* block, std::size_t blocks, void* dst) {
     const LawF64 law(p);
     for_each_stretch(block, blocks, [&](std::size_t begin, std::size_t end, std::uint32_t high) {
-        const RoundKeys keys(p.key, p.tag, high);
+        const RoundKeys keys(Schedule(p.key, p.tag, high));
         for (std::size_t b = begin; b < end; ++b) {
             for (int lane = 0; lane < 16; lane += kLanes) {
                 alignas(64) float x32[4][kLanes];
+                const std::uint64_t counter[1] = {block[b] * 16 + static_cast<unsigned>(lane)};
+                U32 high_words[1][4];
+                words32(counter, keys, high_words);
                 for (int part = 0; part < kLanes; part += kHalf) {
                     U64 w[4];
                     F64 x[4];
-                    words_high(block[b] * 16 + static_cast<unsigned>(lane + part), keys, w);
-                    for (int k = 0; k < 4; ++k) w[k] = (w[k] << 32) | 0x7fffffffu;
+                    for (int k = 0; k < 4; ++k) {
+                        for (int i = 0; i < kHalf; ++i) w[k][i] = high_words[0][k][part + i];
+                        w[k] = (w[k] << 32) | 0x7fffffffu;
+                    }
                     law(w, x);
                     for (int k = 0; k < 4; ++k) {
                         for (int i = 0; i < kHalf; ++i) x32[k][part + i] = static_cast<float>(x[k][i]);

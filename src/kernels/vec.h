@@ -43,6 +43,7 @@ typedef float F32h __attribute__((vector_size(4 * kHalf)));
 
 FI_INLINE F32 f32(float x) { return x - F32{}; }
 FI_INLINE F64 f64(double x) { return x - F64{}; }
+FI_INLINE U32 u32(std::uint32_t x) { return x + U32{}; }
 FI_INLINE U64 u64(std::uint64_t x) { return x + U64{}; }
 
 template <class V>
@@ -75,16 +76,64 @@ FI_INLINE void transpose(V (&x)[4]) {
     x[3] = FI_SHUFFLE(I, ef, gh, 2, 3, 6, 7);
 }
 
-// Low 32 bits of each 64-bit lane, multiplied to 64 bits.
-FI_INLINE U64 mul32(U64 a, U64 b) {
-#if defined(FI_ISA_avx512)
-    return (U64)_mm512_mul_epu32((__m512i)a, (__m512i)b);
-#elif defined(FI_ISA_avx2)
-    return (U64)_mm256_mul_epu32((__m256i)a, (__m256i)b);
-#elif defined(FI_ISA_neon)
-    return (U64)vmull_u32(vmovn_u64((uint64x2_t)a), vmovn_u64((uint64x2_t)b));
+// 64-bit products of 32-bit lanes: a holds those of one half of the lanes, b the rest.
+// x86 multiplies every second lane, 0 2 4 ... and 1 3 5 ...; NEON the first half and the
+// second. kStride lanes lie between neighbours of a, b begins with lane kSecond.
+struct Wide {
+    U64 a, b;
+};
+#if defined(FI_ISA_neon)
+constexpr int kStride = 1, kSecond = kHalf;
 #else
-    return (U64)_mm_mul_epu32((__m128i)a, (__m128i)b);
+constexpr int kStride = 2, kSecond = 1;
+#endif
+
+FI_INLINE Wide mul_wide(U32 x, U32 m) {
+#if defined(FI_ISA_avx512)
+    return {(U64)_mm512_mul_epu32((__m512i)x, (__m512i)m), (U64)_mm512_mul_epu32((__m512i)((U64)x >> 32), (__m512i)m)};
+#elif defined(FI_ISA_avx2)
+    return {(U64)_mm256_mul_epu32((__m256i)x, (__m256i)m), (U64)_mm256_mul_epu32((__m256i)((U64)x >> 32), (__m256i)m)};
+#elif defined(FI_ISA_neon)
+    return {(U64)vmull_u32(vget_low_u32((uint32x4_t)x), vget_low_u32((uint32x4_t)m)),
+            (U64)vmull_high_u32((uint32x4_t)x, (uint32x4_t)m)};
+#else
+    return {(U64)_mm_mul_epu32((__m128i)x, (__m128i)m), (U64)_mm_mul_epu32((__m128i)((U64)x >> 32), (__m128i)m)};
+#endif
+}
+
+// The upper (lower) halves of products, one instruction each. On x86 this exchanges the two
+// middle lanes of every four: doing it twice, or `swap_middle`, brings them back.
+template <bool kUpper>
+FI_INLINE U32 halves(Wide p) {
+    [[maybe_unused]] constexpr int pick = kUpper ? 0xdd : 0x88;
+#if defined(FI_ISA_avx512)
+    return (U32)_mm512_shuffle_ps((__m512)p.a, (__m512)p.b, pick);
+#elif defined(FI_ISA_avx2)
+    return (U32)_mm256_shuffle_ps((__m256)p.a, (__m256)p.b, pick);
+#elif defined(FI_ISA_neon)
+    return (U32)(kUpper ? vuzp2q_u32((uint32x4_t)p.a, (uint32x4_t)p.b) : vuzp1q_u32((uint32x4_t)p.a, (uint32x4_t)p.b));
+#else
+    return (U32)_mm_shuffle_ps((__m128)p.a, (__m128)p.b, pick);
+#endif
+}
+FI_INLINE U32 upper_halves(Wide p) { return halves<true>(p); }
+FI_INLINE U32 lower_halves(Wide p) { return halves<false>(p); }
+FI_INLINE U32 xor3(U32 a, U32 b, U32 c) {
+#if defined(FI_ISA_avx512)
+    return (U32)_mm512_ternarylogic_epi32((__m512i)a, (__m512i)b, (__m512i)c, 0x96);
+#else
+    return a ^ b ^ c;
+#endif
+}
+FI_INLINE U32 swap_middle(U32 x) {
+#if defined(FI_ISA_avx512)
+    return (U32)_mm512_shuffle_epi32((__m512i)x, _MM_PERM_DBCA);
+#elif defined(FI_ISA_avx2)
+    return (U32)_mm256_shuffle_epi32((__m256i)x, 0xd8);
+#elif defined(FI_ISA_neon)
+    return x;
+#else
+    return (U32)_mm_shuffle_epi32((__m128i)x, 0xd8);
 #endif
 }
 

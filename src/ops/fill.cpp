@@ -4,14 +4,17 @@
 #include "ops/fill.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cstdlib>
 #include <cstring>
+#include <limits>
 #include <numeric>
 
 namespace fastinit {
 namespace {
 
-constexpr std::size_t kScratch = 8192;           // bytes; stays in the first-level cache
+constexpr std::size_t kScratch = 8192;  // bytes; stays in the first-level cache
+constexpr std::size_t kListed = 1024;   // blocks of one call of a kernel
 constexpr std::size_t kStream = std::size_t{1} << 21;  // fills from here on bypass the cache
 // Bytes of output that a thread claims: few enough that the threads end together, and
 // more where every chunk ends with a store fence (4 % faster than with the smaller ones).
@@ -42,7 +45,8 @@ Axes coalesced(const Axes& axes) {
     return out;
 }
 
-// Contiguous run of the tensor into contiguous memory.
+// Contiguous run of the tensor into contiguous memory: whole blocks straight to their place, the
+// others, and what is streamed, by way of scratch.
 void fill_run(const LawParams& law, DType dtype, std::uint64_t first, std::size_t count, char* dst,
               bool stream) {
     const Kernels& k = kernels();
@@ -50,30 +54,49 @@ void fill_run(const LawParams& law, DType dtype, std::uint64_t first, std::size_
     const std::size_t item = item_size(dtype);
     const std::size_t per_scratch = kScratch / item / kBlock;
     alignas(64) char scratch[kScratch];
-    std::uint64_t number[kScratch / kBlock];
-    std::uint64_t block = first / kBlock;
-    std::size_t skip = first % kBlock;
+    std::uint64_t number[kListed];
     while (count > 0) {
-        const std::size_t blocks = std::min(per_scratch, (skip + count + kBlock - 1) / kBlock);
+        const std::size_t skip = first % kBlock;
+        const bool direct = !stream && skip == 0 && (count % kBlock == 0 || count >= per_scratch * kBlock);
+        const std::size_t blocks = direct ? std::min(kListed, count / kBlock)
+                                          : std::min(per_scratch, (skip + count + kBlock - 1) / kBlock);
         const std::size_t n = std::min(count, blocks * kBlock - skip);
-        std::iota(number, number + blocks, block);
-        if (!stream && skip == 0 && n == blocks * kBlock) {
-            make(law, number, blocks, dst);
-        } else {
-            make(law, number, blocks, scratch);
-            if (stream) {
-                k.copy_stream(dst, scratch + skip * item, n * item);
-            } else {
-                std::memcpy(dst, scratch + skip * item, n * item);
-            }
+        std::iota(number, number + blocks, first / kBlock);
+        make(law, number, blocks, direct ? dst : scratch);
+        if (stream) {
+            k.copy_stream(dst, scratch + skip * item, n * item);
+        } else if (!direct) {
+            std::memcpy(dst, scratch + skip * item, n * item);
         }
         dst += n * item;
         count -= n;
-        block += blocks;
-        skip = 0;
+        first += n;
     }
     if (stream) k.stream_fence();
 }
+
+// Streaming stores halve the traffic but, on some CPUs, cost the thread more than plain ones do:
+// it times both on a few tiles, takes the faster, and asks again now and then, as the load and
+// the other threads change. The fastest tile counts: pages met for the first time cost extra.
+class StoreChoice {
+public:
+    template <class Fill>
+    void run(std::size_t bytes, const Fill& fill) {
+        using Clock = std::chrono::steady_clock;
+        const bool stream = round_ < kTrial || (round_ >= 2 * kTrial && cost_[1] <= cost_[0]);
+        if (round_ == 0) cost_[0] = cost_[1] = std::numeric_limits<double>::infinity();
+        const auto begin = Clock::now();
+        fill(stream);
+        const std::chrono::duration<double> took = Clock::now() - begin;
+        cost_[stream] = std::min(cost_[stream], took.count() / static_cast<double>(bytes));
+        round_ = (round_ + 1) % kRound;
+    }
+
+private:
+    static constexpr int kTrial = 4, kRound = 128;
+    double cost_[2]{};  // seconds a byte, plain and streamed
+    int round_ = 0;
+};
 
 // A piece of a plane: where its elements stand among the generated blocks, and in memory.
 // Element (r, c) is number at[r * per_row + c * per_column] + c * step of the blocks.
@@ -134,6 +157,11 @@ public:
     }
 
     std::size_t tiles() const { return tiles_; }
+    bool contiguous() const { return contiguous_; }
+    std::size_t tile_bytes(std::size_t tile) const {  // of a contiguous view
+        const std::int64_t begin = static_cast<std::int64_t>(tile) * extent_[last_];
+        return static_cast<std::size_t>(std::min(extent_[last_], axes_[last_].n - begin)) * item();
+    }
     void fill(std::size_t tile, bool stream) const {
         char* dst = data_;
         std::uint64_t first = base_;
@@ -269,9 +297,14 @@ void fill(const std::vector<Job>& jobs, int threads, const Poll& poll) {
         parts.emplace_back(job, stream ? kStreamChunk : kChunk);
         ends.push_back(tiles += parts.back().tiles());
     }
-    parallel_for(tiles, useful_threads(bytes, threads), poll, [&](std::size_t tile, int) {
-        const auto part = static_cast<std::size_t>(std::upper_bound(ends.begin(), ends.end(), tile) - ends.begin());
-        parts[part].fill(tile - (part == 0 ? 0 : ends[part - 1]), stream);
+    const int workers = useful_threads(bytes, threads);
+    std::vector<StoreChoice> choices(static_cast<std::size_t>(workers));
+    parallel_for(tiles, workers, poll, [&](std::size_t tile, int worker) {
+        const auto at = static_cast<std::size_t>(std::upper_bound(ends.begin(), ends.end(), tile) - ends.begin());
+        const Tiled& part = parts[at];
+        tile -= at == 0 ? 0 : ends[at - 1];
+        if (!stream || !part.contiguous()) return part.fill(tile, false);
+        choices[static_cast<std::size_t>(worker)].run(part.tile_bytes(tile), [&](bool past) { part.fill(tile, past); });
     });
 }
 

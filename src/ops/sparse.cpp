@@ -12,47 +12,79 @@ namespace fastinit {
 namespace {
 
 constexpr std::uint32_t kMaskTag = 2;
-constexpr std::int64_t kRun = 2048;
+constexpr std::int64_t kRun = 512;
+constexpr std::int64_t kColumns = 16;  // side by side: zeros are written by rows, whole lines at a time
+constexpr int kDigits[] = {11, 11, 10};  // bits, from the top; counts of a digit stay in the first-level cache
 
-template <class Visit>
-void for_each_word(const LawParams& law, std::uint64_t first, std::int64_t rows, Visit visit) {
-    alignas(64) std::uint32_t words[kRun];
-    for (std::int64_t r = 0; r < rows; r += kRun) {
-        const std::int64_t n = std::min(kRun, rows - r);
-        generate(law, DType::uint32, first + static_cast<std::uint64_t>(r), static_cast<std::size_t>(n), words);
-        for (std::int64_t i = 0; i < n; ++i) visit(r + i, words[i]);
+// Words that are zeroed: those below `threshold`, and the first `ties` equal to it in row order.
+struct Cut {
+    std::uint32_t threshold;
+    std::int64_t ties;
+};
+
+struct Words {
+    const LawParams& law;
+    std::uint64_t first;  // number of the column's first word
+    alignas(64) std::uint32_t run[kRun];
+
+    void load(std::int64_t row, std::int64_t n) {
+        generate(law, DType::uint32, first + static_cast<std::uint64_t>(row), static_cast<std::size_t>(n), run);
     }
+};
+
+// Radix selection of the word of rank zeros - 1 in a column.
+Cut cut_of(Words& words, std::int64_t rows, std::int64_t zeros) {
+    std::int64_t rank = zeros - 1;
+    std::uint32_t found = 0;  // the digits so far
+    int left = 32;            // bits below them
+    for (const int digit : kDigits) {
+        std::int64_t count[1 << 11] = {};
+        const std::uint32_t mask = (1u << digit) - 1u;
+        const int shift = left - digit;
+        for (std::int64_t r = 0; r < rows; r += kRun) {
+            const std::int64_t n = std::min(kRun, rows - r);
+            words.load(r, n);
+            for (std::int64_t i = 0; i < n; ++i) {
+                const std::uint32_t w = words.run[i];
+                if (left == 32 || w >> left == found) ++count[w >> shift & mask];
+            }
+        }
+        std::uint32_t bucket = 0;
+        while (rank >= count[bucket]) rank -= count[bucket++];
+        found = found << digit | bucket;
+        left = shift;
+    }
+    return {found, rank + 1};
 }
 
-// The bucket that holds rank `rank`; rank becomes the rank within it.
-std::uint32_t bucket_of(const std::vector<std::int64_t>& count, std::int64_t& rank) {
-    std::uint32_t b = 0;
-    while (rank >= count[b]) rank -= count[b++];
-    return b;
-}
-
-void mask_column(const SparseMask& m, const LawParams& law, std::int64_t column,
-                 std::vector<std::int64_t>& count) {
-    const std::uint64_t first = static_cast<std::uint64_t>(m.col0 + column * m.col_step) *
-                                static_cast<std::uint64_t>(m.rows);
-    std::int64_t rank = m.zeros - 1;
-    std::fill(count.begin(), count.end(), 0);
-    for_each_word(law, first, m.rows, [&](std::int64_t, std::uint32_t w) { ++count[w >> 16]; });
-    const std::uint32_t high = bucket_of(count, rank);
-    std::fill(count.begin(), count.end(), 0);
-    for_each_word(law, first, m.rows, [&](std::int64_t, std::uint32_t w) {
-        if (w >> 16 == high) ++count[w & 0xffffu];
-    });
-    const std::uint32_t threshold = (high << 16) | bucket_of(count, rank);
-    std::int64_t ties = rank + 1;  // words equal to the threshold: the first ones in row order
-    for_each_word(law, first, m.rows, [&](std::int64_t row, std::uint32_t w) {
-        const bool zero = w < threshold || (w == threshold && ties-- > 0);
-        const std::int64_t offset = row - m.row0;
-        if (!zero || offset % m.row_step != 0) return;
-        const std::int64_t local = offset / m.row_step;
-        if (local < 0 || local >= m.n_rows) return;
-        std::memset(m.data + local * m.row_stride + column * m.col_stride, 0, m.item);
-    });
+template <class Item>
+void mask_columns(const SparseMask& m, const LawParams& law, std::int64_t column) {
+    const std::int64_t width = std::min(kColumns, m.n_cols - column);
+    std::vector<Words> words(static_cast<std::size_t>(width), Words{law, 0, {}});
+    Cut cuts[kColumns];
+    for (std::int64_t c = 0; c < width; ++c) {
+        words[c].first = static_cast<std::uint64_t>(m.col0 + (column + c) * m.col_step) *
+                         static_cast<std::uint64_t>(m.rows);
+        cuts[c] = cut_of(words[c], m.rows, m.zeros);
+    }
+    for (std::int64_t r = 0; r < m.rows; r += kRun) {
+        const std::int64_t n = std::min(kRun, m.rows - r);
+        for (Words& w : words) w.load(r, n);
+        for (std::int64_t i = 0; i < n; ++i) {
+            const std::int64_t offset = r + i - m.row0, local = offset / m.row_step;
+            const bool here = offset % m.row_step == 0 && local >= 0 && local < m.n_rows;
+            for (std::int64_t c = 0; c < width; ++c) {
+                const std::uint32_t w = words[c].run[i];
+                const bool tied = w == cuts[c].threshold && cuts[c].ties-- > 0;
+                if (!here) continue;
+                char* at = m.data + local * m.row_stride + (column + c) * m.col_stride;
+                Item x;  // written back as it was or as zero: a branch would be mispredicted
+                std::memcpy(&x, at, sizeof x);
+                x = (w < cuts[c].threshold) | tied ? Item{0} : x;
+                std::memcpy(at, &x, sizeof x);
+            }
+        }
+    }
 }
 
 }  // namespace
@@ -61,11 +93,15 @@ void sparse_mask(const SparseMask& m, int threads, const Poll& poll) {
     if (m.zeros == 0 || m.n_rows == 0 || m.n_cols == 0) return;
     const LawParams law = law_params({Asked::words, 0, 0, 0, 0}, DType::uint32, m.key, kMaskTag);
     const int team = useful_threads(static_cast<std::size_t>(m.rows) * static_cast<std::size_t>(m.n_cols) * 4, threads);
-    std::vector<std::vector<std::int64_t>> counts(static_cast<std::size_t>(team));
-    parallel_for(static_cast<std::size_t>(m.n_cols), team, poll, [&](std::size_t column, int worker) {
-        auto& count = counts[static_cast<std::size_t>(worker)];
-        count.resize(1 << 16);
-        mask_column(m, law, static_cast<std::int64_t>(column), count);
+    const std::int64_t chunks = (m.n_cols + kColumns - 1) / kColumns;
+    parallel_for(static_cast<std::size_t>(chunks), team, poll, [&](std::size_t chunk, int) {
+        const std::int64_t column = static_cast<std::int64_t>(chunk) * kColumns;
+        switch (m.item) {
+            case 1: return mask_columns<std::uint8_t>(m, law, column);
+            case 2: return mask_columns<std::uint16_t>(m, law, column);
+            case 4: return mask_columns<std::uint32_t>(m, law, column);
+            default: return mask_columns<std::uint64_t>(m, law, column);
+        }
     });
 }
 

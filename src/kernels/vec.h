@@ -168,9 +168,18 @@ FI_INLINE F32 fma(F32 a, F32 b, F32 c) {
     return (F32)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b);
 #else
     const __m128 x = (__m128)a, y = (__m128)b, z = (__m128)c;
-    const __m128d lo = fma_to_odd(_mm_cvtps_pd(x), _mm_cvtps_pd(y), _mm_cvtps_pd(z));
-    const __m128d hi = fma_to_odd(_mm_cvtps_pd(_mm_movehl_ps(x, x)), _mm_cvtps_pd(_mm_movehl_ps(y, y)),
-                                  _mm_cvtps_pd(_mm_movehl_ps(z, z)));
+    const __m128d x0 = _mm_cvtps_pd(x), y0 = _mm_cvtps_pd(y), z0 = _mm_cvtps_pd(z);
+    const __m128d x1 = _mm_cvtps_pd(_mm_movehl_ps(x, x)), y1 = _mm_cvtps_pd(_mm_movehl_ps(y, y)),
+                  z1 = _mm_cvtps_pd(_mm_movehl_ps(z, z));
+    __m128d lo = _mm_add_pd(_mm_mul_pd(x0, y0), z0), hi = _mm_add_pd(_mm_mul_pd(x1, y1), z1);
+    const __m128 once = _mm_movelh_ps(_mm_cvtpd_ps(lo), _mm_cvtpd_ps(hi));
+    // Rounding twice can differ only from a sum halfway between float32 numbers, or below the normal ones.
+    const __m128i low = _mm_castps_si128(_mm_shuffle_ps(_mm_castpd_ps(lo), _mm_castpd_ps(hi), 0x88));
+    const __m128i halfway = _mm_cmpeq_epi32(_mm_slli_epi32(low, 3), _mm_set1_epi32(static_cast<int>(0x80000000u)));
+    const __m128 tiny = _mm_cmple_ps(_mm_andnot_ps(_mm_set1_ps(-0.0f), once), _mm_set1_ps(0x1p-126f));
+    if (__builtin_expect(_mm_movemask_ps(_mm_or_ps(_mm_castsi128_ps(halfway), tiny)) == 0, 1)) return (F32)once;
+    lo = fma_to_odd(x0, y0, z0);
+    hi = fma_to_odd(x1, y1, z1);
     return (F32)_mm_movelh_ps(_mm_cvtpd_ps(lo), _mm_cvtpd_ps(hi));
 #endif
 }

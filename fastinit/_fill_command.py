@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import inspect
 import itertools
 import math
@@ -14,6 +15,7 @@ import stat
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -165,11 +167,9 @@ def fill_slabs(
 
 def fill_whole(array: Array, make: Callable[..., Any], block: tuple[range, ...]) -> None:
     """Fill a block at once, by an initializer that tells its progress: no part of it comes alone."""
-    with tqdm(total=array.nbytes, unit="B", unit_scale=True, delay=2.0) as bar:
-        make(
-            tuple(map(_slice_of, block)), array,
-            progress=lambda done: bar.update(int(done * array.nbytes) - bar.n),
-        )  # fmt: skip
+    total = array.nbytes
+    with tqdm(total=total, unit="B", unit_scale=True, delay=2.0) as bar:
+        make(tuple(map(_slice_of, block)), array, progress=lambda done: bar.update(int(done * total) - bar.n))
 
 
 def _final_path(output: str) -> str:
@@ -186,7 +186,11 @@ def _reserve(path: str) -> None:
     """Claim the file's space on the disk: a full one would kill the process while it fills."""
     if hasattr(os, "posix_fallocate"):
         with open(path, "r+b") as file:
-            os.posix_fallocate(file.fileno(), 0, os.fstat(file.fileno()).st_size)
+            try:
+                os.posix_fallocate(file.fileno(), 0, os.fstat(file.fileno()).st_size)
+            except OSError as error:  # without glibc, what the file system cannot do fails
+                if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):
+                    raise
 
 
 def _let_go(mapped: Array) -> None:
@@ -203,7 +207,8 @@ def _sync(path: str) -> None:
 @contextmanager
 def _stopping_cleanly() -> Iterator[None]:
     """While it runs SIGTERM, by which batch systems end a job, unwinds as Ctrl-C does."""
-    if threading.current_thread() is not threading.main_thread():  # where Python refuses handlers
+    # Other threads may set no handler, and one that Python does not know could not be set back.
+    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) is None:
         yield
         return
     before = signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
@@ -211,6 +216,29 @@ def _stopping_cleanly() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def _write(path: str, dtype: np.dtype[Any], block: tuple[range, ...], make: Callable[..., Any],
+           whole: bool, columns: bool) -> None:
+    """Write the file. Its mapping ends with this function, since Windows renames no mapped file."""
+    local = tuple(map(len, block))
+    if 0 in local:
+        with open(path, "xb") as file:
+            np.lib.format.write_array(file, np.empty(local, stored_as(dtype)))
+        return
+    mapped = np.lib.format.open_memmap(path, mode="w+", dtype=stored_as(dtype), shape=local)
+    _reserve(path)
+
+    def make_and_let_go(part: tuple[slice, ...], out: Array) -> None:
+        make(part, out)
+        _let_go(mapped)
+
+    array = np.asarray(mapped).view(dtype)
+    if whole:
+        fill_whole(array, make, block)
+    else:
+        fill_slabs(array, make_and_let_go, block, columns)
+    mapped.flush()
 
 
 @_stopping_cleanly()
@@ -239,26 +267,11 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     temporary = os.path.join(os.path.dirname(path), f".fastinit-{secrets.token_hex(8)}.tmp")
     start = time.perf_counter()
     try:
-        if 0 in local:
-            with open(temporary, "xb") as file:
-                np.lib.format.write_array(file, np.empty(local, stored_as(dtype)))
-        else:
-            mapped = np.lib.format.open_memmap(temporary, mode="w+", dtype=stored_as(dtype), shape=local)
-            _reserve(temporary)
-
-            def make_and_let_go(part: tuple[slice, ...], out: Array) -> None:
-                make(part, out)
-                _let_go(mapped)
-
-            array = np.asarray(mapped).view(dtype)
-            if "progress" in inspect.signature(function).parameters:
-                fill_whole(array, make, block)
-            else:
-                fill_slabs(array, make_and_let_go, block, columns)
-            mapped.flush()
+        _write(temporary, dtype, block, make, "progress" in inspect.signature(function).parameters, columns)
         _sync(temporary)
         os.replace(temporary, path)
     except BaseException as error:
+        traceback.clear_frames(error.__traceback__)  # they hold the mapping
         if os.path.exists(temporary):
             os.unlink(temporary)
         if isinstance(error, OSError):

@@ -74,7 +74,8 @@ class Generator:
         return [Generator(self._key.fold_in(f"child {first + i}")) for i in range(count)]
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"key": self._key, "position": self._position, "children": self._children}
+        with self._lock:
+            return {"key": self._key, "position": self._position, "children": self._children}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self._key, self._position, self._children = state["key"], state["position"], state["children"]
@@ -354,7 +355,9 @@ class Philox4x32(np.random.BitGenerator):
         >>> bool(Philox4x32(0).advance(2).random_raw() == Philox4x32(0).random_raw(3)[2])
         True
         """
-        self._restart(self._stream.key, (self._stream.position + operator.index(delta)) % 2**64)
+        by = operator.index(delta)
+        with self.lock:  # held from reading to writing: another thread may draw or advance
+            self._stream.restart(self._stream.key, (self._stream.position + by) % 2**64)
         return self
 
     def jumped(self, jumps: int = 1) -> Philox4x32:

@@ -248,6 +248,32 @@ def test_a_signal_leaves_nothing(number: int, message: str, tmp_path: Path) -> N
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize("initializer", ["normal", "orthogonal"])
+@pytest.mark.parametrize("fails", [False, True])
+def test_the_file_is_not_mapped_when_it_is_renamed_or_removed(
+    initializer: str, fails: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:  # Windows refuses both
+    seen = []
+
+    def checked(act: Callable[..., None]) -> Callable[..., None]:
+        def call(path: str, *args: str) -> None:
+            seen.append(path)
+            assert path not in Path("/proc/self/maps").read_text()
+            act(path, *args)
+        return call
+
+    def fail(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "replace", checked(os.replace))
+    monkeypatch.setattr(os, "unlink", checked(os.unlink))
+    if fails:
+        monkeypatch.setattr(_fill_command.tqdm, "update", fail)
+    assert main(["fill", initializer, "600x500", "-o", str(tmp_path / "w.npy")]) == (130 if fails else 0)
+    assert len(seen) == 1 and len(list(tmp_path.iterdir())) == (0 if fails else 1)
+
+
 def test_tour() -> None:
     result = _tour.measure(256)
     for row in result["rows"]:

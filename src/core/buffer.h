@@ -2,7 +2,6 @@
 // Aligned memory without values, in huge pages where it is large and the system has them.
 #pragma once
 #include <cstddef>
-#include <cstdlib>
 #include <memory>
 #include <new>
 
@@ -26,8 +25,8 @@ public:
         constexpr std::size_t huge = std::size_t{1} << 21;
         const std::size_t unit = n * sizeof(T) < huge ? 64 : huge;
         const std::size_t bytes = (n * sizeof(T) + unit - 1) / unit * unit;
-        memory_.reset(static_cast<T*>(std::aligned_alloc(unit, bytes)));
-        if (!memory_) throw std::bad_alloc();
+        const std::align_val_t align{unit};  // Windows has no std::aligned_alloc
+        memory_ = {static_cast<T*>(::operator new(bytes, align)), Free{align}};
 #if defined(__linux__)
         if (unit == huge) madvise(memory_.get(), bytes, MADV_HUGEPAGE);  // a wish: may fail
 #endif
@@ -38,7 +37,8 @@ public:
 
 private:
     struct Free {
-        void operator()(T* p) const { std::free(p); }
+        std::align_val_t align{64};
+        void operator()(T* p) const { ::operator delete(p, align); }
     };
     std::unique_ptr<T, Free> memory_;
     std::size_t size_ = 0;

@@ -106,8 +106,10 @@ private:
             if (Clock::now() < until) {
                 std::this_thread::yield();
             } else {
+                // With an end that never matters, for the loop goes on: wait() of libstdc++ 12
+                // would ask for a newer system than anything else here does.
                 std::unique_lock<std::mutex> lock(mutex_);
-                changed_.wait(lock, ready);
+                changed_.wait_for(lock, std::chrono::hours(1), ready);
             }
         }
     }

@@ -11,6 +11,7 @@
 #include "core/special_core.h"
 #include "ops/moments.h"
 #include "ops/quadrature.h"
+#include "ops/smooth_pairs.h"
 
 namespace fastinit {
 namespace {
@@ -324,6 +325,7 @@ PairMoments PairCache::operator()(double q, const Correlation& r) {
     if (f_.closed_pair(q, r, &p)) return p;
     if (r.below <= 0.0) return degenerate(f_, q, true);
     if (r.above <= 0.0) return degenerate(f_, q, false);
+    if (f_.traits.strip > 0.0 && lattice_pair(f_, q, r, &rest_, &p)) return p;
     const double reach = std::fabs(r.c) < 0.8 ? 0.8 : 1.0;
     if (series_can_converge(f_.traits, q, reach)) {
         if (q != q_ || reach != series_.reach) {

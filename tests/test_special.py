@@ -44,6 +44,11 @@ CASES: dict[str, tuple[Real, np.ndarray, float]] = {
     "erf": (mp.erf, spread((-1, 1), (-6, 6), powers=(-10, 0)), 2.0),
     "erfc": (mp.erfc, spread((-6, 6), (0, 3), (3, 26.5), (26.4, 27.2)), 2.0),
     "erfcx": (lambda x: mp.exp(x * x) * mp.erfc(x), spread((-2, 2), (0, 9), (-26, 26)), 2.0),
+    "erfcx_rest": (
+        lambda x: 1 - mp.sqrt(mp.pi) * x * mp.exp(x * x) * mp.erfc(x),
+        np.abs(spread((0, 2), (0, 9), (0, 26), (0, 1e3))),
+        4.0,
+    ),
     "normal_pdf": (mp.npdf, spread((-3, 3), (-37, 37)), 2.0),
     "normal_cdf": (mp.ncdf, spread((-3, 3), (-37, 0)), 4.0),
     "log_normal_cdf": (log_cdf, spread((-3, 9), (-300, 0)), 4.0),

@@ -198,6 +198,7 @@ Array special_by_name(const std::string& name, const Array& x) {
         {"erf", special::erf},
         {"erfc", special::erfc},
         {"erfcx", special::erfcx},
+        {"erfcx_rest", special::erfcx_rest},
         {"normal_pdf", special::normal_pdf},
         {"normal_cdf", special::normal_cdf},
         {"log_normal_cdf", special::log_normal_cdf},

@@ -27,6 +27,7 @@ double acos(double x);             // 2 ulp; |x| > 1 gives NaN
 double erf(double x);              // 2 ulp
 double erfc(double x);             // 2 ulp, far tail and subnormal results included
 double erfcx(double x);            // exp(x^2) erfc(x); 2 ulp
+double erfcx_rest(double x);       // 1 - sqrt(pi) x erfcx(x) for x >= 0; 4 ulp
 
 // Standard normal.
 double normal_pdf(double x);

@@ -15,8 +15,8 @@ namespace {
 
 constexpr double kPi = 3.14159265358979323846;
 constexpr double kPeak = 0.398942280401432677940;  // density of N(0, 1) at 0
-constexpr double kReach = 9.0;                     // deviations; exp(-40.5)
-constexpr double kDigits = 37.0;                   // exp(-37) = 1e-16
+constexpr double kReach = 9.2;                     // deviations; exp(-42)
+constexpr double kDigits = 42.0;                   // exp(-42) x^6 is noise at x = 9.2
 
 double decay(double x) { return special::exp_plain(-std::min(x, 700.0)); }
 
@@ -37,7 +37,7 @@ Density make_density(const std::vector<double>& u, double step, double q, const 
     for (double x : u) d.single.push_back(decay(one * x * x));
     for (std::size_t k = 0; k < u.size(); ++k) {
         const double x = two * (k * step) * (k * step);
-        if (x > kDigits + 6.0) break;
+        if (x > kDigits) break;
         d.between.push_back(decay(x));
     }
     return d;
@@ -138,7 +138,7 @@ PairMoments split(const Function& f, double q, const Correlation& r, Rest* rest)
 
 double lattice_step(double deviation, double strip) {
     // exp(-2 pi y / step + y^2 / (2 deviation^2)) at the best y <= strip
-    constexpr double top = 8.6;  // sqrt(2 kDigits)
+    constexpr double top = 9.2;  // sqrt(2 kDigits)
     if (top * deviation < strip) return 2.0 * kPi / top * deviation;
     return 2.0 * kPi / (kDigits / strip + 0.5 * strip / (deviation * deviation));
 }

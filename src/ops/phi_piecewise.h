@@ -4,6 +4,7 @@
 // zero. Closed forms: Cho & Saul 2009 (arc-cosine kernels), Klambauer et al. 2017 (SELU).
 #pragma once
 
+#include "ops/elu_pairs.h"
 #include "ops/phi_common.h"
 
 namespace fastinit {
@@ -165,11 +166,15 @@ struct Elu : Plain {
         return true;
     }
     bool second(double q, double* v) const {
-        const double p = q / (s * s);
-        if (p < 1.0) return false;  // 1/2 - erfcx + ... cancels
-        const double tail =
-            0.5 * sp::erfcx(std::sqrt(2.0 * p)) - sp::erfcx(std::sqrt(0.5 * p)) + 0.5;
-        *v = weight * weight * (0.5 * q + a * a * tail);
+        *v = weight * weight * s * s * elu_second(q / (s * s), a / s);
+        return true;
+    }
+    bool pair(double q, const Correlation& r, PairMoments* p) const {
+        const double opposite = 2.0 * sp::atan2(std::sqrt(r.above), std::sqrt(r.below));
+        Leaky{0.0}.pair(q / (s * s), r, p);
+        add_exponential(q / (s * s), a / s, r, angle(r), opposite, p);
+        const double w2 = weight * weight, scale = w2 * s * s;
+        *p = {scale * p->phi_phi, w2 * p->dphi_dphi, scale * p->below, scale * p->above};
         return true;
     }
 };

@@ -73,7 +73,7 @@ struct Softplus : Plain {
     Traits traits() const { return smooth(2.35, 45.0, kPi, kRamp); }
     void operator()(double x, double& f, double& d) const {
         const double e = exp_down(x);
-        f = (x > 0 ? x : 0.0) + sp::log1p(e);
+        f = (x > 0 ? x : 0.0) + sp::log1p_unit(e);
         d = x >= 0 ? 1.0 / (1.0 + e) : e / (1.0 + e);
     }
 };
@@ -103,9 +103,11 @@ struct Tanhshrink : Plain {
         return smooth(1.0, 22.0, 0.5 * kPi, {0.0, 1.0, 0.0, -1.0}, Parity::odd);
     }
     void operator()(double x, double& f, double& d) const {
-        const double t = sp::tanh(x);
+        double t, slope;
+        Tanh{}(x, t, slope);
         d = t * t;
-        f = sp::minus_tanh(x);
+        const double near = sp::minus_tanh_small(x), far = x - t;
+        f = std::fabs(x) <= sp::kTanhTop ? near : far;
     }
 };
 

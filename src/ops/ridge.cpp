@@ -15,7 +15,9 @@ namespace {
 
 constexpr double kReach = 9.2;    // deviations
 constexpr double kWidest = 5.0;   // of a panel in deviations: 16 nodes give 1e-15
-constexpr double kCancel = 5e-4;  // t / strip below which Simpson's rule on phi' is better
+// phi(u) - phi(v) by Simpson's rule on phi', to 2e-14, where t is this part of the strip and the
+// difference this part of the values
+constexpr double kCloseBy = 5e-4, kCancels = 1e-3;
 
 struct Points {
     std::vector<double> x, weight;
@@ -44,10 +46,10 @@ Points broad(const Function& f, double deviation, double reach, bool half) {
     return p;
 }
 
-// Equal steps over |t| < 9 deviations (t >= 0 only, doubled, with half).
+// Equal steps over |t| < kReach deviations (t >= 0 only, doubled, with half).
 Points narrow(double deviation, double strip, bool half) {
     const double step = lattice_step(deviation, strip);
-    const int n = static_cast<int>(9.0 * deviation / step) + 1;
+    const int n = static_cast<int>(kReach * deviation / step) + 1;
     Points p;
     for (int k = half ? 0 : -n; k <= n; ++k) {
         const double x = k * step, w = step / deviation * special::normal_pdf(x / deviation);
@@ -89,7 +91,7 @@ PairMoments ridge_pair(const Function& f, double q, const Correlation& r) {
     const bool flip = r.c < 0.0;
     const double wide = std::sqrt(0.5 * q * (flip ? r.below : r.above));
     const double thin = std::sqrt(0.5 * q * (flip ? r.above : r.below));
-    const double full = kReach * wide, reach = std::min(full, f.traits.tail + 9.0 * thin);
+    const double full = kReach * wide, reach = std::min(full, f.traits.tail + kReach * thin);
     const Points y = broad(f, wide, reach, flip), t = narrow(thin, f.traits.strip, !flip);
     const std::size_t n = y.x.size();
     std::vector<double> u(n), v(n), phi(n), dphi(n), other(n), slope(n), centre(n), spare(n);
@@ -104,12 +106,13 @@ PairMoments ridge_pair(const Function& f, double q, const Correlation& r) {
         }
         f.eval(u.data(), n, phi.data(), dphi.data());
         f.eval(v.data(), n, other.data(), slope.data());
-        const bool slopes = !flip && at < kCancel * f.traits.strip;
+        const double cancels = !flip && at < kCloseBy * f.traits.strip ? kCancels : 0.0;
         double products = 0.0, primes = 0.0, below = 0.0, above = 0.0;
         for (std::size_t i = 0; i < n; ++i) {
             const double g = y.weight[i], plus = phi[i] + other[i];
-            const double minus = slopes ? at / 3.0 * (dphi[i] + 4.0 * centre[i] + slope[i])
-                                        : phi[i] - other[i];
+            const double far = phi[i] - other[i];
+            const double near = at / 3.0 * (dphi[i] + 4.0 * centre[i] + slope[i]);
+            const double minus = std::fabs(far) < cancels * std::fabs(plus) ? near : far;
             products += g * phi[i] * other[i];
             primes += g * dphi[i] * slope[i];
             below += g * minus * minus;

@@ -76,7 +76,7 @@ PairMoments erf_pair(double q, const Correlation& r) {
 }
 
 // The width: narrow enough to be straight where the rest has decayed, wide enough that the
-// lattice of the activation resolves it (exp(-(37 width / strip)^2 / 2) is far below noise).
+// lattice of the activation resolves it (exp(-(42 width / strip)^2 / 2) is far below noise).
 Skeleton::Skeleton(const Traits& t) : a_(t.asymptotes), width_(0.6 * t.strip) {}
 
 void Skeleton::smoothed(double m, double variance, double* phi, double* dphi) const {

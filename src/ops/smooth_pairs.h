@@ -23,7 +23,7 @@ bool lattice_pair(const Function& f, double q, const Correlation& r, Rest* rest,
 PairMoments ridge_pair(const Function& f, double q, const Correlation& r);
 
 // Trapezoidal step for a Gaussian of this deviation times a function analytic in the strip:
-// exp(-37) is left out, by shifting the path of integration (Trefethen & Weideman 2014).
+// exp(-42) is left out, by shifting the path of integration (Trefethen & Weideman 2014).
 double lattice_step(double deviation, double strip);
 
 }  // namespace fastinit

@@ -95,9 +95,9 @@ Correlation correlation(double c, bool complement) {
     return complement ? Correlation::from_below(c) : Correlation::from_c(c);
 }
 
-// The maps of the named activation that this thread asked for last: a loop over layers at a
-// fixed point builds its series once. The series depend on q alone, so results do not depend
-// on what was asked before.
+// The maps of the named activation that this thread asked for last: a loop over layers takes
+// E f^2 once for both maps, and what depends on the activation alone once for all layers.
+// Results do not depend on what was asked before.
 CorrelationMap& last_map(const Activation& a) {
     static thread_local std::shared_ptr<Function> f;
     static thread_local std::unique_ptr<CorrelationMap> map;
@@ -230,7 +230,9 @@ void register_propagation(py::module_& m) {
         .def(
             "second_moment",
             [](const Activation& a, double q) {
-                return a.run([&](const Function& f) { return second_moment(f, q); });
+                return a.run([&](const Function& f) {
+                    return a.python ? second_moment(f, q) : last_map(a).second(q);
+                });
             },
             py::arg("q"))
         .def(

@@ -94,6 +94,7 @@ PairMoments whole(const Function& f, double q, const Correlation& r, double step
             square + product + 2.0 * offset};
 }
 
+// Out to where the rest is below rounding noise on either side.
 void fill_rest(const Function& f, const Skeleton& skeleton, Rest* rest) {
     // conditional deviations of half a strip and more occur
     rest->step = lattice_step(0.5 * f.traits.strip, f.traits.strip);
@@ -101,11 +102,20 @@ void fill_rest(const Function& f, const Skeleton& skeleton, Rest* rest) {
     const std::size_t n = rest->u.size();
     for (auto* v : {&rest->phi, &rest->dphi, &rest->base}) v->resize(n);
     f.eval(rest->u.data(), n, rest->phi.data(), rest->dphi.data());
+    std::size_t far = 0;
     for (std::size_t i = 0; i < n; ++i) {
         double slope;
         skeleton.smoothed(rest->u[i], 0.0, &rest->base[i], &slope);
         rest->phi[i] -= rest->base[i];
         rest->dphi[i] -= slope;
+        const std::size_t from_zero = i < n / 2 ? n / 2 - i : i - n / 2;
+        if (std::fabs(rest->phi[i]) + std::fabs(rest->dphi[i]) > 1e-17 * (1.0 + from_zero))
+            far = std::max(far, from_zero);
+    }
+    const std::size_t cut = n / 2 - far;
+    for (auto* v : {&rest->u, &rest->phi, &rest->dphi, &rest->base}) {
+        v->erase(v->begin(), v->begin() + static_cast<std::ptrdiff_t>(cut));
+        v->resize(2 * far + 1);
     }
 }
 

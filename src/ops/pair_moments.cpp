@@ -54,7 +54,8 @@ struct Plane {
     double s, a, b;                    // sqrt(q), inner and outer coefficient
     bool flip;                         // c < 0: u = s (b t + a y), v = s (b t - a y)
     bool use_slope;                    // u - v (or u + v) is tiny: differences from phi'
-    std::vector<double> edges, kinks;  // in units of z
+    double near;                       // t below which bends break the panels of both alike
+    std::vector<double> bends, kinks;  // in units of z
 };
 
 struct Panel {
@@ -76,12 +77,15 @@ void add_line(const Plane& g, double t, double outer, std::vector<double>* y, Ba
     const double reach = std::sqrt(std::max(1.0, kReach2 - t * t));
     y->assign({-reach, reach});
     const double shift = g.b * t, inv_a = 1.0 / g.a;
-    for (double k : g.edges) {
-        const double first = (k - shift) * inv_a;
-        const double second = g.flip ? (shift - k) * inv_a : (k + shift) * inv_a;
-        if (std::fabs(first) < reach) y->push_back(first);
-        if (std::fabs(second) < reach) y->push_back(second);
-    }
+    auto add = [&](double at) {
+        if (std::fabs(at) < reach) y->push_back(at);
+    };
+    auto add_both = [&](double k) {
+        add((k - shift) * inv_a);
+        add(g.flip ? (shift - k) * inv_a : (k + shift) * inv_a);
+    };
+    for (double k : g.kinks) add_both(k);
+    for (double k : g.bends) std::fabs(t) < g.near ? add(k * inv_a) : add_both(k);
     std::sort(y->begin(), y->end());
     for (std::size_t p = 0; p + 1 < y->size(); ++p) {
         const double wide = (*y)[p + 1] - (*y)[p];
@@ -194,15 +198,18 @@ PairMoments by_panels(const Function& f, double q, const Correlation& r) {
             std::sqrt(0.5 * (flip ? r.above : r.below)),
             flip,
             false,
+            0.0,
             {},
             {}};
     const Structure st = structure(f, -15.0 * g.s, 15.0 * g.s, f.traits.tail);
-    for (double e : st.edges) g.edges.push_back(e / g.s);
     for (double k : st.kinks) g.kinks.push_back(k / g.s);
+    for (double e : st.edges)
+        if (!std::binary_search(st.kinks.begin(), st.kinks.end(), e)) g.bends.push_back(e / g.s);
     double scale = f.traits.discover ? 1.0 : f.traits.scale;
     const double step = 2.0 * g.b * g.s;
     g.use_slope =
         f.traits.has_derivative && step < 0.01 * (scale > 0.0 ? std::min(scale, 1.0) : 1.0);
+    if (!f.traits.discover && !flip) g.near = 0.25 * scale / (g.b * g.s);
     const bool half = !flip || f.traits.parity != Parity::none;
     const std::vector<double> t = outer_breaks(g, st, scale, f.traits.tail, half);
     const GaussRule& rule = gauss_rule2();

@@ -46,8 +46,35 @@ Points broad(const Function& f, double deviation, double reach, bool half) {
     return p;
 }
 
-// Equal steps over |t| < kReach deviations (t >= 0 only, doubled, with half).
-Points narrow(double deviation, double strip, bool half) {
+// Gauss-Hermite nodes x >= 0 and weights: 5 and 10 in all.
+constexpr double kHermite5[][2] = {{0.0, 0x1.1111111111111p-1},
+                                   {0x1.5b0a513c97441p+0, 0x1.c6cfbdb1f1fa4p-3},
+                                   {0x1.6db131839e414p+1, 0x1.70e202bebe3a6p-7}};
+constexpr double kHermite10[][2] = {{0x1.f092fc71c448cp-2, 0x1.60e9eb956680bp-2},
+                                    {0x1.774b0fb0b3e2fp+0, 0x1.15787acb87a26p-3},
+                                    {0x1.3dfe63a13936dp+1, 0x1.391fc74e71893p-6},
+                                    {0x1.ca793120f33dbp+1, 0x1.8d728ef7a4742p-11},
+                                    {0x1.37017060f4280p+2, 0x1.214872c35b4c3p-18}};
+
+template <std::size_t N>
+Points hermite(const double (&rule)[N][2], double deviation, bool half) {
+    Points p;
+    for (const auto& [x, w] : rule) {
+        const bool pair = x > 0.0;
+        p.x.push_back(x * deviation);
+        p.weight.push_back(half && pair ? 2.0 * w : w);
+        if (half || !pair) continue;
+        p.x.push_back(-x * deviation);
+        p.weight.push_back(w);
+    }
+    return p;
+}
+
+// Nodes in t (t >= 0 only, doubled, with half): n of Gauss-Hermite leave about
+// n! (deviation / scale)^(2 n), with phi of this scale; equal steps suit the rest.
+Points narrow(double deviation, double scale, double strip, bool half) {
+    if (deviation < 0.015 * scale) return hermite(kHermite5, deviation, half);
+    if (deviation < 0.07 * scale) return hermite(kHermite10, deviation, half);
     const double step = lattice_step(deviation, strip);
     const int n = static_cast<int>(kReach * deviation / step) + 1;
     Points p;
@@ -92,7 +119,10 @@ PairMoments ridge_pair(const Function& f, double q, const Correlation& r) {
     const double wide = std::sqrt(0.5 * q * (flip ? r.below : r.above));
     const double thin = std::sqrt(0.5 * q * (flip ? r.above : r.below));
     const double full = kReach * wide, reach = std::min(full, f.traits.tail + kReach * thin);
-    const Points y = broad(f, wide, reach, flip), t = narrow(thin, f.traits.strip, !flip);
+    const double strip = f.traits.strip;
+    const Points y = broad(f, wide, reach, flip);
+    // near zero phi may be a power of y alone: there its scale is y itself
+    const Points t = narrow(thin, std::min(wide, strip), strip, !flip);
     const std::size_t n = y.x.size();
     std::vector<double> u(n), v(n), phi(n), dphi(n), other(n), slope(n), centre(n), spare(n);
     f.eval(y.x.data(), n, spare.data(), centre.data());
@@ -106,7 +136,7 @@ PairMoments ridge_pair(const Function& f, double q, const Correlation& r) {
         }
         f.eval(u.data(), n, phi.data(), dphi.data());
         f.eval(v.data(), n, other.data(), slope.data());
-        const double cancels = !flip && at < kCloseBy * f.traits.strip ? kCancels : 0.0;
+        const double cancels = !flip && at < kCloseBy * strip ? kCancels : 0.0;
         double products = 0.0, primes = 0.0, below = 0.0, above = 0.0;
         for (std::size_t i = 0; i < n; ++i) {
             const double g = y.weight[i], plus = phi[i] + other[i];

@@ -85,7 +85,7 @@ void Skeleton::smoothed(double m, double variance, double* phi, double* dphi) co
     *phi = a_.level + a_.line * m;
     *dphi = a_.line;
     if (a_.ramp != 0.0) {
-        const double cdf = sp::normal_cdf(z);
+        const double cdf = 0.5 * sp::erfc(-z * kRootHalf);
         *phi += a_.ramp * (m * cdf + variance / r * density);
         *dphi += a_.ramp * (cdf + z * density * (w2 / r2));
     }

@@ -34,6 +34,7 @@ CASES: dict[str, tuple[Real, np.ndarray, float]] = {
     "log1p": (mp.log1p, np.concatenate([spread((-0.9, 3), powers=(-20, -0.01)), 10 ** spread((0, 300))]), 1.0),
     "sin": (mp.sin, spread((-1, 1), (-100, 100), (-5e5, 5e5), powers=(-8, 308)), 1.0),
     "cos": (mp.cos, spread((-1, 1), (-100, 100), (-5e5, 5e5), powers=(-8, 308)), 1.0),
+    "minus_sin": (lambda x: x - mp.sin(x), spread((-0.6, 0.6), (-9, 9), powers=(-8, 0)), 32.0),
     "sinh": (mp.sinh, spread((-1, 1), (-710, 710), powers=(-9, 0)), 2.0),
     "cosh": (mp.cosh, spread((-1, 1), (-710, 710)), 2.0),
     "tanh": (mp.tanh, spread((-0.6, 0.6), (-3, 3), (-25, 25), powers=(-20, 0)), 2.0),

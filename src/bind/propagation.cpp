@@ -191,6 +191,7 @@ Array special_by_name(const std::string& name, const Array& x) {
         {"sinh", special::sinh},
         {"cosh", special::cosh},
         {"tanh", special::tanh},
+        {"minus_sin", special::minus_sin},
         {"minus_tanh", special::minus_tanh},
         {"atan", special::atan},
         {"asin", special::asin},

@@ -210,6 +210,17 @@ double sin(double x) {
     return q & 2 ? -v : v;
 }
 
+double minus_sin(double x) {
+    if (!(std::fabs(x) <= 0.5)) return x - sin(x);
+    const double z = x * x;
+    double term = x * z / 6.0, sum = 0.0;
+    for (int k = 4; k <= 18; k += 2) {
+        sum += term;
+        term *= -z / (k * (k + 1));
+    }
+    return sum;
+}
+
 double cos(double x) {
     if (!(std::fabs(x) < kInf)) return kNan;
     int q;

@@ -10,18 +10,6 @@
 namespace fastinit {
 namespace {
 
-// x - sin x without cancellation.
-double minus_sin(double x) {
-    if (std::fabs(x) > 0.5) return x - sp::sin(x);
-    const double z = x * x;
-    double term = x * z / 6.0, sum = 0.0;
-    for (int k = 4; k <= 18; k += 2) {
-        sum += term;
-        term *= -z / (k * (k + 1));
-    }
-    return sum;
-}
-
 // Angle of a correlation, exact at both ends.
 inline double angle(const Correlation& r) {
     return 2.0 * sp::atan2(std::sqrt(r.below), std::sqrt(r.above));
@@ -30,7 +18,7 @@ inline double angle(const Correlation& r) {
 // sin a - a cos a
 inline double sin_minus(double a) {
     const double h = sp::sin(0.5 * a);
-    return 2.0 * a * h * h - minus_sin(a);
+    return 2.0 * a * h * h - sp::minus_sin(a);
 }
 
 // x for x > 0, a x below: linear, relu, leaky_relu, abs.
@@ -119,7 +107,7 @@ struct SquaredRelu : Plain {
     }
     // 3 (o - sin o cos o) - 2 o sin^2 o = 2 o - 1.5 sin 2o + o cos 2o
     static double fifth(double o, double sin2) {
-        if (o > 0.3) return 1.5 * minus_sin(2.0 * o) - 2.0 * o * sin2;
+        if (o > 0.3) return 1.5 * sp::minus_sin(2.0 * o) - 2.0 * o * sin2;
         // sum (-1)^k (2o)^(2k+1) (k - 1) / (2k+1)!, from k = 2
         const double x = 2.0 * o, z = x * x;
         double term = x * z * z / 120.0, sum = 0.0;

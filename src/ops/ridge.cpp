@@ -14,7 +14,7 @@ namespace fastinit {
 namespace {
 
 constexpr double kReach = 9.2;    // deviations
-constexpr double kWidest = 5.0;   // of a panel in deviations: 16 nodes give 1e-15
+constexpr double kWidest = 6.0;   // of a panel in deviations
 // phi(u) - phi(v) by Simpson's rule on phi', to 2e-14, where t is this part of the strip and the
 // difference this part of the values
 constexpr double kCloseBy = 5e-4, kCancels = 1e-3;
@@ -29,7 +29,7 @@ Points broad(const Function& f, double deviation, double reach, bool half) {
     std::vector<double> edges = {half ? 0.0 : -reach};
     edges.insert(edges.end(), s.edges.begin(), s.edges.end());
     edges.push_back(reach);
-    const GaussRule& rule = gauss_rule2();
+    const GaussRule& rule = gauss_rule();
     Points p;
     for (std::size_t k = 0; k + 1 < edges.size(); ++k) {
         const double wide = edges[k + 1] - edges[k];

@@ -16,18 +16,6 @@ namespace sp = special;
 constexpr double kInvPi = 0.318309886183790671538;
 constexpr double kRootHalf = 0.707106781186547524401;
 
-// x - sin x for 0 <= x <= pi / 2
-double minus_sin(double x) {
-    if (x > 0.5) return x - sp::sin(x);
-    const double z = x * x;
-    double term = x * z / 6.0, sum = 0.0;
-    for (int k = 4; k <= 18; k += 2) {
-        sum += term;
-        term *= -z / (k * (k + 1));
-    }
-    return sum;
-}
-
 }  // namespace
 
 PairMoments gelu_pair(double q, const Correlation& r) {
@@ -50,7 +38,7 @@ PairMoments gelu_pair(double q, const Correlation& r) {
         const double t = sp::atan2(q * e / conjugate, part * (k / g) + (d1 / g) * (d / g));
         const double first = ((1.0 + 2.0 * q) * sum + q * q * r.below * d1) / (sum * conjugate);
         const double second = (q * q / sum + d1) / (d1 * d);
-        const double rest = q * minus_sin(t) + part * part * e * (first + second);
+        const double rest = q * sp::minus_sin(t) + part * part * e * (first + second);
         p.below = q * r.below * (0.25 + 0.5 * kInvPi * a) + 0.5 * kInvPi * rest;
     }
     return p;

@@ -54,6 +54,7 @@ struct Plane {
     double s, a, b;                    // sqrt(q), inner and outer coefficient
     bool flip;                         // c < 0: u = s (b t + a y), v = s (b t - a y)
     bool use_slope;                    // u - v (or u + v) is tiny: differences from phi'
+    bool straight;                     // phi' is, between kinks
     double near;                       // t below which bends break the panels of both alike
     std::vector<double> bends, kinks;  // in units of z
 };
@@ -103,11 +104,18 @@ void add_line(const Plane& g, double t, double outer, std::vector<double>* y, Ba
     }
 }
 
-// Half of phi(x + d) - phi(x - d) from phi' by three Gauss nodes, for the panels of a batch.
+// phi(x + d) - phi(x - d) from phi' at both ends, where phi' is straight between them, else by
+// three Gauss nodes, for the panels of a batch.
 void fill_slopes(const Plane& g, Batch* b) {
     constexpr double node = 0.774596669241483377036, outer = 5.0 / 9.0, inner = 8.0 / 9.0;
     const std::size_t n = b->weight.size();
     const std::size_t order = static_cast<std::size_t>(gauss_rule2().n);
+    b->slope.resize(n);
+    if (g.straight) {
+        for (std::size_t i = 0; i < n; ++i)
+            b->slope[i] = g.s * b->panels[i / order].shift * (b->dphi[i] + b->dphi[n + i]);
+        return;
+    }
     b->at.resize(3 * n);
     b->ignored.resize(3 * n);
     b->slope.resize(3 * n);
@@ -198,6 +206,7 @@ PairMoments by_panels(const Function& f, double q, const Correlation& r) {
             std::sqrt(0.5 * (flip ? r.above : r.below)),
             flip,
             false,
+            !f.traits.discover && f.traits.scale == 0.0,
             0.0,
             {},
             {}};

@@ -36,11 +36,12 @@ double panel(double low, double high, G g) {
 double radial(double s, double x) { return sp::erfcx_rest(kRootHalf * s * sp::sin(x)); }
 
 // Integral of H(s sin x) over [low, high], high <= pi / 2. H is entire, of scale one near zero
-// and algebraic beyond.
+// and algebraic beyond. An infinite s must not stop the panels from growing.
 double swept(double s, double low, double high) {
+    const double scale = std::max(4.0 / s, 1e-300);
     double sum = 0.0;
     while (low < high) {
-        const double right = std::min(high, std::max(3.0 * low, low + 4.0 / s));
+        const double right = std::min(high, std::max(3.0 * low, low + scale));
         sum += panel(low, right, [&](double x) { return radial(s, x); });
         low = right;
     }
@@ -88,8 +89,7 @@ void add_exponential(double q, double alpha, const Correlation& r, double angle,
         const double first = panel(0.0, angle, [&](double x) {
             return radial(s, x) * sp::sin(0.5 * (angle + x)) * sp::sin(0.5 * (angle - x));
         });
-        const double second =
-            panel(0.0, angle, [&](double x) { return both(s, x) * sp::sin(x); });
+        const double second = panel(0.0, angle, [&](double x) { return both(s, x) * sp::sin(x); });
         p->below += q * alpha * (2.0 * kInvPi * first + alpha * second);
         const double total = elu_second(q, alpha);
         p->phi_phi = total - p->below;

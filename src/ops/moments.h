@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // Gaussian expectations of an activation, one input or two correlated ones: closed
-// forms where they exist, else panels (one input), Hermite series or two-dimensional
-// panels (two inputs).  Includes activations.h and the standard library.
+// forms where they exist, else panels (one input), lattices, Hermite series or
+// two-dimensional panels (two inputs).  Includes smooth_pairs.h and the standard library.
 #pragma once
 
 #include <vector>

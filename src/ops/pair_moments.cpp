@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Two correlated inputs.  Smooth activations: Mehler's series sum a_n^2 c^n, whose
-// remainder is known from E[phi^2] - sum a_n^2.  Kinked or slowly converging ones:
-// panels in the rotated coordinates u, v = sqrt(q) (a y +- b t), a >= b, where every
-// kink is a line y = k(t) and E[phi^2] -+ E[phi phi] = E[(phi(u) -+ phi(v))^2] / 2 does
-// not cancel.
+// Two correlated inputs, where there is neither a closed form nor a strip (smooth_pairs.h).
+// Away from the ends: Mehler's series sum a_n^2 c^n, whose remainder is known from
+// E[phi^2] - sum a_n^2.  Else panels in the rotated coordinates
+// u, v = sqrt(q) (a y +- b t), a >= b, where every kink is a line y = k(t) and
+// E[phi^2] -+ E[phi phi] = E[(phi(u) -+ phi(v))^2] / 2 does not cancel.
 #include <algorithm>
 #include <cmath>
 
@@ -116,9 +116,7 @@ void fill_slopes(const Plane& g, Batch* b) {
             b->slope[i] = g.s * b->panels[i / order].shift * (b->dphi[i] + b->dphi[n + i]);
         return;
     }
-    b->at.resize(3 * n);
-    b->ignored.resize(3 * n);
-    b->slope.resize(3 * n);
+    for (auto* v : {&b->at, &b->ignored, &b->slope}) v->resize(3 * n);
     for (std::size_t i = 0; i < n; ++i) {
         const double x = 0.5 * (b->h[i] + b->h[n + i]), d = g.s * b->panels[i / order].shift;
         b->at[i] = x - node * d;

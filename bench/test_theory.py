@@ -5,13 +5,17 @@ from __future__ import annotations
 import pytest
 
 from fastinit._activations import resolve
-from fastinit.propagation import moments
+from fastinit.propagation import c_map, moments, q_map
 
 CLOSED = ("linear", "relu", "leaky_relu", "gelu", "erf", "sin", "squared_relu", "abs")
-PANELS = ("elu", "selu", "gelu_tanh", "silu", "mish", "tanh", "sigmoid", "hardtanh", "relu6", "hardswish", "atan")
+SUMS = ("elu", "celu", "selu", "gelu_tanh", "quick_gelu", "silu", "mish", "softplus", "log_sigmoid", "tanh", "sigmoid",
+        "tanhshrink", "atan", "softsign", "hardtanh", "relu6", "hard_sigmoid", "hardswish")  # fmt: skip
+# fan_in Var W (None: the critical one), Var b, q and c of the input
+STARTS = {"critical": (None, 0.05, 1.0, 0.3), "growing": (4.0, 0.0, 1e6, 0.999), "biased": (2.0, 1.0, 1e-2, -0.9)}
+LIMITS = [(n, 1e-3) for n in CLOSED] + [(n, 10e-3) for n in SUMS]
 
 
-@pytest.mark.parametrize("name", [*CLOSED, *PANELS])
+@pytest.mark.parametrize("name", [*CLOSED, *SUMS])
 def test_moments(benchmark, row, name):
     f = resolve(name, {})
     assert f.moments(1.0, 0.0) == tuple(moments(name))
@@ -20,14 +24,35 @@ def test_moments(benchmark, row, name):
         assert benchmark.stats.stats.min < 100e-6
 
 
-@pytest.mark.parametrize(("name", "limit"), [(n, 1e-3) for n in CLOSED] + [(n, 10e-3) for n in PANELS])
-def test_hundred_layers(benchmark, row, name, limit):
-    """q-map with c-map from q = 1, c = 0.3."""
+@pytest.mark.parametrize("start", STARTS)
+@pytest.mark.parametrize(("name", "limit"), LIMITS)
+def test_hundred_layers(benchmark, row, name, limit, start):
+    """q-map with c-map in one call."""
     f = resolve(name, {})
-    sw = 1.0 / f.moments(1.0, 0.0)[4]
-    q, below = f.trajectory(1.0, 0.3, sw, 0.05, 100)
-    assert q[0] == pytest.approx(sw * f.second_moment(1.0) + 0.05)
-    assert all(0.0 <= b < 0.7 for b in below)
-    row("maps over 100 layers", name)(f.trajectory, 1.0, 0.3, sw, 0.05, 100)
+    sw, sb, q, c = STARTS[start]
+    if name == "squared_relu" and sw:
+        pytest.skip("the variance overflows")
+    sw = sw or 1.0 / f.moments(1.0, 0.0)[4]
+    qs, below = f.trajectory(q, c, sw, sb, 100)
+    assert qs[0] == pytest.approx(sw * f.second_moment(q) + sb)
+    assert all(0.0 <= b <= 2.0 for b in below)
+    row(f"maps over 100 layers, {start}", name)(f.trajectory, q, c, sw, sb, 100)
+    if benchmark.stats:
+        assert benchmark.stats.stats.min < limit
+
+
+@pytest.mark.parametrize(("name", "limit"), [row for row in LIMITS if row[0] != "squared_relu"])
+def test_hundred_layers_by_hand(benchmark, row, name, limit):
+    """The same by two calls for each layer."""
+
+    def maps():
+        q, c = 1e-2, -0.9
+        for _ in range(100):
+            c, q = c_map(name, c, q, 2.0, 1.0), q_map(name, q, 2.0, 1.0)
+        return q, c
+
+    qs, below = resolve(name, {}).trajectory(1e-2, -0.9, 2.0, 1.0, 100)
+    assert maps() == pytest.approx((qs[-1], 1 - below[-1]), rel=1e-9)
+    row("q_map and c_map of 100 layers", name)(maps)
     if benchmark.stats:
         assert benchmark.stats.stats.min < limit

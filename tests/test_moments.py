@@ -19,6 +19,7 @@ from fastinit.propagation import Moments, PairMoments, moments, pair_moments
 
 DATA = json.loads((Path(__file__).parent / "data" / "moments.json").read_text())
 FIELDS = DATA["fields"]
+PAIRS = json.loads((Path(__file__).parent / "data" / "pairs.json").read_text())
 KINKS = {
     "relu": [0.0],
     "leaky_relu": [0.0],
@@ -197,6 +198,45 @@ def test_gap_is_the_integral_of_the_slope(name: str) -> None:
     y = (x + 1) / 2  # 1 - c = d y^2 takes out the square root at c = 1
     integral = sum(b * d * a * f.pair_moments(q, float(d * a * a), True)[1] for a, b in zip(y, w, strict=True))
     assert f.pair_moments(q, d, True)[2] == pytest.approx(q * integral, rel=1e-11)
+
+
+@pytest.mark.parametrize("row", PAIRS["rows"], ids=lambda r: f"{r[0]}{r[1] or ''}-q{r[2]:g}-gap{r[3]:g}")
+def test_pairs_against_mpmath(row: list[Any]) -> None:
+    name, params, q, gap, exact = row
+    f, m = resolve(name, params), moments(name, q, **params)
+    got = dict(zip(PAIRS["fields"], f.pair_moments(q, gap, True), strict=True))
+    known = dict(zip(PAIRS["fields"], map(float, exact), strict=True))
+    assert abs(got["phi_phi"] - known["phi_phi"]) <= 2e-14 * m.phi2
+    assert abs(got["dphi_dphi"] - known["dphi_dphi"]) <= 2e-14 * m.dphi2
+    assert got["below"] == pytest.approx(known["below"], rel=1e-13)
+    odd = name in ("tanh", "atan", "tanhshrink")
+    assert got["above"] == pytest.approx(known["above"], rel=1e-13, abs=0 if odd else 1e-14 * m.phi2)
+
+
+@pytest.mark.parametrize("name", ["softplus", "silu", "gelu_tanh", "mish", "tanhshrink", "tanh", "elu", "gelu"])
+@pytest.mark.parametrize(("q", "c"), [(1e3, 0.6), (1e4, -0.7)])
+def test_pairs_of_large_variance(name: str, q: float, c: float) -> None:
+    got, exact, m = pair_moments(name, c, q), brute_pair(name, q, c), moments(name, q)
+    assert abs(got.phi_phi - exact[0]) <= 3e-12 * m.phi2
+    assert abs(got.dphi_dphi - exact[1]) <= 3e-12 * m.dphi2
+
+
+@pytest.mark.parametrize("name", known_activations())
+@pytest.mark.parametrize("q", [1e-4, 0.7, 1.0, 20.0, 30.0, 5e3])
+def test_no_seams(name: str, q: float) -> None:
+    """The ways to a pair moment change with q and c; E[f^2] - E[f f] grows smoothly through all of them."""
+    f = resolve(name, {})
+    gaps = np.geomspace(1e-5, 1.99, 120)
+    ratio = [f.pair_moments(q, float(g), True)[2] / f.pair_moments(q, float(g * (1 + 1e-10)), True)[2] for g in gaps]
+    slope = np.array([q * f.pair_moments(q, float(g), True)[1] / f.pair_moments(q, float(g), True)[2] for g in gaps])
+    assert np.abs(np.array(ratio) - 1 + slope * gaps * 1e-10).max() < 2e-12
+
+
+def test_mirror_images() -> None:
+    """log_sigmoid(h) = -softplus(-h), and (u, v) has the law of (-u, -v)."""
+    for q, c in ((1e-3, 0.4), (2.0, -0.97), (9.0, 0.9999), (1e5, 0.2), (1e5, -0.8)):
+        one, two = pair_moments("softplus", c, q), pair_moments("log_sigmoid", c, q)
+        assert one == pytest.approx(two, rel=1e-13)
 
 
 def test_published_kernels() -> None:

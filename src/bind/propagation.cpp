@@ -95,9 +95,9 @@ Correlation correlation(double c, bool complement) {
     return complement ? Correlation::from_below(c) : Correlation::from_c(c);
 }
 
-// The maps of the named activation that this thread asked for last: a loop over layers at a
-// fixed point builds its series once. The series depend on q alone, so results do not depend
-// on what was asked before.
+// The maps of the named activation that this thread asked for last: a loop over layers takes
+// E f^2 once for both maps, and what depends on the activation alone once for all layers.
+// Results do not depend on what was asked before.
 CorrelationMap& last_map(const Activation& a) {
     static thread_local std::shared_ptr<Function> f;
     static thread_local std::unique_ptr<CorrelationMap> map;
@@ -191,6 +191,7 @@ Array special_by_name(const std::string& name, const Array& x) {
         {"sinh", special::sinh},
         {"cosh", special::cosh},
         {"tanh", special::tanh},
+        {"minus_sin", special::minus_sin},
         {"minus_tanh", special::minus_tanh},
         {"atan", special::atan},
         {"asin", special::asin},
@@ -198,6 +199,7 @@ Array special_by_name(const std::string& name, const Array& x) {
         {"erf", special::erf},
         {"erfc", special::erfc},
         {"erfcx", special::erfcx},
+        {"erfcx_rest", special::erfcx_rest},
         {"normal_pdf", special::normal_pdf},
         {"normal_cdf", special::normal_cdf},
         {"log_normal_cdf", special::log_normal_cdf},
@@ -229,7 +231,9 @@ void register_propagation(py::module_& m) {
         .def(
             "second_moment",
             [](const Activation& a, double q) {
-                return a.run([&](const Function& f) { return second_moment(f, q); });
+                return a.run([&](const Function& f) {
+                    return a.python ? second_moment(f, q) : last_map(a).second(q);
+                });
             },
             py::arg("q"))
         .def(

@@ -7,12 +7,6 @@
 namespace fastinit::special {
 namespace {
 
-// (log((1+s)/(1-s)) / s - 2) / z, z = s^2, s <= 0.175
-constexpr double kLog[] = {
-    0x1.5555555555555p-1, 0x1.9999999999a6bp-2, 0x1.249249246f466p-2, 0x1.c71c720e67a9fp-3,
-    0x1.745cf3ad7fc88p-3, 0x1.3b1d51fbb7cbbp-3, 0x1.0fa16723c7577p-3, 0x1.0d2ec0d10504dp-3,
-};
-
 // (sin(y) / y - 1) / z, z = y^2, |y| <= pi/4
 constexpr double kSin[] = {
     -0x1.5555555555555p-3,  0x1.1111111111110p-7,  -0x1.a01a01a019926p-13, 0x1.71de3a545e700p-19,
@@ -23,13 +17,6 @@ constexpr double kSin[] = {
 constexpr double kCos[] = {
     0x1.5555555555555p-5,  -0x1.6c16c16c16c16p-10, 0x1.a01a01a019d02p-16, -0x1.27e4fb7711e1dp-22,
     0x1.1eed8de9ef73ep-29, -0x1.9394b76d1f265p-37, 0x1.ab76cf6e9b365p-45,
-};
-
-// (tanh(x) / x - 1) / z, |x| <= 0.5625
-constexpr double kTanh[] = {
-    -0x1.5555555555555p-2,  0x1.1111111111105p-3,  -0x1.ba1ba1ba19d45p-5,  0x1.664f4881eb934p-6,
-    -0x1.226e352b4846cp-7,  0x1.d6d3c26268939p-9,  -0x1.7da215a753d3dp-10, 0x1.354429f927568p-11,
-    -0x1.f3e2857cf61dcp-13, 0x1.8b6b8fdf5ab95p-14, -0x1.17922601f07fdp-15, 0x1.001abd1760259p-17,
 };
 
 // (atan(t) / t - 1) / z, |t| <= 7/16
@@ -223,6 +210,17 @@ double sin(double x) {
     return q & 2 ? -v : v;
 }
 
+double minus_sin(double x) {
+    if (!(std::fabs(x) <= 0.5)) return x - sin(x);
+    const double z = x * x;
+    double term = x * z / 6.0, sum = 0.0;
+    for (int k = 4; k <= 18; k += 2) {
+        sum += term;
+        term *= -z / (k * (k + 1));
+    }
+    return sum;
+}
+
 double cos(double x) {
     if (!(std::fabs(x) < kInf)) return kNan;
     int q;
@@ -260,14 +258,14 @@ double cosh(double x) {
 double tanh(double x) {
     const double a = std::fabs(x);
     if (a < 0x1p-30) return x;
-    if (a <= 0.5625) return x + x * (x * x) * horner(kTanh, x * x);
+    if (a <= kTanhTop) return x + x * (x * x) * horner(kTanh, x * x);
     if (x != x) return x;
     const double v = a > 20.0 ? 1.0 : 1.0 - 2.0 / (exp_core(2.0 * a, 0.0) + 1.0);
     return x < 0 ? -v : v;
 }
 
 double minus_tanh(double x) {
-    if (std::fabs(x) <= 0.5625) return -x * (x * x) * horner(kTanh, x * x);
+    if (std::fabs(x) <= kTanhTop) return minus_tanh_small(x);
     return x - tanh(x);
 }
 

@@ -16,6 +16,7 @@ double log(double x);              // 1 ulp; log(0) = -inf, x < 0 gives NaN
 double log1p(double x);            // 2 ulp
 double sin(double x);              // 1 ulp for every finite x
 double cos(double x);              // 1 ulp for every finite x
+double minus_sin(double x);        // x - sin(x) without cancellation near 0; 32 ulp
 double sinh(double x);             // 2 ulp
 double cosh(double x);             // 2 ulp
 double tanh(double x);             // 2 ulp
@@ -27,6 +28,7 @@ double acos(double x);             // 2 ulp; |x| > 1 gives NaN
 double erf(double x);              // 2 ulp
 double erfc(double x);             // 2 ulp, far tail and subnormal results included
 double erfcx(double x);            // exp(x^2) erfc(x); 2 ulp
+double erfcx_rest(double x);       // 1 - sqrt(pi) x erfcx(x) for x >= 0; 4 ulp
 
 // Standard normal.
 double normal_pdf(double x);

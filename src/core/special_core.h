@@ -23,6 +23,21 @@ constexpr double kExp[] = {
     0x1.27e4da1a3bf04p-22, 0x1.af52906239de4p-26, 0x1.1f75aba0b1e2ep-29,
 };
 
+// (log((1+s)/(1-s)) / s - 2) / z, z = s^2, s <= 0.175
+constexpr double kLog[] = {
+    0x1.5555555555555p-1, 0x1.9999999999a6bp-2, 0x1.249249246f466p-2, 0x1.c71c720e67a9fp-3,
+    0x1.745cf3ad7fc88p-3, 0x1.3b1d51fbb7cbbp-3, 0x1.0fa16723c7577p-3, 0x1.0d2ec0d10504dp-3,
+};
+
+// (tanh(x) / x - 1) / z, |x| <= 0.5625
+constexpr double kTanh[] = {
+    -0x1.5555555555555p-2,  0x1.1111111111105p-3,  -0x1.ba1ba1ba19d45p-5,  0x1.664f4881eb934p-6,
+    -0x1.226e352b4846cp-7,  0x1.d6d3c26268939p-9,  -0x1.7da215a753d3dp-10, 0x1.354429f927568p-11,
+    -0x1.f3e2857cf61dcp-13, 0x1.8b6b8fdf5ab95p-14, -0x1.17922601f07fdp-15, 0x1.001abd1760259p-17,
+};
+
+constexpr double kTanhTop = 0.5625;
+
 constexpr double kInf = std::numeric_limits<double>::infinity();
 constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 constexpr double kLn2Hi = 0x1.62e42fef00000p-1;  // 33 bits: k * kLn2Hi is exact
@@ -102,6 +117,19 @@ inline Pair exp_and_minus_one(double x) {
     const double one = 1.0 + hi;
     return {p * (one + (((1.0 - one) + hi) + small)), s.hi + (s.lo + p * small)};
 }
+
+// log(1 + x) for 0 <= x <= 1 without a branch; 2 ulp.
+inline double log1p_unit(double x) {
+    // above 0.41 as log 2 + log of half of it, which is within [0.7, 1]
+    const bool large = x > 0.41;
+    const double f = large ? 0.5 * (x - 1.0) : x, k = large ? 1.0 : 0.0;
+    const double s = f / (2.0 + f), z = s * s, half = 0.5 * f * f;
+    const double c = s * (half + z * horner(kLog, z));
+    return k * kLn2Hi - ((half - (c + k * kLn2Lo)) - f);
+}
+
+// x - tanh(x) for |x| <= kTanhTop.
+inline double minus_tanh_small(double x) { return -x * (x * x) * horner(kTanh, x * x); }
 
 inline double exp_plain(double x) { return exp_and_minus_one(x).hi; }
 

@@ -62,6 +62,37 @@ constexpr double kErfcxTail[] = {
 };
 constexpr double kErfcxTailLo = 0x1.10730c79b9afbp-57;
 
+// 1 - sqrt(pi) x erfcx(x) in x - centre on [1,2] [2,4] [4,8]; then that times x^2 in 1/x^2
+constexpr double kErfcxRest0[] = {
+    0x1.28f972d2f7d12p-3, -0x1.146d5afa7356ap-3, 0x1.669dba5c85404p-4, -0x1.8479f730c2d93p-5,
+    0x1.75985382ea44fp-6, -0x1.48a38a2ad3e5cp-7, 0x1.0d1cfb7317099p-8, -0x1.9f08846f01fc7p-10,
+    0x1.2fd7495a986fep-11, -0x1.a8f1fcec02eb2p-13, 0x1.1d31b9951228fp-14, -0x1.70ca6ff358109p-16,
+    0x1.cce63f2c0cbcep-18, -0x1.1708185cdd99dp-19, 0x1.4701f1120fd7fp-21, -0x1.7632c1371da20p-23,
+    0x1.c5f659fb907e6p-25, -0x1.ec2e93da44509p-27,
+};
+constexpr double kErfcxRest1[] = {
+    0x1.8abdb41a65124p-5, -0x1.cd47c15c5518ep-6, 0x1.863f18a929fc6p-7, -0x1.1c22a2ccac774p-8,
+    0x1.7880b2ba2a99cp-10, -0x1.d1de894e29ca5p-12, 0x1.1111f61dbd981p-13, -0x1.3213d92fb416cp-15,
+    0x1.4a16906ec57b9p-17, -0x1.5813382dc4210p-19, 0x1.5bddd360b6d5fp-21, -0x1.560f32f39265fp-23,
+    0x1.47dbb2bdf7850p-25, -0x1.32dcade1ec216p-27, 0x1.18f01483011e8p-29, -0x1.f89c7e11442a4p-32,
+    0x1.bb97d95eca0c8p-34, -0x1.749d001a409dcp-36, 0x1.3c7557e6b072fp-38, -0x1.506f0a27914f9p-40,
+    0x1.122b2b74f5378p-42,
+};
+constexpr double kErfcxRest2[] = {
+    0x1.b559d5ad7eb02p-7, -0x1.187605d79fecbp-8, 0x1.0a8ccea0ecd28p-10, -0x1.bd26e6d66349ap-13,
+    0x1.5893bb5c69e8cp-15, -0x1.fa8d2cde3f9a2p-18, 0x1.662cc413698c2p-20, -0x1.eb1a69c00717cp-23,
+    0x1.481f6196f3d23p-25, -0x1.acd9e759a3873p-28, 0x1.12d499d1ca55fp-30, -0x1.5a2097f148950p-33,
+    0x1.ad01eb0ad8401p-36, -0x1.05fabf4aec257p-38, 0x1.3ba15ec9692a0p-41, -0x1.7761c8570b77ap-44,
+    0x1.b8791ae3223b7p-47, -0x1.ffaed2b16047fp-50, 0x1.2ae9407dc8b33p-52, -0x1.538602c9a7552p-55,
+    0x1.494cb459798b6p-58, -0x1.713152d504111p-61, 0x1.6d08e35cabb4ep-63, -0x1.8c69c5c5d5489p-66,
+};
+constexpr double kErfcxRestTail[] = {
+    0x1.0000000000000p-1, -0x1.7ffffffffffe5p-1, 0x1.dffffffff7ad5p+0, -0x1.a3fffff7d3c88p+2,
+    0x1.d87ffbde36f8cp+4, -0x1.44d76330ee46dp+7, 0x1.07e0e606de051p+10, -0x1.ed1ca82df40fep+12,
+    0x1.fbdabbfa98544p+15, -0x1.fa60af66bc9c4p+18, 0x1.4fda148cffecap+21,
+};
+
+constexpr double kRootPi = 0x1.c5bf891b4ef6bp+0;
 constexpr double kRootHalf = 0x1.6a09e667f3bcdp-1;
 constexpr double kRootHalfLo = -0x1.bdd3413b26456p-55;
 
@@ -137,6 +168,16 @@ double erfcx(double x) {
     if (x > -0.25) return exp_square(x) * (1.0 - erf_small(x));
     const double e = exp_square(x);
     return 2.0 * e - erfcx_positive(-x);
+}
+
+double erfcx_rest(double x) {
+    if (!(x >= 0.0)) return kNan;
+    if (x < 1.0) return 1.0 - kRootPi * x * erfcx_positive(x);
+    if (x < 2.0) return horner(kErfcxRest0, x - 1.5);
+    if (x < 4.0) return horner(kErfcxRest1, x - 3.0);
+    if (x < 8.0) return horner(kErfcxRest2, x - 6.0);
+    const double z = 1.0 / (x * x);
+    return z * horner(kErfcxRestTail, z);
 }
 
 double normal_pdf(double x) {

@@ -35,12 +35,19 @@ struct PairMoments {
     double above;  // E[phi^2] + E[phi(u) phi(v)], with small relative error as c -> -1
 };
 
+// phi = level + (line + ramp [h > 0]) h + step sign(h) far from zero.
+struct Asymptotes {
+    double level = 0.0, line = 0.0, ramp = 0.0, step = 0.0;
+};
+
 // What quadrature has to know about a function.
 struct Traits {
     Parity parity = Parity::none;
     std::vector<double> kinks;  // phi or a derivative jumps here
     double scale = 1.0;         // panels at 2 scale 3^k resolve it; 0: polynomial between kinks
     double tail = 1e300;        // beyond it phi is a polynomial to the last digit
+    double strip = 0.0;         // analytic for |Im h| < strip; 0: not smooth
+    Asymptotes asymptotes;      // of a smooth one, to the last digit beyond tail
     bool linear_above = false;  // no curvature for h > 0
     bool discover = false;      // nothing is known: find the panels by refinement
     bool has_derivative = true;

@@ -131,12 +131,16 @@ double q_map(const Function& f, double q, double sw, double sb) {
     return sw * second_moment(f, q) + sb;
 }
 
-CorrelationStep CorrelationMap::operator()(double q, const Correlation& c, double sw, double sb) {
+double CorrelationMap::second(double q) {
     if (q != last_q_) {
         last_second_ = second_moment(f_, q);
         last_q_ = q;
     }
-    const double next = sw * last_second_ + sb;
+    return last_second_;
+}
+
+CorrelationStep CorrelationMap::operator()(double q, const Correlation& c, double sw, double sb) {
+    const double next = sw * second(q) + sb;
     CorrelationStep s{{1.0, 0.0, 2.0}, next, 0.0};
     if (q == 0.0 || next == 0.0) {
         s.slope = std::numeric_limits<double>::quiet_NaN();

@@ -24,6 +24,8 @@ class CorrelationMap {
  public:
     explicit CorrelationMap(const Function& f) : f_(f), pair_(f) {}
     CorrelationStep operator()(double q, const Correlation& c, double sw, double sb);
+    // second_moment of the function, kept for the last q.
+    double second(double q);
 
  private:
     const Function& f_;

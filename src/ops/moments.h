@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // Gaussian expectations of an activation, one input or two correlated ones: closed
-// forms where they exist, else panels (one input), Hermite series or two-dimensional
-// panels (two inputs).  Includes activations.h and the standard library.
+// forms where they exist, else panels (one input), lattices, Hermite series or
+// two-dimensional panels (two inputs).  Includes smooth_pairs.h and the standard library.
 #pragma once
 
 #include <vector>
 
-#include "ops/activations.h"
+#include "ops/smooth_pairs.h"
 
 namespace fastinit {
 
@@ -36,7 +36,8 @@ HermiteSeries hermite_series(const Function& f, double q, double reach, int limi
 // E over (u, v) ~ N(0, q [[1, c], [c, 1]]), 0 < q, |c| <= 1.
 PairMoments pair_moments(const Function& f, double q, const Correlation& r);
 
-// Keeps the Hermite series of the last q: maps along a network reach a fixed point.
+// Keeps the rest of a smooth activation, and of others the Hermite series of the last q: maps
+// along a network reach a fixed point.
 class PairCache {
  public:
     explicit PairCache(const Function& f) : f_(f) {}
@@ -46,6 +47,7 @@ class PairCache {
     const Function& f_;
     double q_ = -1.0;
     HermiteSeries series_;
+    Rest rest_;
 };
 
 }  // namespace fastinit

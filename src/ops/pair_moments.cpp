@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Two correlated inputs.  Smooth activations: Mehler's series sum a_n^2 c^n, whose
-// remainder is known from E[phi^2] - sum a_n^2.  Kinked or slowly converging ones:
-// panels in the rotated coordinates u, v = sqrt(q) (a y +- b t), a >= b, where every
-// kink is a line y = k(t) and E[phi^2] -+ E[phi phi] = E[(phi(u) -+ phi(v))^2] / 2 does
-// not cancel.
+// Two correlated inputs, where there is neither a closed form nor a strip (smooth_pairs.h).
+// Away from the ends: Mehler's series sum a_n^2 c^n, whose remainder is known from
+// E[phi^2] - sum a_n^2.  Else panels in the rotated coordinates
+// u, v = sqrt(q) (a y +- b t), a >= b, where every kink is a line y = k(t) and
+// E[phi^2] -+ E[phi phi] = E[(phi(u) -+ phi(v))^2] / 2 does not cancel.
 #include <algorithm>
 #include <cmath>
 
 #include "core/special_core.h"
 #include "ops/moments.h"
 #include "ops/quadrature.h"
+#include "ops/smooth_pairs.h"
 
 namespace fastinit {
 namespace {
@@ -53,7 +54,9 @@ struct Plane {
     double s, a, b;                    // sqrt(q), inner and outer coefficient
     bool flip;                         // c < 0: u = s (b t + a y), v = s (b t - a y)
     bool use_slope;                    // u - v (or u + v) is tiny: differences from phi'
-    std::vector<double> edges, kinks;  // in units of z
+    bool straight;                     // phi' is, between kinks
+    double near;                       // t below which bends break the panels of both alike
+    std::vector<double> bends, kinks;  // in units of z
 };
 
 struct Panel {
@@ -75,12 +78,15 @@ void add_line(const Plane& g, double t, double outer, std::vector<double>* y, Ba
     const double reach = std::sqrt(std::max(1.0, kReach2 - t * t));
     y->assign({-reach, reach});
     const double shift = g.b * t, inv_a = 1.0 / g.a;
-    for (double k : g.edges) {
-        const double first = (k - shift) * inv_a;
-        const double second = g.flip ? (shift - k) * inv_a : (k + shift) * inv_a;
-        if (std::fabs(first) < reach) y->push_back(first);
-        if (std::fabs(second) < reach) y->push_back(second);
-    }
+    auto add = [&](double at) {
+        if (std::fabs(at) < reach) y->push_back(at);
+    };
+    auto add_both = [&](double k) {
+        add((k - shift) * inv_a);
+        add(g.flip ? (shift - k) * inv_a : (k + shift) * inv_a);
+    };
+    for (double k : g.kinks) add_both(k);
+    for (double k : g.bends) std::fabs(t) < g.near ? add(k * inv_a) : add_both(k);
     std::sort(y->begin(), y->end());
     for (std::size_t p = 0; p + 1 < y->size(); ++p) {
         const double wide = (*y)[p + 1] - (*y)[p];
@@ -98,14 +104,19 @@ void add_line(const Plane& g, double t, double outer, std::vector<double>* y, Ba
     }
 }
 
-// Half of phi(x + d) - phi(x - d) from phi' by three Gauss nodes, for the panels of a batch.
+// phi(x + d) - phi(x - d) from phi' at both ends, where phi' is straight between them, else by
+// three Gauss nodes, for the panels of a batch.
 void fill_slopes(const Plane& g, Batch* b) {
     constexpr double node = 0.774596669241483377036, outer = 5.0 / 9.0, inner = 8.0 / 9.0;
     const std::size_t n = b->weight.size();
     const std::size_t order = static_cast<std::size_t>(gauss_rule2().n);
-    b->at.resize(3 * n);
-    b->ignored.resize(3 * n);
-    b->slope.resize(3 * n);
+    b->slope.resize(n);
+    if (g.straight) {
+        for (std::size_t i = 0; i < n; ++i)
+            b->slope[i] = g.s * b->panels[i / order].shift * (b->dphi[i] + b->dphi[n + i]);
+        return;
+    }
+    for (auto* v : {&b->at, &b->ignored, &b->slope}) v->resize(3 * n);
     for (std::size_t i = 0; i < n; ++i) {
         const double x = 0.5 * (b->h[i] + b->h[n + i]), d = g.s * b->panels[i / order].shift;
         b->at[i] = x - node * d;
@@ -193,15 +204,19 @@ PairMoments by_panels(const Function& f, double q, const Correlation& r) {
             std::sqrt(0.5 * (flip ? r.above : r.below)),
             flip,
             false,
+            !f.traits.discover && f.traits.scale == 0.0,
+            0.0,
             {},
             {}};
     const Structure st = structure(f, -15.0 * g.s, 15.0 * g.s, f.traits.tail);
-    for (double e : st.edges) g.edges.push_back(e / g.s);
     for (double k : st.kinks) g.kinks.push_back(k / g.s);
+    for (double e : st.edges)
+        if (!std::binary_search(st.kinks.begin(), st.kinks.end(), e)) g.bends.push_back(e / g.s);
     double scale = f.traits.discover ? 1.0 : f.traits.scale;
     const double step = 2.0 * g.b * g.s;
     g.use_slope =
         f.traits.has_derivative && step < 0.01 * (scale > 0.0 ? std::min(scale, 1.0) : 1.0);
+    if (!f.traits.discover && !flip) g.near = 0.25 * scale / (g.b * g.s);
     const bool half = !flip || f.traits.parity != Parity::none;
     const std::vector<double> t = outer_breaks(g, st, scale, f.traits.tail, half);
     const GaussRule& rule = gauss_rule2();
@@ -324,6 +339,7 @@ PairMoments PairCache::operator()(double q, const Correlation& r) {
     if (f_.closed_pair(q, r, &p)) return p;
     if (r.below <= 0.0) return degenerate(f_, q, true);
     if (r.above <= 0.0) return degenerate(f_, q, false);
+    if (f_.traits.strip > 0.0 && lattice_pair(f_, q, r, &rest_, &p)) return p;
     const double reach = std::fabs(r.c) < 0.8 ? 0.8 : 1.0;
     if (series_can_converge(f_.traits, q, reach)) {
         if (q != q_ || reach != series_.reach) {

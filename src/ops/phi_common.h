@@ -10,7 +10,7 @@
 
 #include "core/special_core.h"
 #include "ops/activations.h"
-#include "ops/quadrature.h"
+#include "ops/skeleton.h"
 
 namespace fastinit {
 namespace {
@@ -27,13 +27,19 @@ constexpr double kRootHalf = 0.707106781186547524401;
 constexpr double kSeluLambda = 1.05070098735548049342;
 constexpr double kSeluAlpha = 1.67326324235437728482;
 
-Traits smooth(double scale, double tail, Parity parity = Parity::none) {
+// Analytic for |Im h| < strip.
+Traits smooth(double scale, double tail, double strip, Asymptotes a,
+              Parity parity = Parity::none) {
     Traits t;
     t.parity = parity;
     t.scale = scale;
     t.tail = tail;
+    t.strip = strip;
+    t.asymptotes = a;
     return t;
 }
+
+constexpr Asymptotes kRamp{0.0, 0.0, 1.0, 0.0};
 
 struct Plain {  // no closed form
     static bool moments(double, double, Moments*) { return false; }

@@ -4,22 +4,11 @@
 // zero. Closed forms: Cho & Saul 2009 (arc-cosine kernels), Klambauer et al. 2017 (SELU).
 #pragma once
 
+#include "ops/elu_pairs.h"
 #include "ops/phi_common.h"
 
 namespace fastinit {
 namespace {
-
-// x - sin x without cancellation.
-double minus_sin(double x) {
-    if (std::fabs(x) > 0.5) return x - sp::sin(x);
-    const double z = x * x;
-    double term = x * z / 6.0, sum = 0.0;
-    for (int k = 4; k <= 18; k += 2) {
-        sum += term;
-        term *= -z / (k * (k + 1));
-    }
-    return sum;
-}
 
 // Angle of a correlation, exact at both ends.
 inline double angle(const Correlation& r) {
@@ -29,7 +18,7 @@ inline double angle(const Correlation& r) {
 // sin a - a cos a
 inline double sin_minus(double a) {
     const double h = sp::sin(0.5 * a);
-    return 2.0 * a * h * h - minus_sin(a);
+    return 2.0 * a * h * h - sp::minus_sin(a);
 }
 
 // x for x > 0, a x below: linear, relu, leaky_relu, abs.
@@ -118,7 +107,7 @@ struct SquaredRelu : Plain {
     }
     // 3 (o - sin o cos o) - 2 o sin^2 o = 2 o - 1.5 sin 2o + o cos 2o
     static double fifth(double o, double sin2) {
-        if (o > 0.3) return 1.5 * minus_sin(2.0 * o) - 2.0 * o * sin2;
+        if (o > 0.3) return 1.5 * sp::minus_sin(2.0 * o) - 2.0 * o * sin2;
         // sum (-1)^k (2o)^(2k+1) (k - 1) / (2k+1)!, from k = 2
         const double x = 2.0 * o, z = x * x;
         double term = x * z * z / 120.0, sum = 0.0;
@@ -165,11 +154,15 @@ struct Elu : Plain {
         return true;
     }
     bool second(double q, double* v) const {
-        const double p = q / (s * s);
-        if (p < 1.0) return false;  // 1/2 - erfcx + ... cancels
-        const double tail =
-            0.5 * sp::erfcx(std::sqrt(2.0 * p)) - sp::erfcx(std::sqrt(0.5 * p)) + 0.5;
-        *v = weight * weight * (0.5 * q + a * a * tail);
+        *v = weight * weight * s * s * elu_second(q / (s * s), a / s);
+        return true;
+    }
+    bool pair(double q, const Correlation& r, PairMoments* p) const {
+        const double opposite = 2.0 * sp::atan2(std::sqrt(r.above), std::sqrt(r.below));
+        Leaky{0.0}.pair(q / (s * s), r, p);
+        add_exponential(q / (s * s), a / s, r, angle(r), opposite, p);
+        const double w2 = weight * weight, scale = w2 * s * s;
+        *p = {scale * p->phi_phi, w2 * p->dphi_dphi, scale * p->below, scale * p->above};
         return true;
     }
 };

@@ -19,7 +19,7 @@ inline void gated(double x, double g, double slope, double& f, double& d) {
 }
 
 struct Gelu : Plain {
-    Traits traits() const { return smooth(1.4, 12.0); }
+    Traits traits() const { return smooth(1.4, 12.0, 2.0, kRamp); }
     void operator()(double x, double& f, double& d) const {
         const double cdf = 0.5 * sp::erfc(-x * kRootHalf);
         f = x * cdf;
@@ -34,46 +34,14 @@ struct Gelu : Plain {
         *v = q * (0.25 + (q / ((1.0 + q) * r) + 0.5 * sp::atan2(q, r)) * kInvPi);
         return true;
     }
-    // E[phi'(u) phi'(v)] at c = 1 - below
-    static double slope(double q, double below) {
-        const double k = q * (1.0 - below), g = 1.0 + q;
-        // d^2 = (1+q)^2 - k^2 = (1 + q below)(1 + 2q - q below)
-        const double d2 = (1.0 + q * below) * (1.0 + 2.0 * q - q * below), d = std::sqrt(d2);
-        const double tail = k / d * (1.0 / d2 + (1.0 - q) / g + 1.0);
-        return 0.25 + (sp::atan2(k, d) + tail) * (0.5 * kInvPi);
-    }
-    // E[phi^2] - E[phi phi] = q times the integral of slope from c to 1 (Price's theorem);
-    // slope is singular at 1 - c = -1/q, so the panels grow from there
-    static double gap(double q, double below) {
-        const GaussRule& rule = gauss_rule2();
-        double sum = 0.0, left = 0.0;
-        while (left < below) {
-            const double right = std::min(below, 2.0 * left + 1.0 / q);
-            const double half = 0.5 * (right - left);
-            for (int i = 0; i < rule.n; ++i)
-                sum += half * rule.w[i] * slope(q, left + half * (1.0 + rule.x[i]));
-            left = right;
-        }
-        return q * sum;
-    }
     bool pair(double q, const Correlation& r, PairMoments* p) const {
-        if (r.c < 0 && q > 4.0) return false;  // the terms of phi_phi cancel
-        const double k = q * r.c, g = 1.0 + q;
-        const double d2 = (1.0 + q * r.below) * (1.0 + q * r.above), d = std::sqrt(d2);
-        // (k^2 + q^2 d^2) / (2 pi g^2 d) + k atan2(k, d) / 2 pi + k / 4
-        const double first = (k / g) * (k / g) / d + (q / g) * (q / g) * d;
-        double total;
-        second(q, &total);
-        p->phi_phi = (first + k * sp::atan2(k, d)) * (0.5 * kInvPi) + 0.25 * k;
-        p->dphi_dphi = slope(q, r.below);
-        p->below = r.below < 0.1 ? gap(q, r.below) : total - p->phi_phi;
-        p->above = total + p->phi_phi;
+        *p = gelu_pair(q, r);
         return true;
     }
 };
 
 struct GeluTanh : Plain {
-    Traits traits() const { return smooth(1.5, 12.0); }
+    Traits traits() const { return smooth(1.5, 12.0, 2.7, kRamp); }
     void operator()(double x, double& f, double& d) const {
         constexpr double k = 2.0 * 0.797884560802865355880, b = 0.044715;
         const double z = x * x;
@@ -84,12 +52,12 @@ struct GeluTanh : Plain {
 struct Swish : Plain {
     double beta;
     explicit Swish(double b) : beta(b) {}
-    Traits traits() const { return smooth(2.35 / beta, 45.0 / beta); }
+    Traits traits() const { return smooth(2.35 / beta, 45.0 / beta, kPi / beta, kRamp); }
     void operator()(double x, double& f, double& d) const { gated(x, beta * x, beta, f, d); }
 };
 
 struct Mish : Plain {
-    Traits traits() const { return smooth(1.75, 45.0); }
+    Traits traits() const { return smooth(1.75, 45.0, 0.75 * kPi, kRamp); }
     void operator()(double x, double& f, double& d) const {
         // tanh(log(1 + e)) = n / (n + 2), n = e (e + 2)
         // beyond 20 the ratio is 1 to the last digit
@@ -102,16 +70,16 @@ struct Mish : Plain {
 };
 
 struct Softplus : Plain {
-    Traits traits() const { return smooth(2.35, 45.0); }
+    Traits traits() const { return smooth(2.35, 45.0, kPi, kRamp); }
     void operator()(double x, double& f, double& d) const {
         const double e = exp_down(x);
-        f = (x > 0 ? x : 0.0) + sp::log1p(e);
+        f = (x > 0 ? x : 0.0) + sp::log1p_unit(e);
         d = x >= 0 ? 1.0 / (1.0 + e) : e / (1.0 + e);
     }
 };
 
 struct LogSigmoid : Plain {
-    Traits traits() const { return smooth(2.35, 45.0); }
+    Traits traits() const { return smooth(2.35, 45.0, kPi, {0.0, 1.0, -1.0, 0.0}); }
     void operator()(double x, double& f, double& d) const {
         Softplus{}(-x, f, d);
         f = -f;
@@ -119,7 +87,9 @@ struct LogSigmoid : Plain {
 };
 
 struct Tanh : Plain {
-    Traits traits() const { return smooth(1.0, 22.0, Parity::odd); }
+    Traits traits() const {
+        return smooth(1.0, 22.0, 0.5 * kPi, {0.0, 0.0, 0.0, 1.0}, Parity::odd);
+    }
     void operator()(double x, double& f, double& d) const {
         const sp::Pair e = sp::exp_and_minus_one(std::max(-2.0 * std::fabs(x), -708.0));
         const double r = 1.0 / (1.0 + e.hi), t = -e.lo * r;
@@ -129,16 +99,20 @@ struct Tanh : Plain {
 };
 
 struct Tanhshrink : Plain {
-    Traits traits() const { return smooth(1.0, 22.0, Parity::odd); }
+    Traits traits() const {
+        return smooth(1.0, 22.0, 0.5 * kPi, {0.0, 1.0, 0.0, -1.0}, Parity::odd);
+    }
     void operator()(double x, double& f, double& d) const {
-        const double t = sp::tanh(x);
+        double t, slope;
+        Tanh{}(x, t, slope);
         d = t * t;
-        f = sp::minus_tanh(x);
+        const double near = sp::minus_tanh_small(x), far = x - t;
+        f = std::fabs(x) <= sp::kTanhTop ? near : far;
     }
 };
 
 struct Sigmoid : Plain {
-    Traits traits() const { return smooth(2.35, 45.0); }
+    Traits traits() const { return smooth(2.35, 45.0, kPi, {0.5, 0.0, 0.0, 0.5}); }
     void operator()(double x, double& f, double& d) const {
         const double e = exp_down(x), r = 1.0 / (1.0 + e);
         f = x >= 0 ? r : e * r;
@@ -147,7 +121,9 @@ struct Sigmoid : Plain {
 };
 
 struct Erf : Plain {
-    Traits traits() const { return smooth(1.0, 8.0, Parity::odd); }
+    Traits traits() const {
+        return smooth(1.0, 8.0, 1.5, {0.0, 0.0, 0.0, 1.0}, Parity::odd);
+    }
     void operator()(double x, double& f, double& d) const {
         f = sp::erf(x);
         d = std::fabs(x) < 27.5 ? 1.12837916709551257390 * sp::exp(-x * x) : 0.0;
@@ -157,26 +133,13 @@ struct Erf : Plain {
         return true;
     }
     bool pair(double q, const Correlation& r, PairMoments* p) const {
-        // 2/pi asin(c a), a = 2q / (1 + 2q)
-        const double up = 1.0 + 2.0 * q * r.above, down = 1.0 + 2.0 * q * r.below;
-        const double root = std::sqrt(up * down);
-        const double k = 2.0 * q * r.c, full = 2.0 * q, edge = std::sqrt(1.0 + 4.0 * q);
-        p->phi_phi = 2.0 * kInvPi * sp::atan2(k, root);
-        p->dphi_dphi = 4.0 * kInvPi / root;
-        // asin x - asin y = atan2 of (sin, cos) of the difference; sin by the conjugate
-        const double n2 = (1.0 + 2.0 * q) * (1.0 + 2.0 * q), cosines = edge * root;
-        const double square = full * full * r.below * r.above;  // full^2 - k^2
-        const double sum = full * root + std::fabs(k) * edge;
-        const double near = sp::atan2(square * (n2 / sum), cosines + full * std::fabs(k));
-        const double far = sp::atan2(full, edge) + sp::atan2(std::fabs(k), root);
-        p->below = 2.0 * kInvPi * (k >= 0 ? near : far);
-        p->above = 2.0 * kInvPi * (k >= 0 ? far : near);
+        *p = erf_pair(q, r);
         return true;
     }
 };
 
 struct Atan : Plain {
-    Traits traits() const { return smooth(1.0, 1e300, Parity::odd); }
+    Traits traits() const { return smooth(1.0, 1e300, 1.0, {}, Parity::odd); }
     void operator()(double x, double& f, double& d) const {
         f = sp::atan(x);
         d = 1.0 / (1.0 + x * x);

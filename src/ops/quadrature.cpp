@@ -287,7 +287,8 @@ Grid make_grid(const Function& f, double q, double mean, bool fold, double max_w
     }
     if (g.half) low = 0.0;
     const double h_low = mean + s * (fold ? -high : low), h_high = mean + s * high;
-    const Structure st = structure(f, h_low, h_high);
+    // a mean far from zero may leave all the weight to a tail that is polynomial, but tiny
+    const Structure st = structure(f, h_low, h_high, mean == 0.0 ? f.traits.tail : 1e300);
     std::vector<double> z = {low, high};
     auto add = [&](double h) {
         double at = (h - mean) / s;

@@ -62,6 +62,10 @@ def erfcx(x: mp.mpf) -> mp.mpf:
     return mp.exp(x * x) * mp.erfc(x)
 
 
+def erfcx_rest(x: mp.mpf) -> mp.mpf:
+    return 1 - mp.sqrt(mp.pi) * x * erfcx(x)
+
+
 def main() -> None:
     half_log = mp.log(2) / 2 * mp.mpf("1.01")
     largest = (mp.sqrt(2) - 1) / (mp.sqrt(2) + 1) * mp.mpf("1.02")
@@ -79,6 +83,10 @@ def main() -> None:
         show(f"kErfcx{i}", erfcx, low, high, 58, centred=True)
     tail = limit(lambda y: erfcx(1 / mp.sqrt(y)) / mp.sqrt(y), 1 / mp.sqrt(mp.pi))
     show("kErfcxTail", tail, 0, mp.mpf(1) / 64, 57)
+    for i, (low, high) in enumerate([(1, 2), (2, 4), (4, 8)]):
+        show(f"kErfcxRest{i}", erfcx_rest, low, high, 58, centred=True)
+    tail = limit(lambda y: erfcx_rest(1 / mp.sqrt(y)) / y, mp.mpf(1) / 2)
+    show("kErfcxRestTail", tail, 0, mp.mpf(1) / 64, 57)
     with mp.workprec(1400):
         bits = int(mp.floor(2 / mp.pi * mp.mpf(2) ** 1216))
     print("// 2/pi:", ", ".join(f"0x{(bits >> (1216 - 32 * (i + 1))) & 0xFFFFFFFF:08x}" for i in range(38)))

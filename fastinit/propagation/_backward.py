@@ -30,11 +30,16 @@ class Gradient:
     pair: float = 0.0  # and over two inputs
     common: float = 0.0  # E g_i g_j / E g^2 over two units
     excess: float = 0.0  # part of g^2 along the signal, beyond that of a random direction
+    grown: float = 0.0  # ln of what `excess` has made g^2 grow by
+    reach: tuple[float, float] = (0.0, 0.0)  # variance of ln q at the output, of one input and over two
 
     def variance(self, x: Signal, batch: int) -> float:
         """Of the logarithm of the mean square over units and inputs, x the signal at this place."""
-        own = self.own + float(self.pull @ x.own @ self.pull) + 2.0 * (self.common**2 + self.excess**2)
-        return batch_mean(own, self.pair + float(self.pull @ x.pair @ self.pull), batch)
+        # what comes from the part along the signal is the square of one normal number, times the signal's growth
+        aligned = max(abs(self.excess), -math.expm1(-max(0.0, self.grown))) ** 2
+        grown = [aligned * max(0.0, r - float(a[SECOND, SECOND])) for r, a in zip(self.reach, (x.own, x.pair), strict=True)]
+        own = self.own + float(self.pull @ x.own @ self.pull) + 2.0 * (self.common**2 + aligned) + grown[0]
+        return batch_mean(own, self.pair + float(self.pull @ x.pair @ self.pull) + grown[1], batch)
 
     def through(self, by: Transfer, pull: Array | None = None, weight: float = 1.0) -> Gradient:
         """Before a layer that moves the state, and (times `weight`) the gradient by `pull` of it."""
@@ -43,6 +48,11 @@ class Gradient:
             self, pull=before if pull is None else before + weight * pull,
             own=self.own + float(self.pull @ by.own @ self.pull), pair=self.pair + float(self.pull @ by.pair @ self.pull),
         )  # fmt: skip
+
+    def coherent(self, growth: float, excess: float) -> Gradient:
+        """With g^2 larger by a factor 1 + growth because of the part of it along the signal."""
+        more = math.log1p(growth)
+        return replace(self, log_g=self.log_g + more, grown=self.grown + more, excess=excess)
 
     def noisier(self, own: float, pair: float = 0.0) -> Gradient:
         return replace(self, own=self.own + own, pair=self.pair + pair)
@@ -92,12 +102,12 @@ def _step(node: Node, g: Gradient, weight: float) -> Gradient:
     before = replace(before, log_g=g.log_g + node.factor + shift)
     kurtosis, n = node.slope_kurtosis, x.width
     if isinstance(layer, LayerNorm):  # the part along the signal is projected out
-        return replace(before, log_g=before.log_g + math.log1p(-min(0.9, g.excess)), excess=0.0)
+        before = before.coherent(-min(0.9, g.excess), -1.0 / x.width)
+        return before.noisier(square * node.pull_noise, square * node.pull_noise)
     if isinstance(layer, Activation):
-        aligned, boost = g.excess, node.curve.boost
-        grown = 1.0 + aligned * (boost - 1.0)
-        along = aligned * node.curve.along / max(_slope_over(node), 1e-300)
-        before = replace(before, log_g=before.log_g + math.log(grown), common=g.common * node.linear, excess=along / grown)
+        grown = g.excess * (node.curve.boost - 1.0)
+        along = g.excess * node.curve.along / max(_slope_over(node), 1e-300) + (node.curve.stretch - 1.0) / n
+        before = replace(before.coherent(grown, along / (1.0 + grown)), common=g.common * node.linear)
         fresh = 2.0 * (kurtosis - 1.0) / n
         return before.noisier(square * (fresh + node.pull_noise), square * node.pull_noise * node.slope_share)
     if isinstance(layer, Dropout):
@@ -112,9 +122,9 @@ def _step(node: Node, g: Gradient, weight: float) -> Gradient:
     shared = w.mean**2 * (g.width - 1.0) * g.common / w.second if w.second else 0.0
     alike = (w.mean**2 / w.second + shared) / (1.0 + shared) if w.mean else 0.0
     aligned = g.excess * g.width / n if isinstance(layer, Dense) else 0.0
-    log_g = before.log_g + math.log1p(shared) + math.log1p(aligned)
+    before = before.coherent(aligned, aligned / (1.0 + aligned))
     fresh = 2.0 * max(0.0, 1.0 / n - 1.0 / g.width) if w.orthogonal else 2.0 / n
-    before = replace(before, width=n, log_g=log_g, common=alike, excess=aligned / (1.0 + aligned))
+    before = replace(before, width=n, log_g=before.log_g + math.log1p(shared), common=alike)
     return before.noisier(square * fresh)
 
 
@@ -157,19 +167,24 @@ def _residual(node: Node, layer: Residual, g: Gradient, batch: int, weight: floa
     total = log_add(straight, end.log_g)
     part = math.exp(end.log_g - total) if end.log_g > -math.inf else 0.0
     moved = g.through(node.transfer)
-    _, joint = back_through(node.body, replace(g.through(node.branch), own=moved.own, pair=moved.pair), batch, weight * part)
+    _, joint = back_through(node.body, replace(g.through(node.branch), own=moved.own, pair=moved.pair, excess=0.0, grown=0.0), batch, weight * part)
     fresh = 4.0 * part * (1.0 - part) / g.width
     excess, log_total = g.excess, total
-    if g.excess > 0.0 and total > -math.inf and x.log_q > -math.inf:
+    if total > -math.inf and x.log_q > -math.inf:
         degree = float(f.response[SECOND, SECOND])
-        cross = 2.0 * skip * scale * degree * (skip + scale * x.mean * f.mean) * to_f**0.5
+        onto = skip * x.mean * f.mean + scale
+        along = skip * (skip + scale * x.mean * f.mean) + scale * degree * onto  # of J x onto y, over y^2
+        length = skip * skip + (scale * degree) ** 2 + 2.0 * skip * scale * degree * x.mean * f.mean
         larger = exp(min(600.0, y.log_q - x.log_q + g.log_g - total))  # of lengths, y^2 g^2 / x^2 over the new g^2
-        along = (skip * (skip + scale * x.mean * f.mean) + scale * degree * to_f**0.5) ** 2
+        cross = 2.0 * skip * scale * degree * (skip + scale * x.mean * f.mean) * onto
         grown = max(1e-3, 1.0 + g.excess * cross * larger)
-        excess, log_total = g.excess * along * larger / grown, total + math.log(grown)
+        excess = (g.excess * along**2 + length / g.width) * larger / grown - 1.0 / g.width
+        log_total = total + math.log(grown)
+    alone = log_add(straight, end.log_g - (end.grown - g.grown))
     after = Gradient(
         g.width, log_total, moved.pull + joint.pull, joint.own + weight * weight * fresh, joint.pair,
-        excess=min(1.0, max(0.0, excess)),
+        excess=min(1.0, max(-1.0 / g.width, excess)), reach=g.reach,
+        grown=g.grown + (log_total - alone if alone > -math.inf else 0.0),
     )  # fmt: skip
     return rows, after
 

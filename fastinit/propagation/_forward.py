@@ -180,7 +180,8 @@ def _norm(step: Step, x: Signal) -> Node:
     )
     if isinstance(layer, BatchNorm):
         # E 1/var above 1 / E var: the variance of w x over inputs fluctuates from unit to unit
-        return Node(step, x, after, 2.0 / max(x.width, 4) - log_divisor, by)
+        spread = 2.0 / max(x.width, 4)
+        return Node(step, x, after, spread - log_divisor, by, pull_noise=spread / x.width)
     # E 1/q is above 1 / E q, and the directions of x (and of the mean) are projected out
     fixed = (1.0 if isinstance(layer, RMSNorm) else 2.0) / x.width
     pull = (rest - 1.0) * square

@@ -11,7 +11,7 @@ import numpy as np
 
 from .._args import Array, check_dtype, check_int, check_number
 from ._backward import Back, Gradient, Spectrum, back_through, spectrum_through
-from ._fluctuation import gaussian_noise
+from ._fluctuation import SECOND, gaussian_noise
 from ._forward import walk
 from ._layers import Activation, Layer
 from ._linear_layers import Conv, Dense
@@ -158,7 +158,7 @@ def _measured_input(batch: Array, width: int) -> Signal:
 def analyse(network: Network, start: Input, dtype: str) -> Report:
     """The report without its verdict."""
     nodes = walk(network.steps, start.signal)
-    rows, end = back_through(nodes, Gradient(network.fan_out, own=2.0 / network.fan_out), start.batch)
+    rows, end = back_through(nodes, _random_gradient(nodes[-1].after, network.fan_out), start.batch)
     layers = tuple(_row(back, rows[:i], start.batch) for i, back in enumerate(rows))
     spectrum = spectrum_through(nodes)
     top = {id(node) for node in nodes}
@@ -187,6 +187,10 @@ def analyse(network: Network, start: Input, dtype: str) -> Report:
         symmetric=any(w.symmetric and w.shape[-1] > 1 for node in nodes for w in node.step.weights),
         approximate=tuple(r.name for r in layers if r.approximate),
     )
+
+
+def _random_gradient(y: Signal, width: int) -> Gradient:
+    return Gradient(width, own=2.0 / width, reach=(float(y.own[SECOND, SECOND]), float(y.pair[SECOND, SECOND])))
 
 
 def _row(back: Back, before: list[Back], batch: int) -> LayerReport:

@@ -37,9 +37,11 @@ class Gradient:
         """Of the logarithm of the mean square over units and inputs, x the signal at this place."""
         # what comes from the part along the signal is the square of one normal number, times the signal's growth
         aligned = max(abs(self.excess), -math.expm1(-max(0.0, self.grown))) ** 2
-        grown = [aligned * max(0.0, r - float(a[SECOND, SECOND])) for r, a in zip(self.reach, (x.own, x.pair), strict=True)]
-        own = self.own + float(self.pull @ x.own @ self.pull) + 2.0 * (self.common**2 + aligned) + grown[0]
-        return batch_mean(own, self.pair + float(self.pull @ x.pair @ self.pull) + grown[1], batch)
+        own, pair = (
+            noise + float(self.pull @ a @ self.pull) + aligned * max(0.0, reach - float(a[SECOND, SECOND]))
+            for noise, a, reach in zip((self.own, self.pair), (x.state.own, x.state.pair), self.reach, strict=True)
+        )
+        return batch_mean(own + 2.0 * (self.common**2 + aligned), pair, batch)
 
     def through(self, by: Transfer, pull: Array | None = None, weight: float = 1.0) -> Gradient:
         """Before a layer that moves the state, and (times `weight`) the gradient by `pull` of it."""
@@ -52,7 +54,7 @@ class Gradient:
     def coherent(self, growth: float, excess: float) -> Gradient:
         """With g^2 larger by a factor 1 + growth because of the part of it along the signal."""
         more = math.log1p(growth)
-        return replace(self, log_g=self.log_g + more, grown=self.grown + more, excess=excess)
+        return replace(self, log_g=self.log_g + more, grown=self.grown + more, excess=min(1.0, excess))
 
     def noisier(self, own: float, pair: float = 0.0) -> Gradient:
         return replace(self, own=self.own + own, pair=self.pair + pair)
@@ -98,7 +100,7 @@ def _step(node: Node, g: Gradient, weight: float) -> Gradient:
     square = weight * weight
     before = g.through(node.transfer, node.pull, weight)
     # E of a product of two fluctuating factors
-    shift = bounded(float(node.pull @ x.own @ (before.pull - weight * node.pull))) if weight == 1.0 else 0.0
+    shift = bounded(float(node.pull @ x.state.own @ (before.pull - weight * node.pull))) if weight == 1.0 else 0.0
     before = replace(before, log_g=g.log_g + node.factor + shift)
     kurtosis, n = node.slope_kurtosis, x.width
     if isinstance(layer, LayerNorm):  # the part along the signal is projected out
@@ -115,7 +117,7 @@ def _step(node: Node, g: Gradient, weight: float) -> Gradient:
         return before.noisier(square * (2.0 * (kurtosis - 1.0) / n + node.pull_noise))
     if isinstance(layer, Pool):
         return replace(before, width=n, excess=0.0)
-    if node.gate is not None:
+    if isinstance(layer, Gated):
         return _gated(node, g, before, layer.hidden, square, weight)
     # what the gradients of all units share adds up where weights have a mean
     w = node.step.weights[0]
@@ -155,11 +157,14 @@ def _residual(node: Node, layer: Residual, g: Gradient, batch: int, weight: floa
     x, f, y = node.before, node.body[-1].after, node.after
     start = g.through(node.branch)
     # what the branch does not share in the fluctuation at the block's output
-    rest = [float(g.pull @ a @ g.pull) - float(start.pull @ b @ start.pull) for a, b in ((y.own, f.own), (y.pair, f.pair))]
+    own, pair = (
+        max(0.0, float(g.pull @ a @ g.pull - start.pull @ b @ start.pull))
+        for a, b in ((y.state.own, f.state.own), (y.state.pair, f.state.pair))
+    )
     skip, scale = _shares(layer, x, f, y)
     to_f = (skip * x.mean * f.mean + scale) ** 2  # cosine^2 of the sum and the branch
     start = replace(
-        start, log_g=g.log_g + 2.0 * log(abs(layer.scale)), own=g.own + max(0.0, rest[0]), pair=g.pair + max(0.0, rest[1]),
+        start, log_g=g.log_g + 2.0 * log(abs(layer.scale)), own=g.own + own, pair=g.pair + pair,
         excess=g.excess * min(1.0, to_f),
     )  # fmt: skip
     rows, end = back_through(node.body, start, batch)
@@ -167,11 +172,12 @@ def _residual(node: Node, layer: Residual, g: Gradient, batch: int, weight: floa
     total = log_add(straight, end.log_g)
     part = math.exp(end.log_g - total) if end.log_g > -math.inf else 0.0
     moved = g.through(node.transfer)
-    _, joint = back_through(node.body, replace(g.through(node.branch), own=moved.own, pair=moved.pair, excess=0.0, grown=0.0), batch, weight * part)
+    alone = replace(g.through(node.branch), own=moved.own, pair=moved.pair, excess=0.0, grown=0.0)
+    _, joint = back_through(node.body, alone, batch, weight * part)
     fresh = 4.0 * part * (1.0 - part) / g.width
     excess, log_total = g.excess, total
     if total > -math.inf and x.log_q > -math.inf:
-        degree = float(f.response[SECOND, SECOND])
+        degree = float(f.state.matrix[SECOND, SECOND])
         onto = skip * x.mean * f.mean + scale
         along = skip * (skip + scale * x.mean * f.mean) + scale * degree * onto  # of J x onto y, over y^2
         length = skip * skip + (scale * degree) ** 2 + 2.0 * skip * scale * degree * x.mean * f.mean
@@ -180,11 +186,11 @@ def _residual(node: Node, layer: Residual, g: Gradient, batch: int, weight: floa
         grown = max(1e-3, 1.0 + g.excess * cross * larger)
         excess = (g.excess * along**2 + length / g.width) * larger / grown - 1.0 / g.width
         log_total = total + math.log(grown)
-    alone = log_add(straight, end.log_g - (end.grown - g.grown))
+    plain = log_add(straight, end.log_g - (end.grown - g.grown))
     after = Gradient(
         g.width, log_total, moved.pull + joint.pull, joint.own + weight * weight * fresh, joint.pair,
         excess=min(1.0, max(-1.0 / g.width, excess)), reach=g.reach,
-        grown=g.grown + (log_total - alone if alone > -math.inf else 0.0),
+        grown=g.grown + (log_total - plain if plain > -math.inf else 0.0),
     )  # fmt: skip
     return rows, after
 

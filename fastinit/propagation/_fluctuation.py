@@ -31,7 +31,10 @@ def zero() -> Array:
 
 @dataclass(frozen=True, eq=False)
 class Transfer:
-    """A layer's matrix for the state, and the covariance of its own noise: of one input, over two inputs."""
+    """A layer's matrix for the state, and the covariance of its own noise: of one input, over two inputs.
+
+    Of a signal, what all layers before it make together.
+    """
 
     matrix: Array = field(default_factory=lambda: np.eye(3))
     own: Array = field(default_factory=zero)
@@ -67,7 +70,7 @@ def gaussian_noise(width: int, mean: float, cosine: float) -> tuple[Array, Array
 
 def batch_mean(own: float, pair: float, batch: int) -> float:
     """Variance of a mean over `batch` inputs."""
-    return own / batch + (1.0 - 1.0 / batch) * pair
+    return float(own / batch + (1.0 - 1.0 / batch) * pair)
 
 
 def bounded(variance: float) -> float:

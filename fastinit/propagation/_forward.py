@@ -67,7 +67,7 @@ def _through(weights: Weights, x: Signal, taps: float = 1.0) -> tuple[Signal, Tr
     # the square of a normal number that all units share, where the inputs do not share it already
     own[SECOND, SECOND] += 2.0 * max(0.0, (common - mean * mean) ** 2 - (x.common - x.mean * x.mean) ** 2)
     by = Transfer(matrix, own, pair)
-    after = Signal(m, log_q, mean, common, 3.0, below, elastic=x.elastic * part, **x.moved(by))
+    after = Signal(m, log_q, mean, common, 3.0, below, elastic=x.elastic * part, state=by.after(x.state))
     return after, by
 
 
@@ -116,12 +116,11 @@ def _activation(step: Step, x: Signal) -> Node:
         common = 1.0 - mapped_below(f, x.log_q, x.mean, 1.0 - x.common)[0]
     by = _activated(m.curve, x)
     # E q^e of a fluctuating q is not (E q)^e; a Gaussian's own fluctuation is in E f^2 already
-    loose = bounded(float(x.own[SECOND, SECOND]) - 2.0 / x.width - 2.0 * x.common**2)
+    loose = bounded(float(x.state.own[SECOND, SECOND]) - 2.0 / x.width - 2.0 * x.common**2)
     after = Signal(
         x.width, m.log_phi2 + 0.5 * m.elastic * (m.elastic - 1.0) * loose, m.mean, common, m.kurtosis, below,
-        elastic=x.elastic * m.elastic, gaussian=False,
-        origin=(f, x.mean * math.sqrt(exp(x.log_q)), exp(x.log_q) * max(0.0, 1.0 - x.mean * x.mean)) if x.gaussian else None,
-        **x.moved(by),
+        state=by.after(x.state), elastic=x.elastic * m.elastic, gaussian=False,
+        origin=(f, x.mean * exp(0.5 * x.log_q), exp(x.log_q) * max(0.0, 1.0 - x.mean**2)) if x.gaussian else None,
     )  # fmt: skip
     new = (share - m.linear) / (1.0 - m.linear) if m.linear < 1.0 - 1e-9 else 1.0
     return Node(
@@ -176,16 +175,17 @@ def _norm(step: Step, x: Signal) -> Node:
     by = Transfer(matrix)
     kurtosis = x.kurtosis if x.gaussian or isinstance(layer, RMSNorm) else 3.0
     after = Signal(
-        x.width, log_q, mean, common, kurtosis, below, elastic=x.elastic * rest, gaussian=x.gaussian, **x.moved(by)
+        x.width, log_q, mean, common, kurtosis, below, by.after(x.state), elastic=x.elastic * rest, gaussian=x.gaussian
     )
     if isinstance(layer, BatchNorm):
         # E 1/var above 1 / E var: the variance of w x over inputs fluctuates from unit to unit
         spread = 2.0 / max(x.width, 4)
         return Node(step, x, after, spread - log_divisor, by, pull_noise=spread / x.width)
-    # E 1/q is above 1 / E q, and the directions of x (and of the mean) are projected out
-    fixed = (1.0 if isinstance(layer, RMSNorm) else 2.0) / x.width
+    # E 1/q is above 1 / E q, and the direction of x is projected out. LayerNorm projects the mean out
+    # too, but its variance over the units is smaller by as much, 1 / width.
+    fixed = 1.0 / x.width
     pull = (rest - 1.0) * square
-    bent = (1.0 - rest) * (bounded(float(square @ x.own @ square)) - min(fixed, 0.9))
+    bent = (1.0 - rest) * (bounded(float(square @ x.state.own @ square)) - min(fixed, 0.9))
     return Node(step, x, after, bent - log_divisor, by, pull=pull)
 
 
@@ -199,7 +199,7 @@ def _dropout(step: Step, x: Signal) -> Node:
     after = replace(
         x, log_q=x.log_q - math.log(keep), mean=x.mean * root, common=x.common * keep, kurtosis=kurtosis,
         below=1.0 - keep + keep * x.below,
-        gaussian=x.gaussian and keep == 1.0, origin=None, **x.moved(by),
+        gaussian=x.gaussian and keep == 1.0, origin=None, state=by.after(x.state),
     )  # fmt: skip
     return Node(step, x, after, -math.log(keep), by, 1.0 / keep, 0.0, keep, pull_noise=(1.0 / keep - 1.0) / x.width)
 
@@ -208,34 +208,33 @@ def _residual(step: Step, x: Signal) -> Node:
     """``a x + b f(x)``: q' = a^2 q + b^2 q_f for a branch with independent weights (Yang & Schoenholz 2017)."""
     layer = step.layer
     assert isinstance(layer, Residual)
-    body = walk(step.body, replace(x, response=np.eye(3)))
+    body = walk(step.body, replace(x, state=replace(x.state, matrix=np.eye(3))))
     f = body[-1].after
     log_a, log_b = 2.0 * log(abs(layer.skip)), 2.0 * log(abs(layer.scale))
     top = max(log_a + x.log_q, log_b + f.log_q)
-    nothing = Transfer(zero())
+    nothing, silent = Transfer(zero()), Signal(x.width, -math.inf, 0.0, 0.0, 3.0, math.nan)
     if top == -math.inf:
-        return Node(step, x, Signal(x.width, top, 0.0, 0.0, 3.0, math.nan), transfer=nothing, body=body, branch=nothing)
+        return Node(step, x, silent, transfer=nothing, body=body, branch=nothing)
     skip, branch = math.exp(log_a + x.log_q - top), math.exp(log_b + f.log_q - top)
     sign = math.copysign(1.0, layer.skip * layer.scale)
     cross = sign * math.sqrt(skip * branch) * x.mean * f.mean
     total = skip + branch + 2.0 * cross
     if total <= 0.0:
-        return Node(step, x, Signal(x.width, -math.inf, 0.0, 0.0, 3.0, math.nan), transfer=nothing, body=body, branch=nothing)
+        return Node(step, x, silent, transfer=nothing, body=body, branch=nothing)
     s, b = skip / total, branch / total
     mean = math.copysign(math.sqrt(s), layer.skip) * x.mean + math.copysign(math.sqrt(b), layer.scale) * f.mean
     common = s * x.common + b * f.common + 2.0 * cross / total
     gaps = [part * y.below for part, y in ((s, x), (b, f)) if part > 0.0]
     past, new = _sum_of(math.copysign(math.sqrt(s), layer.skip), x, math.copysign(math.sqrt(b), layer.scale), f)
-    q, r = new.matrix, past.matrix + new.matrix @ f.response
-    states = {}
-    for name, noise in (("own", past.own), ("pair", past.pair)):
-        before, behind = getattr(x, name), getattr(f, name)
-        alone = behind - f.response @ before @ f.response.T  # what the branch adds by itself
-        states[name] = r @ before @ r.T + q @ alone @ q.T + noise
+    both = past.matrix + new.matrix @ f.state.matrix
+    state = Transfer(both @ x.state.matrix, *(
+        both @ before @ both.T + new.matrix @ (behind - f.state.matrix @ before @ f.state.matrix.T) @ new.matrix.T + noise
+        for before, behind, noise in ((x.state.own, f.state.own, past.own), (x.state.pair, f.state.pair, past.pair))
+    ))  # fmt: skip
     after = Signal(
         x.width, top + math.log(total), mean, min(1.0, max(common, mean * mean)),
-        3.0 + s * s * (x.kurtosis - 3.0) + b * b * (f.kurtosis - 3.0), sum(gaps), response=r @ x.response,
-        elastic=s * x.elastic + b * f.elastic, gaussian=x.gaussian and f.gaussian, **states,
+        3.0 + s * s * (x.kurtosis - 3.0) + b * b * (f.kurtosis - 3.0), sum(gaps), state=state,
+        elastic=s * x.elastic + b * f.elastic, gaussian=x.gaussian and f.gaussian,
     )  # fmt: skip
     return Node(step, x, after, transfer=past, body=body, branch=new)
 
@@ -273,11 +272,11 @@ def _gated(step: Step, x: Signal) -> Node:
     below, _ = mapped_below(layer.function, g.log_q, g.mean, g.below)
     elastic = (g.elastic * m.elastic + u.elastic) / x.elastic if x.elastic else 0.0
     # E q^e of a fluctuating q is not (E q)^e
-    bend = 0.5 * elastic * (elastic - 1.0) * bounded(float(x.own[SECOND, SECOND]))
+    bend = 0.5 * elastic * (elastic - 1.0) * bounded(float(x.state.own[SECOND, SECOND]))
     inside = Transfer(np.diag((0.0, elastic, 0.0)), *_gate_noise(m.curve, g, u, layer.hidden))
     z = Signal(
         layer.hidden, m.log_phi2 + u.log_q + bend, m.mean * u.mean, m.mean**2 * u.common, 3.0 * m.kurtosis,
-        below + u.below - below * u.below, elastic=elastic * x.elastic, gaussian=False, **x.moved(inside),
+        below + u.below - below * u.below, elastic=elastic * x.elastic, gaussian=False, state=inside.after(x.state),
     )  # fmt: skip
     after, by = _through(down, z)
     gates = m.log_dphi2 + u.log_q + log(gate.second)

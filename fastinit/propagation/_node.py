@@ -31,13 +31,13 @@ class Node:
     before: Signal
     after: Signal
     factor: float = 0.0  # ln of the factor on the gradient variance, backwards
-    transfer: Transfer = Transfer()
+    transfer: Transfer = field(default_factory=Transfer)
     slope_kurtosis: float = 1.0  # E d^2 / (E d)^2 of the squared slopes d
     slope_share: float = 1.0  # correlation of the slopes of two inputs
     linear: float = 1.0  # (E f')^2 / E f'^2
     pull: Array = field(default_factory=lambda: np.zeros(3))  # d ln factor / d state before the layer
     pull_noise: float = 0.0  # variance of the rest of ln factor
-    curve: Curve = Curve()
+    curve: Curve = field(default_factory=Curve)
     body: tuple[Node, ...] = ()
-    branch: Transfer = Transfer()  # of Residual, by the state behind the branch; `transfer` is the skip's
+    branch: Transfer = field(default_factory=Transfer)  # of Residual by its branch; `transfer` is the skip's
     gate: GateStatistics | None = None

@@ -33,7 +33,7 @@ def pool(step: Step, x: Signal) -> Node:
     by = _fewer(x, width, kurtosis - 1.0)
     after = replace(
         x, width=width, log_q=x.log_q + math.log(second), mean=mean, common=mean * mean, kurtosis=kurtosis,
-        below=_maximum_below(x, k), gaussian=False, origin=None, **x.moved(by),
+        below=_maximum_below(x, k), gaussian=False, origin=None, state=by.after(x.state),
     )  # fmt: skip
     return Node(step, x, after, -math.log(k), by, float(k))
 
@@ -59,7 +59,7 @@ def mean_of(x: Signal, k: int, width: int, alike: float) -> tuple[Signal, Transf
     by = _fewer(x, width, 2.0 + excess)
     return replace(
         x, width=width, log_q=x.log_q + math.log(part), mean=x.mean / math.sqrt(part), common=min(1.0, x.common / part),
-        kurtosis=3.0 + excess, below=min(2.0, x.below / k / part), origin=None, **x.moved(by),
+        kurtosis=3.0 + excess, below=min(2.0, x.below / k / part), origin=None, state=by.after(x.state),
     ), by  # fmt: skip
 
 

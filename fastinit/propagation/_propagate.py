@@ -11,7 +11,7 @@ import numpy as np
 
 from .._args import Array, check_dtype, check_int, check_number
 from ._backward import Back, Gradient, Spectrum, back_through, spectrum_through
-from ._fluctuation import SECOND, gaussian_noise
+from ._fluctuation import SECOND, Transfer, gaussian_noise
 from ._forward import walk
 from ._layers import Activation, Layer
 from ._linear_layers import Conv, Dense
@@ -129,10 +129,10 @@ def _random_input(network: Network, variance: float, mean: float) -> Signal:
     # of x^2 about its mean for N(mean, variance)
     spread = (2.0 * variance * variance + 4.0 * mean * mean * variance) / (q * q) if q else 0.0
     units = network.fan_in * math.prod(network.image or (1,))
+    ratio = math.copysign(math.sqrt(share), mean)
+    noise = gaussian_noise(units, ratio, 0.0)[0]
     return Signal(
-        network.fan_in, log(q), math.copysign(math.sqrt(share), mean), share, 1.0 + spread,
-        variance / q if q else math.nan, own=gaussian_noise(units, math.copysign(math.sqrt(share), mean), 0.0)[0],
-        gaussian=True,
+        network.fan_in, log(q), ratio, share, 1.0 + spread, variance / q if q else math.nan, Transfer(own=noise)
     )  # fmt: skip
 
 
@@ -151,7 +151,7 @@ def _measured_input(batch: Array, width: int) -> Signal:
     scatter = float(np.var(np.log(np.maximum(lengths, 1e-300) / q)))
     return Signal(
         width, math.log(q), ratio, ratio * ratio, float((x**4).mean()) / (q * q), min(2.0, max(0.0, 1.0 - cosine)),
-        own=np.diag((0.0, scatter, 0.0)), gaussian=False,
+        state=Transfer(own=np.diag((0.0, scatter, 0.0))), gaussian=False,
     )  # fmt: skip
 
 
@@ -190,7 +190,7 @@ def analyse(network: Network, start: Input, dtype: str) -> Report:
 
 
 def _random_gradient(y: Signal, width: int) -> Gradient:
-    return Gradient(width, own=2.0 / width, reach=(float(y.own[SECOND, SECOND]), float(y.pair[SECOND, SECOND])))
+    return Gradient(width, own=2.0 / width, reach=(float(y.state.own[SECOND, SECOND]), float(y.state.pair[SECOND, SECOND])))
 
 
 def _row(back: Back, before: list[Back], batch: int) -> LayerReport:
@@ -291,7 +291,8 @@ def _gradient_ratio(rows: list[Back]) -> tuple[float, float]:
     if first.log_g == -math.inf:
         return -math.inf, 0.0
     value = (first.log_g - last.log_g + lengths) / math.log(10.0)
-    return value, math.sqrt(max(0.0, first.variance(linear[0].node.after, 1) - last.variance(linear[-1].node.after, 1))) / math.log(10.0)
+    variances = [b.at.variance(b.node.after, 1) for b in (linear[0], linear[-1])]
+    return value, math.sqrt(max(0.0, variances[0] - variances[1])) / math.log(10.0)
 
 
 def _signal_ratio(nodes: tuple[Node, ...]) -> float:

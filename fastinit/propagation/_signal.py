@@ -12,7 +12,7 @@ import numpy as np
 
 from .. import _core
 from .._args import Array
-from ._fluctuation import SECOND, Transfer, batch_mean, zero
+from ._fluctuation import SECOND, Transfer, batch_mean
 
 # Moments are evaluated for log q within these bounds; beyond them every moment is a power of q.
 _FAR = 60.0 * math.log(10.0)
@@ -33,26 +33,19 @@ class Signal:
     common: float  # E x_i x_j / E x^2 over two units of one input; mean^2 where units are independent
     kurtosis: float  # E x^4 / (E x^2)^2
     below: float  # 1 - <x, y> / (|x| |y|) for two inputs
-    own: Array = field(default_factory=zero)  # covariance of the fluctuating state, of one input
-    pair: Array = field(default_factory=zero)  # and over two inputs
-    response: Array = field(default_factory=lambda: np.eye(3))  # of the state to that at the last split
+    state: Transfer = field(default_factory=Transfer)  # its fluctuation, and how it follows that at the last split
     elastic: float = 1.0  # d ln E x^2 / d ln E x_0^2
     gaussian: bool = True
     origin: tuple[Any, float, float] | None = None  # activation of N(mean, variance): (function, mean, variance)
 
     def batch_variance(self, batch: int) -> float:
         """Variance of the logarithm of the second moment measured over units and `batch` inputs."""
-        return batch_mean(float(self.own[SECOND, SECOND]), float(self.pair[SECOND, SECOND]), batch)
+        return batch_mean(self.state.own[SECOND, SECOND], self.state.pair[SECOND, SECOND], batch)
 
     @property
     def cosine(self) -> float:
         """Of two inputs; 0 where there is no signal."""
         return 0.0 if math.isnan(self.below) else 1.0 - self.below
-
-    def moved(self, by: Transfer) -> dict[str, Array]:
-        """The fluctuations behind a layer."""
-        m = by.matrix
-        return {"own": m @ self.own @ m.T + by.own, "pair": m @ self.pair @ m.T + by.pair, "response": m @ self.response}
 
 
 class Curve(NamedTuple):

@@ -31,6 +31,7 @@ class Gradient:
     common: float = 0.0  # E g_i g_j / E g^2 over two units
     excess: float = 0.0  # part of g^2 along the signal, beyond that of a random direction
     grown: float = 0.0  # ln of what `excess` has made g^2 grow by
+    pixels: int = 1  # places of an image with gradients of their own
     reach: tuple[float, float] = (0.0, 0.0)  # variance of ln q at the output, of one input and over two
 
     def variance(self, x: Signal, batch: int) -> float:
@@ -41,7 +42,7 @@ class Gradient:
             noise + float(self.pull @ a @ self.pull) + aligned * max(0.0, reach - float(a[SECOND, SECOND]))
             for noise, a, reach in zip((self.own, self.pair), (x.state.own, x.state.pair), self.reach, strict=True)
         )
-        return batch_mean(own + 2.0 * (self.common**2 + aligned), pair, batch)
+        return batch_mean(own + 2.0 * (self.common**2 + aligned), pair, batch * self.pixels)
 
     def through(self, by: Transfer, pull: Array | None = None, weight: float = 1.0) -> Gradient:
         """Before a layer that moves the state, and (times `weight`) the gradient by `pull` of it."""
@@ -96,7 +97,8 @@ def back_through(nodes: tuple[Node, ...], g: Gradient, batch: int, weight: float
 
 
 def _step(node: Node, g: Gradient, weight: float) -> Gradient:
-    layer, x = node.step.layer, node.before
+    step, x = node.step, node.before
+    layer = step.layer
     square = weight * weight
     before = g.through(node.transfer, node.pull, weight)
     # E of a product of two fluctuating factors
@@ -120,13 +122,14 @@ def _step(node: Node, g: Gradient, weight: float) -> Gradient:
     if isinstance(layer, Gated):
         return _gated(node, g, before, layer.hidden, square, weight)
     # what the gradients of all units share adds up where weights have a mean
-    w = node.step.weights[0]
+    w = step.weights[0]
     shared = w.mean**2 * (g.width - 1.0) * g.common / w.second if w.second else 0.0
     alike = (w.mean**2 / w.second + shared) / (1.0 + shared) if w.mean else 0.0
     aligned = g.excess * g.width / n if isinstance(layer, Dense) else 0.0
     before = before.coherent(aligned, aligned / (1.0 + aligned))
+    n *= math.prod(step.image_in or ()) if step.fan_in != n else 1  # all pixels, as units
     fresh = 2.0 * max(0.0, 1.0 / n - 1.0 / g.width) if w.orthogonal else 2.0 / n
-    before = replace(before, width=n, log_g=before.log_g + math.log1p(shared), common=alike)
+    before = replace(before, width=x.width, log_g=before.log_g + math.log1p(shared), common=alike)
     return before.noisier(square * fresh)
 
 
@@ -189,7 +192,7 @@ def _residual(node: Node, layer: Residual, g: Gradient, batch: int, weight: floa
     plain = log_add(straight, end.log_g - (end.grown - g.grown))
     after = Gradient(
         g.width, log_total, moved.pull + joint.pull, joint.own + weight * weight * fresh, joint.pair,
-        excess=min(1.0, max(-1.0 / g.width, excess)), reach=g.reach,
+        excess=min(1.0, max(-1.0 / g.width, excess)), pixels=g.pixels, reach=g.reach,
         grown=g.grown + (log_total - plain if plain > -math.inf else 0.0),
     )  # fmt: skip
     return rows, after

@@ -57,15 +57,24 @@ def to_hermite(mean: float) -> Array:
 
 
 @functools.lru_cache(maxsize=4096)
-def gaussian_noise(width: int, mean: float, cosine: float) -> tuple[Array, Array]:
-    """Covariance of the state of independent Gaussian units, of one input and over two inputs."""
+def gaussian_noise(width: int, mean: float, cosine: float, scatter: float = 0.0) -> tuple[Array, Array]:
+    """Covariance of the state of independent Gaussian units, of one input and over two inputs.
+
+    Over two inputs E c^2 counts, which their cosine's variance `scatter` keeps from 0.
+    """
     sigma2 = max(0.0, 1.0 - mean * mean)
     sigma = math.sqrt(sigma2)
     back = np.diag((sigma, sigma2, 1.0))
     back[SECOND, MEAN] = 2.0 * mean * sigma
     c = min(1.0, max(-1.0, (cosine - mean * mean) / sigma2)) if sigma2 > 1e-12 else 0.0
-    own, pair = (back @ np.diag((v, 2.0 * v * v, v**4)) @ back.T / width for v in (1.0, c))
+    own, pair = (back @ np.diag((v, 2.0 * square, square * square)) @ back.T / width
+                 for v, square in ((1.0, 1.0), (c, min(1.0, c * c + scatter))))  # fmt: skip
     return own, pair
+
+
+def cosine_noise(cosine: float, width: int) -> float:
+    """Variance of the cosine of two inputs over Gaussian units (Fisher 1915)."""
+    return (1.0 - min(1.0, cosine * cosine)) ** 2 / width
 
 
 def batch_mean(own: float, pair: float, batch: int) -> float:

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from .._args import Array
-from ._fluctuation import MEAN, SECOND, SHAPE, Transfer, bounded, gaussian_noise, to_hermite, zero
+from ._fluctuation import MEAN, SECOND, SHAPE, Transfer, bounded, cosine_noise, gaussian_noise, to_hermite, zero
 from ._layers import Activation, BatchNorm, Dropout, LayerNorm, Pool, Residual, RMSNorm
 from ._linear_layers import Conv, Gated
 from ._network import Step
 from ._node import GateStatistics, Node
-from ._pooling import largest_slope, mean_of, pixels_alike, pool, windows
-from ._signal import Curve, Signal, _grid, exp, log, log_add, mapped_below, scaled_moments
+from ._pooling import largest_slope, mean_of, pixels_alike, pool
+from ._signal import Curve, Origin, Signal, _grid, exp, log, log_add, mapped_below, scaled_moments
 from ._weights import Weights
 
 
@@ -26,7 +26,7 @@ def walk(steps: tuple[Step, ...], signal: Signal) -> tuple[Node, ...]:
         node = _RULES[next(kind for kind in _RULES if isinstance(step.layer, kind))](step, signal)
         if isinstance(step.layer, Pool) and step.layer.kind == "max" and nodes and signal.origin is not None:
             # gradients pass the largest alone, whose slope is not that of the others
-            nodes[-1] = replace(nodes[-1], factor=largest_slope(signal, windows(step)))
+            nodes[-1] = replace(nodes[-1], factor=largest_slope(step, signal))
         nodes.append(node)
         signal = node.after
     return tuple(nodes)
@@ -58,16 +58,20 @@ def _through(weights: Weights, x: Signal, taps: float = 1.0) -> tuple[Signal, Tr
     matrix[MEAN, MEAN] = drift
     matrix[SECOND, SECOND] = part - (drift * x.mean) ** 2
     matrix[SECOND, MEAN] = 2.0 * drift * mean
-    own, pair = (a.copy() for a in gaussian_noise(m, mean, 1.0 - below))
+    scatter = part * part * x.scatter
+    own, pair = (a.copy() for a in gaussian_noise(m, mean, 1.0 - below, scatter))
     if weights.orthogonal:  # lengths are kept, but for what a narrower output leaves out, and biases
         inputs = x.width if x.width > 1 else weights.fan_in
         kept = part * part * min(1.0, m / inputs)
-        own[SECOND, SECOND] -= 2.0 / m * kept
-        pair[SECOND, SECOND] = max(0.0, pair[SECOND, SECOND] - 2.0 / m * kept * (1.0 - gap) ** 2)
+        own[SECOND, SECOND] *= 1.0 - kept
+        pair[SECOND, SECOND] *= 1.0 - kept
     # the square of a normal number that all units share, where the inputs do not share it already
     own[SECOND, SECOND] += 2.0 * max(0.0, (common - mean * mean) ** 2 - (x.common - x.mean * x.mean) ** 2)
     by = Transfer(matrix, own, pair)
-    after = Signal(m, log_q, mean, common, 3.0, below, elastic=x.elastic * part, state=by.after(x.state))
+    after = Signal(
+        m, log_q, mean, common, 3.0, below, by.after(x.state), x.elastic * part,
+        scatter=scatter + cosine_noise(1.0 - below, m), inputs=weights.fan_in,
+    )  # fmt: skip
     return after, by
 
 
@@ -76,7 +80,14 @@ def _dense(step: Step, x: Signal) -> Node:
     taps, back = 1.0, log(step.fan_out * w.second)
     if isinstance(step.layer, Conv):
         taps = _tap_fraction(step)
-        back = log(w.fan_out * w.second * taps / math.prod(step.layer.stride))
+        fewer = 1.0 / math.prod(step.layer.stride)
+        if step.image_in is not None and step.image_out is not None:
+            fewer = math.prod(step.image_out) / math.prod(step.image_in)
+        back = log(w.fan_out * w.second * taps * fewer)
+        # a window takes the mean over its taps, between which only what inputs share stays
+        window = 1 if w.init in ("delta_orthogonal", "dirac") else math.prod(step.layer.kernel)
+        state = replace(x.state, own=x.state.own / window + (1.0 - 1.0 / window) * x.state.pair)
+        x = replace(x, state=state, scatter=x.scatter / window)
     elif step.image_in is not None and not step.spatial and step.fan_in == x.width:
         pixels = math.prod(step.image_in)  # channels of an image: the mean over its pixels
         x = mean_of(x, pixels, x.width, pixels_alike(x))[0]
@@ -117,10 +128,15 @@ def _activation(step: Step, x: Signal) -> Node:
     by = _activated(m.curve, x)
     # E q^e of a fluctuating q is not (E q)^e; a Gaussian's own fluctuation is in E f^2 already
     loose = bounded(float(x.state.own[SECOND, SECOND]) - 2.0 / x.width - 2.0 * x.common**2)
+    # what the units themselves scatter is drawn anew behind f; the rest moves by the slope of the map
+    steep = share * exp(min(600.0, x.log_q + m.log_dphi2 - m.log_phi2))
+    latent = max(0.0, x.scatter - cosine_noise(x.cosine, x.width))
+    scatter = min(1.0, steep * steep * latent + (cosine_noise(1.0 - below, x.width) if not math.isnan(below) else 0.0))
+    origin = Origin(f, x.mean * exp(0.5 * x.log_q), exp(x.log_q) * max(0.0, 1.0 - x.mean**2), x.below)
     after = Signal(
         x.width, m.log_phi2 + 0.5 * m.elastic * (m.elastic - 1.0) * loose, m.mean, common, m.kurtosis, below,
         state=by.after(x.state), elastic=x.elastic * m.elastic, gaussian=False,
-        origin=(f, x.mean * exp(0.5 * x.log_q), exp(x.log_q) * max(0.0, 1.0 - x.mean**2)) if x.gaussian else None,
+        origin=origin if x.gaussian else None, scatter=scatter,
     )  # fmt: skip
     new = (share - m.linear) / (1.0 - m.linear) if m.linear < 1.0 - 1e-9 else 1.0
     return Node(
@@ -175,11 +191,12 @@ def _norm(step: Step, x: Signal) -> Node:
     by = Transfer(matrix)
     kurtosis = x.kurtosis if x.gaussian or isinstance(layer, RMSNorm) else 3.0
     after = Signal(
-        x.width, log_q, mean, common, kurtosis, below, by.after(x.state), elastic=x.elastic * rest, gaussian=x.gaussian
-    )
+        x.width, log_q, mean, common, kurtosis, below, by.after(x.state), elastic=x.elastic * rest, gaussian=x.gaussian,
+        scatter=x.scatter, inputs=x.inputs,
+    )  # fmt: skip
     if isinstance(layer, BatchNorm):
         # E 1/var above 1 / E var: the variance of w x over inputs fluctuates from unit to unit
-        spread = 2.0 / max(x.width, 4)
+        spread = 2.0 / max(x.inputs or x.width, 4)
         return Node(step, x, after, spread - log_divisor, by, pull_noise=spread / x.width)
     # E 1/q is above 1 / E q, and the direction of x is projected out. LayerNorm projects the mean out
     # too, but its variance over the units is smaller by as much, 1 / width.
@@ -234,7 +251,7 @@ def _residual(step: Step, x: Signal) -> Node:
     after = Signal(
         x.width, top + math.log(total), mean, min(1.0, max(common, mean * mean)),
         3.0 + s * s * (x.kurtosis - 3.0) + b * b * (f.kurtosis - 3.0), sum(gaps), state=state,
-        elastic=s * x.elastic + b * f.elastic, gaussian=x.gaussian and f.gaussian,
+        elastic=s * x.elastic + b * f.elastic, gaussian=x.gaussian and f.gaussian, scatter=s * x.scatter + b * f.scatter,
     )  # fmt: skip
     return Node(step, x, after, transfer=past, body=body, branch=new)
 

@@ -4,38 +4,40 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
 from .. import _core
+from .._args import Array
 from ._fluctuation import Transfer
 from ._layers import Pool
 from ._network import Step
 from ._node import Node
-from ._signal import Signal, _grid, exp, log, mapped_below
+from ._signal import Origin, Signal, _grid, exp, log
 
 
 def pool(step: Step, x: Signal) -> Node:
-    """Means and maxima of independent units (of pixels, which a convolution correlates, approximately)."""
+    """Means and maxima over units, and over pixels, of which any two are as alike as two inputs."""
     layer = step.layer
     assert isinstance(layer, Pool)
     k = windows(step)
-    width = step.fan_out
+    width, part = step.fan_out, 1.0 / k  # the windows may leave out a border
+    if step.image_in is not None and step.image_out is not None:
+        part = math.prod(step.image_out) / math.prod(step.image_in)
     if layer.kind == "mean":
-        alike = pixels_alike(x) if step.spatial else x.common
-        after, by = mean_of(x, k, width, alike)
-        return Node(step, x, after, -2.0 * math.log(k), by)
-    first, second, fourth = _maximum(x, k)
+        after, by = mean_of(x, k, width, pixels_alike(x) if step.spatial else x.common)
+        return Node(step, x, after, math.log(part / k), by)
+    first, second, fourth, together = _maximum(step, x)
     if second == 0.0:
-        return Node(step, x, replace(x, width=width), -math.log(k))
+        return Node(step, x, replace(x, width=width), math.log(part))
     mean, kurtosis = first / math.sqrt(second), fourth / second**2
     by = _fewer(x, width, kurtosis - 1.0)
+    below = max(0.0, 1.0 - together / second) if step.spatial and not math.isnan(x.below) else _maximum_below(x, k)
     after = replace(
         x, width=width, log_q=x.log_q + math.log(second), mean=mean, common=mean * mean, kurtosis=kurtosis,
-        below=_maximum_below(x, k), gaussian=False, origin=None, state=by.after(x.state),
+        below=below, gaussian=False, origin=None, state=by.after(x.state),
     )  # fmt: skip
-    return Node(step, x, after, -math.log(k), by, float(k))
+    return Node(step, x, after, math.log(part), by, float(k))
 
 
 def _fewer(x: Signal, width: int, spread: float) -> Transfer:
@@ -69,36 +71,60 @@ def windows(step: Step) -> int:
     return int(step.layer.size ** (len(step.image_in) if step.image_in is not None else 2 if step.spatial else 1))
 
 
-def _before_maximum(x: Signal) -> tuple[Any, float, float]:
-    """The activation that was applied (or None), and mean and standard deviation before it."""
+def _before_maximum(x: Signal) -> Origin:
+    """What the pooled units were before the activation, which rises and so keeps the largest."""
     if x.origin is not None:
-        return x.origin[0], x.origin[1], math.sqrt(x.origin[2])
-    return None, x.mean, math.sqrt(max(0.0, 1.0 - x.mean * x.mean))
+        return x.origin
+    return Origin(None, x.mean, max(0.0, 1.0 - x.mean * x.mean), x.below)
 
 
-def largest_slope(x: Signal, k: int) -> float:
-    """ln E f'^2 at the largest of k pre-activations."""
-    function, mean, std = _before_maximum(x)
+def _largest(step: Step, x: Signal) -> tuple[Array, Array]:
+    """Pre-activations of the largest of a window and their weights, by what all have in common.
+
+    Units with correlation r are sqrt(r) z + sqrt(1 - r) e_i; the largest e_i has the density
+    k pdf cdf^(k - 1). Rows share a z.
+    """
+    origin = _before_maximum(x)
+    share = origin.mean**2 / max(origin.mean**2 + origin.variance, 1e-300)
+    below = 1.0 - x.common if not step.spatial else 0.0 if math.isnan(origin.below) else origin.below
+    alike = min(1.0, max(0.0, 1.0 - below / max(1.0 - share, 1e-12))) if share < 1.0 else 0.0
+    if not step.spatial and x.origin is not None:
+        alike = 0.0  # units of one input
     z, w = _grid()
-    weight = w * k * _core.special("normal_cdf", z) ** (k - 1)
-    slope = function.eval(mean + std * z)[1]
-    return log(float((weight * slope**2).sum())) if slope is not None else 0.0
+    k = windows(step)
+    own = w * k * _core.special("normal_cdf", z) ** (k - 1)
+    common, weight = (z, w) if alike > 1e-9 else (np.zeros(1), np.ones(1))
+    std = math.sqrt(origin.variance)
+    h = origin.mean + std * (math.sqrt(alike) * common[:, None] + math.sqrt(1.0 - alike) * z[None, :])
+    return h, weight[:, None] * own[None, :]
+
+
+def largest_slope(step: Step, x: Signal) -> float:
+    """ln E f'^2 at the largest of a window's pre-activations."""
+    h, weight = _largest(step, x)
+    slope = _before_maximum(x).function.eval(h.ravel())[1]
+    return log(float((weight * slope.reshape(h.shape) ** 2).sum())) if slope is not None else 0.0
+
+
+def _maximum(step: Step, x: Signal) -> tuple[float, float, float, float]:
+    """E m, E m^2, E m^4 of the largest m of a window, and E m m' over two windows, in units of sqrt(E x^2)."""
+    q = exp(x.log_q) if abs(x.log_q) < 600.0 else 1.0
+    h, weight = _largest(step, x)
+    function = _before_maximum(x).function
+    values = h if function is None else function.eval(h.ravel())[0].reshape(h.shape) / math.sqrt(q)
+    rows = weight.sum(1)
+    given = (weight * values).sum(1) / rows  # by what the windows have in common
+    first, second, fourth = (float((weight * values**p).sum()) for p in (1, 2, 4))
+    return first, second, fourth, float(rows @ given**2)
 
 
 def _maximum_below(x: Signal, k: int) -> float:
     """1 - cosine of the maxima of two inputs: over fixed normal numbers, as there is no closed form."""
     if math.isnan(x.below):
         return x.below
-    function, mean, std = _before_maximum(x)
-    below = x.below
-    if x.origin is not None:
-        # 1 - cosine before the activation, by bisection of its map
-        log_q, ratio = log(mean * mean + std * std), mean / math.hypot(mean, std)
-        low, high = 0.0, 1.0
-        for _ in range(40):
-            below = 0.5 * (low + high)
-            low, high = (below, high) if mapped_below(function, log_q, ratio, below)[0] < x.below else (low, below)
-    below = min(1.0, below / max(1e-12, 1.0 - (mean / math.hypot(mean, std)) ** 2))
+    function, mean, variance, below = _before_maximum(x)
+    std = math.sqrt(variance)
+    below = min(1.0, below / max(1e-12, variance / max(mean * mean + variance, 1e-300)))
     one, two = np.random.default_rng(0).standard_normal((2, 4096, k))
     a, b = std * math.sqrt(1.0 - 0.5 * below), std * math.sqrt(0.5 * below)
     u, v = (mean + a * one + sign * b * two for sign in (1.0, -1.0))
@@ -107,18 +133,3 @@ def _maximum_below(x: Signal, k: int) -> float:
         u, v = function.eval(u)[0], function.eval(v)[0]
     square = float((u * u).mean() + (v * v).mean())
     return float(((u - v) ** 2).mean()) / square if square > 0.0 else math.nan
-
-
-def _maximum(x: Signal, k: int) -> tuple[float, float, float]:
-    """E m, E m^2, E m^4 of the largest m of k units, in units of sqrt(E x^2).
-
-    Density k pdf cdf^(k-1) of the pre-activation: the largest comes from the largest, as all
-    pooled activations rise.
-    """
-    q = exp(x.log_q) if abs(x.log_q) < 600.0 else 1.0
-    function, mean, std = _before_maximum(x)
-    z, w = _grid()
-    weight = w * k * _core.special("normal_cdf", z) ** (k - 1)
-    h = mean + std * z
-    values = h if function is None else function.eval(h)[0] / math.sqrt(q)
-    return float((weight * values).sum()), float((weight * values**2).sum()), float((weight * values**4).sum())

@@ -15,7 +15,7 @@ from ._fluctuation import SECOND, Transfer, gaussian_noise
 from ._forward import walk
 from ._layers import Activation, Layer
 from ._linear_layers import Conv, Dense
-from ._network import Network, resolve_network
+from ._network import Network, Step, resolve_network
 from ._node import Node
 from ._phases import DepthScales, JacobianSpectrum
 from ._report import LayerReport, Report
@@ -132,7 +132,8 @@ def _random_input(network: Network, variance: float, mean: float) -> Signal:
     ratio = math.copysign(math.sqrt(share), mean)
     noise = gaussian_noise(units, ratio, 0.0)[0]
     return Signal(
-        network.fan_in, log(q), ratio, share, 1.0 + spread, variance / q if q else math.nan, Transfer(own=noise)
+        network.fan_in, log(q), ratio, share, 1.0 + spread, variance / q if q else math.nan, Transfer(own=noise),
+        scatter=(1.0 - share) ** 2 / network.fan_in,
     )  # fmt: skip
 
 
@@ -158,7 +159,7 @@ def _measured_input(batch: Array, width: int) -> Signal:
 def analyse(network: Network, start: Input, dtype: str) -> Report:
     """The report without its verdict."""
     nodes = walk(network.steps, start.signal)
-    rows, end = back_through(nodes, _random_gradient(nodes[-1].after, network.fan_out), start.batch)
+    rows, end = back_through(nodes, _random_gradient(nodes[-1]), start.batch)
     layers = tuple(_row(back, rows[:i], start.batch) for i, back in enumerate(rows))
     spectrum = spectrum_through(nodes)
     top = {id(node) for node in nodes}
@@ -189,8 +190,14 @@ def analyse(network: Network, start: Input, dtype: str) -> Report:
     )
 
 
-def _random_gradient(y: Signal, width: int) -> Gradient:
-    return Gradient(width, own=2.0 / width, reach=(float(y.state.own[SECOND, SECOND]), float(y.state.pair[SECOND, SECOND])))
+def _random_gradient(last: Node) -> Gradient:
+    width, fluctuation = last.step.fan_out, last.after.state
+    reach = float(fluctuation.own[SECOND, SECOND]), float(fluctuation.pair[SECOND, SECOND])
+    return Gradient(width, own=2.0 / width, pixels=_pixels(last.step), reach=reach)
+
+
+def _pixels(step: Step) -> int:
+    return math.prod(step.image_out or ()) if step.spatial else 1
 
 
 def _row(back: Back, before: list[Back], batch: int) -> LayerReport:
@@ -201,7 +208,7 @@ def _row(back: Back, before: list[Back], batch: int) -> LayerReport:
     if isinstance(layer, Activation):
         saturated, zero, dead = _fractions(layer, x, batch)
     ln10 = math.log(10.0)
-    low, high = band(y.log_q, y.batch_variance(batch))
+    low, high = band(y.log_q, y.batch_variance(batch * _pixels(node.step)))
     g_low, g_high = band(g.log_g, g.variance(y, batch))
     sigma_w2 = chi_par = chi_perp = None
     if weights:

@@ -20,9 +20,23 @@ _STEP = 4.0 * math.log(10.0)
 _TINY = 1e-300
 
 
+class Origin(NamedTuple):
+    """The activation that made a signal, and what it was applied to."""
+
+    function: Any
+    mean: float
+    variance: float
+    below: float  # 1 - cosine of two inputs
+
+
 @dataclass(frozen=True)
 class Signal:
     """Second-order statistics of one layer's output over random weights.
+
+    Pixels of an image share the weights as inputs do: two pixels of a channel, of one image or of
+    two, are taken to be as much alike as two inputs are. Convolutions with independent weights
+    keep the autocovariance of an image (Xiao et al. 2018), so that this holds for all layers if it
+    holds for the inputs; zero padding makes it approximate near the border.
 
     Scales are logarithms and everything else is relative to them, so that no depth overflows.
     """
@@ -36,7 +50,9 @@ class Signal:
     state: Transfer = field(default_factory=Transfer)  # its fluctuation, and how it follows that at the last split
     elastic: float = 1.0  # d ln E x^2 / d ln E x_0^2
     gaussian: bool = True
-    origin: tuple[Any, float, float] | None = None  # activation of N(mean, variance): (function, mean, variance)
+    origin: Origin | None = None
+    scatter: float = 0.0  # variance of the cosine of two inputs over the units
+    inputs: int = 0  # of a unit, where a layer with weights made it
 
     def batch_variance(self, batch: int) -> float:
         """Variance of the logarithm of the second moment measured over units and `batch` inputs."""

@@ -3,29 +3,62 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
-from ._forward import Node
+import numpy as np
+
+from .._args import Array
+from ._fluctuation import SECOND, Transfer, batch_mean, bounded
 from ._layers import Activation, Dropout, LayerNorm, Pool, Residual
-from ._linear_layers import Gated
-from ._signal import exp, fraction_inside, log, log_add, slope_regions
+from ._linear_layers import Dense, Gated
+from ._node import Node
+from ._signal import Signal, exp, fraction_inside, log, log_add, slope_regions
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Gradient:
-    """Statistics of dL/dx, relative to a standard normal gradient at the output."""
+    """Statistics of dL/dx, relative to a standard normal gradient at the output.
+
+    ln of its mean square over the units fluctuates with what the layers behind draw, and follows
+    the fluctuating state of the signal at this place, by `pull`: slopes and norms behind it do.
+    """
 
     width: int
     log_g: float = 0.0  # ln E g^2
-    log_var: float = 0.0  # variance of ln E g^2, of one input and one draw
-    log_cov: float = 0.0  # its covariance over two inputs
-    sample: float = 0.0  # relative variance of the mean of g^2 over the units
-    sample_cov: float = 0.0
+    pull: Array = field(default_factory=lambda: np.zeros(3))  # d ln g^2 / d state of the signal
+    own: float = 0.0  # variance of the rest, of one input
+    pair: float = 0.0  # and over two inputs
     common: float = 0.0  # E g_i g_j / E g^2 over two units
+    excess: float = 0.0  # part of g^2 along the signal, beyond that of a random direction
+    grown: float = 0.0  # ln of what `excess` has made g^2 grow by
+    pixels: int = 1  # places of an image with gradients of their own
+    reach: tuple[float, float] = (0.0, 0.0)  # variance of ln q at the output, of one input and over two
 
-    def batch_variance(self, batch: int) -> float:
-        """As `Signal.batch_variance`."""
-        return (self.log_var + self.sample) / batch + (1.0 - 1.0 / batch) * (self.log_cov + self.sample_cov)
+    def variance(self, x: Signal, batch: int) -> float:
+        """Of the logarithm of the mean square over units and inputs, x the signal at this place."""
+        # what comes from the part along the signal is the square of one normal number, times the signal's growth
+        aligned = max(abs(self.excess), -math.expm1(-max(0.0, self.grown))) ** 2
+        own, pair = (
+            noise + float(self.pull @ a @ self.pull) + aligned * max(0.0, reach - float(a[SECOND, SECOND]))
+            for noise, a, reach in zip((self.own, self.pair), (x.state.own, x.state.pair), self.reach, strict=True)
+        )
+        return batch_mean(own + 2.0 * (self.common**2 + aligned), pair, batch * self.pixels)
+
+    def through(self, by: Transfer, pull: Array | None = None, weight: float = 1.0) -> Gradient:
+        """Before a layer that moves the state, and (times `weight`) the gradient by `pull` of it."""
+        before = by.matrix.T @ self.pull
+        return replace(
+            self, pull=before if pull is None else before + weight * pull,
+            own=self.own + float(self.pull @ by.own @ self.pull), pair=self.pair + float(self.pull @ by.pair @ self.pull),
+        )  # fmt: skip
+
+    def coherent(self, growth: float, excess: float) -> Gradient:
+        """With g^2 larger by a factor 1 + growth because of the part of it along the signal."""
+        more = math.log1p(growth)
+        return replace(self, log_g=self.log_g + more, grown=self.grown + more, excess=min(1.0, excess))
+
+    def noisier(self, own: float, pair: float = 0.0) -> Gradient:
+        return replace(self, own=self.own + own, pair=self.pair + pair)
 
 
 @dataclass(frozen=True)
@@ -38,79 +71,140 @@ class Back:
     weight_var: float = 0.0  # variance of its logarithm over draws
 
 
-def back_through(nodes: tuple[Node, ...], g: Gradient, batch: int) -> tuple[list[Back], Gradient]:
+def back_through(nodes: tuple[Node, ...], g: Gradient, batch: int, weight: float = 1.0) -> tuple[list[Back], Gradient]:
     """Rows in execution order (branches before their block), and the gradient at the input.
 
     E g^2 before a layer is that after it, times fan_out Var W, times E f'^2 (Schoenholz et al.
-    2017), with forward and backward weights taken as independent.
+    2017), with forward and backward weights taken as independent. What the layers add to the
+    fluctuation of ln g^2 is multiplied by `weight`.
     """
     rows: list[Back] = []
     for node in reversed(nodes):
-        weight = None
+        log_weight, variance = None, 0.0
         inner: list[Back] = []
         layer = node.step.layer
         if node.step.weights:
-            entry = node.before.log_q if not isinstance(layer, Gated) else node.inner[1]
-            weight = g.log_g + entry
-        variance = g.batch_variance(batch) + node.before.batch_variance(batch)
-        row = Back(node, g, weight, variance)
+            log_weight = g.log_g + (node.before.log_q if node.gate is None else node.gate.log_hidden)
+            both = g.through(node.transfer, np.array([0.0, 1.0, 0.0]))
+            variance = both.variance(node.before, batch)
+        row = Back(node, g, log_weight, variance)
         if isinstance(layer, Residual):
-            inner, g = _residual(node, layer, g, batch)
+            inner, g = _residual(node, layer, g, batch, weight)
         else:
-            g = _step(node, g)
+            g = _step(node, g, weight)
         rows[:0] = [*inner, row]
     return rows, g
 
 
-def _step(node: Node, g: Gradient) -> Gradient:
-    layer, x = node.step.layer, node.before
-    log_g = g.log_g + node.factor
-    bent = node.slope_elastic**2
-    log_var = g.log_var + bent * (x.log_var + x.sample)
-    log_cov = g.log_cov + bent * (x.log_cov + x.sample_cov)
-    if isinstance(layer, LayerNorm):
-        return replace(g, log_g=log_g, log_var=log_var, log_cov=log_cov)
-    if isinstance(layer, (Activation, Dropout)):
-        # of f'^2 g^2 over the units, less what a fixed length of g takes away
-        held = max(0.0, 2.0 / g.width - g.sample)
-        sample = max(0.0, (3.0 * node.slope_kurtosis - 1.0) / g.width - held)
-        joint = (node.slope_kurtosis - 1.0) * node.slope_share
-        return Gradient(g.width, log_g, log_var, log_cov, sample, joint / g.width, g.common * node.linear)
+def _step(node: Node, g: Gradient, weight: float) -> Gradient:
+    step, x = node.step, node.before
+    layer = step.layer
+    square = weight * weight
+    before = g.through(node.transfer, node.pull, weight)
+    # E of a product of two fluctuating factors
+    shift = bounded(float(node.pull @ x.state.own @ (before.pull - weight * node.pull))) if weight == 1.0 else 0.0
+    before = replace(before, log_g=g.log_g + node.factor + shift)
+    kurtosis, n = node.slope_kurtosis, x.width
+    if isinstance(layer, LayerNorm):  # the part along the signal is projected out
+        before = before.coherent(-min(0.9, g.excess), -1.0 / x.width)
+        return before.noisier(square * node.pull_noise, square * node.pull_noise)
+    if isinstance(layer, Activation):
+        grown = g.excess * (node.curve.boost - 1.0)
+        along = g.excess * node.curve.along / max(_slope_over(node), 1e-300) + (node.curve.stretch - 1.0) / n
+        before = replace(before.coherent(grown, along / (1.0 + grown)), common=g.common * node.linear)
+        fresh = 2.0 * (kurtosis - 1.0) / n
+        return before.noisier(square * (fresh + node.pull_noise), square * node.pull_noise * node.slope_share)
+    if isinstance(layer, Dropout):
+        before = replace(before, common=g.common * node.linear)
+        return before.noisier(square * (2.0 * (kurtosis - 1.0) / n + node.pull_noise))
     if isinstance(layer, Pool):
-        return Gradient(x.width, log_g, log_var, log_cov, g.sample, g.sample_cov)
-    # through weights: Gaussian given the gradient behind them
-    log_var, log_cov = log_var + g.sample, log_cov + g.sample_cov
-    weights = node.step.weights
+        return replace(before, width=n, excess=0.0)
     if isinstance(layer, Gated):
-        inside = (3.0 * node.slope_kurtosis - 1.0) / layer.hidden + 2.0 / layer.hidden
-        shared = (node.slope_kurtosis - 1.0) * max(0.0, node.slope_share) / layer.hidden
-        return Gradient(x.width, log_g, log_var + inside, log_cov + shared, 2.0 / x.width)
+        return _gated(node, g, before, layer.hidden, square, weight)
     # what the gradients of all units share adds up where weights have a mean
-    shared = weights[0].mean ** 2 * (g.width - 1.0) * g.common / weights[0].second if weights[0].second else 0.0
-    alike = (weights[0].mean ** 2 / weights[0].second + shared) / (1.0 + shared) if weights[0].mean else 0.0
-    log_g += math.log1p(shared)
-    sample = 2.0 * max(0.0, 1.0 / x.width - 1.0 / g.width) if weights[0].orthogonal else 2.0 / x.width
-    return Gradient(x.width, log_g, log_var, log_cov, sample + 2.0 * alike * alike, 0.0, alike)
+    w = step.weights[0]
+    shared = w.mean**2 * (g.width - 1.0) * g.common / w.second if w.second else 0.0
+    alike = (w.mean**2 / w.second + shared) / (1.0 + shared) if w.mean else 0.0
+    aligned = g.excess * g.width / n if isinstance(layer, Dense) else 0.0
+    before = before.coherent(aligned, aligned / (1.0 + aligned))
+    n *= math.prod(step.image_in or ()) if step.fan_in != n else 1  # all pixels, as units
+    fresh = 2.0 * max(0.0, 1.0 / n - 1.0 / g.width) if w.orthogonal else 2.0 / n
+    before = replace(before, width=x.width, log_g=before.log_g + math.log1p(shared), common=alike)
+    return before.noisier(square * fresh)
 
 
-def _residual(node: Node, layer: Residual, g: Gradient, batch: int) -> tuple[list[Back], Gradient]:
-    """Factor a^2 + b^2 chi_f: the branch's gradient adds to the skip's (Yang & Schoenholz 2017)."""
-    start = replace(g, log_g=g.log_g + 2.0 * log(abs(layer.scale)))
+def _slope_over(node: Node) -> float:
+    """q E f'^2 / E f^2."""
+    return exp(min(600.0, node.before.log_q + node.factor - node.after.log_q))
+
+
+def _gated(node: Node, g: Gradient, before: Gradient, hidden: int, square: float, weight: float) -> Gradient:
+    """The rows' variance fluctuates with the hidden units, as the signal behind them does."""
+    gate = node.gate
+    assert gate is not None
+    behind = float((gate.behind.T @ g.pull)[SECOND])
+    rows = square * gate.rows + 2.0 * weight * behind * gate.along
+    before = replace(before, width=node.before.width, common=0.0, excess=0.0)
+    fresh = 2.0 * node.slope_kurtosis / hidden + 2.0 / node.before.width
+    shift = bounded(behind * gate.along) if weight == 1.0 else 0.0
+    before = replace(before, log_g=before.log_g + shift)
+    return before.noisier(square * fresh + rows, rows * node.slope_share)
+
+
+def _residual(node: Node, layer: Residual, g: Gradient, batch: int, weight: float) -> tuple[list[Back], Gradient]:
+    """Factor a^2 + b^2 chi_f: the branch's gradient adds to the skip's (Yang & Schoenholz 2017).
+
+    A gradient along the signal meets it in the branch's Jacobian again, J x = e f for a branch
+    of degree e: there the two gradients add up coherently.
+    """
+    x, f, y = node.before, node.body[-1].after, node.after
+    start = g.through(node.branch)
+    # what the branch does not share in the fluctuation at the block's output
+    own, pair = (
+        max(0.0, float(g.pull @ a @ g.pull - start.pull @ b @ start.pull))
+        for a, b in ((y.state.own, f.state.own), (y.state.pair, f.state.pair))
+    )
+    skip, scale = _shares(layer, x, f, y)
+    to_f = (skip * x.mean * f.mean + scale) ** 2  # cosine^2 of the sum and the branch
+    start = replace(
+        start, log_g=g.log_g + 2.0 * log(abs(layer.scale)), own=g.own + own, pair=g.pair + pair,
+        excess=g.excess * min(1.0, to_f),
+    )  # fmt: skip
     rows, end = back_through(node.body, start, batch)
-    skip = g.log_g + 2.0 * log(abs(layer.skip))
-    total = log_add(skip, end.log_g)
+    straight = g.log_g + 2.0 * log(abs(layer.skip))
+    total = log_add(straight, end.log_g)
     part = math.exp(end.log_g - total) if end.log_g > -math.inf else 0.0
-    square, kept = part * part, 1.0 - part
-    bases = (g.log_var, g.sample, end.log_var), (g.log_cov, g.sample_cov, end.log_cov)
-    joint = []
-    for base, own_sample, reached in bases:
-        own = max(0.0, reached - base)
-        joint.append(base + square * own + 2.0 * part * kept * math.sqrt((base + own_sample) * own))
+    moved = g.through(node.transfer)
+    alone = replace(g.through(node.branch), own=moved.own, pair=moved.pair, excess=0.0, grown=0.0)
+    _, joint = back_through(node.body, alone, batch, weight * part)
+    fresh = 4.0 * part * (1.0 - part) / g.width
+    excess, log_total = g.excess, total
+    if total > -math.inf and x.log_q > -math.inf:
+        degree = float(f.state.matrix[SECOND, SECOND])
+        onto = skip * x.mean * f.mean + scale
+        along = skip * (skip + scale * x.mean * f.mean) + scale * degree * onto  # of J x onto y, over y^2
+        length = skip * skip + (scale * degree) ** 2 + 2.0 * skip * scale * degree * x.mean * f.mean
+        larger = exp(min(600.0, y.log_q - x.log_q + g.log_g - total))  # of lengths, y^2 g^2 / x^2 over the new g^2
+        cross = 2.0 * skip * scale * degree * (skip + scale * x.mean * f.mean) * onto
+        grown = max(1e-3, 1.0 + g.excess * cross * larger)
+        excess = (g.excess * along**2 + length / g.width) * larger / grown - 1.0 / g.width
+        log_total = total + math.log(grown)
+    plain = log_add(straight, end.log_g - (end.grown - g.grown))
     after = Gradient(
-        g.width, total, joint[0], joint[1],
-        (1.0 - part) ** 2 * g.sample + square * end.sample + 4.0 * part * (1.0 - part) / g.width, g.sample_cov,
+        g.width, log_total, moved.pull + joint.pull, joint.own + weight * weight * fresh, joint.pair,
+        excess=min(1.0, max(-1.0 / g.width, excess)), pixels=g.pixels, reach=g.reach,
+        grown=g.grown + (log_total - plain if plain > -math.inf else 0.0),
     )  # fmt: skip
     return rows, after
+
+
+def _shares(layer: Residual, x: Signal, f: Signal, y: Signal) -> tuple[float, float]:
+    """Signed parts of skip and branch in the output, in units of sqrt(E y^2)."""
+    if y.log_q == -math.inf:
+        return 0.0, 0.0
+    parts = (layer.skip, x.log_q), (layer.scale, f.log_q)
+    one, two = (math.copysign(exp(0.5 * (2.0 * log(abs(c)) + q - y.log_q)), c) for c, q in parts)
+    return one, two
 
 
 @dataclass(frozen=True)

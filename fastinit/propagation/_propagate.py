@@ -11,10 +11,12 @@ import numpy as np
 
 from .._args import Array, check_dtype, check_int, check_number
 from ._backward import Back, Gradient, Spectrum, back_through, spectrum_through
-from ._forward import Node, walk
+from ._fluctuation import SECOND, Transfer, gaussian_noise
+from ._forward import walk
 from ._layers import Activation, Layer
 from ._linear_layers import Conv, Dense
-from ._network import Network, resolve_network
+from ._network import Network, Step, resolve_network
+from ._node import Node
 from ._phases import DepthScales, JacobianSpectrum
 from ._report import LayerReport, Report
 from ._signal import Signal, exp, fraction_always, fraction_inside, log, slope_regions
@@ -127,10 +129,11 @@ def _random_input(network: Network, variance: float, mean: float) -> Signal:
     # of x^2 about its mean for N(mean, variance)
     spread = (2.0 * variance * variance + 4.0 * mean * mean * variance) / (q * q) if q else 0.0
     units = network.fan_in * math.prod(network.image or (1,))
+    ratio = math.copysign(math.sqrt(share), mean)
+    noise = gaussian_noise(units, ratio, 0.0)[0]
     return Signal(
-        network.fan_in, log(q), math.copysign(math.sqrt(share), mean), share, 1.0 + spread,
-        variance / q if q else math.nan, sample=spread / units, sample_cov=spread / units * share * share,
-        gaussian=True,
+        network.fan_in, log(q), ratio, share, 1.0 + spread, variance / q if q else math.nan, Transfer(own=noise),
+        scatter=(1.0 - share) ** 2 / network.fan_in,
     )  # fmt: skip
 
 
@@ -149,14 +152,14 @@ def _measured_input(batch: Array, width: int) -> Signal:
     scatter = float(np.var(np.log(np.maximum(lengths, 1e-300) / q)))
     return Signal(
         width, math.log(q), ratio, ratio * ratio, float((x**4).mean()) / (q * q), min(2.0, max(0.0, 1.0 - cosine)),
-        log_var=scatter, gaussian=False,
+        state=Transfer(own=np.diag((0.0, scatter, 0.0))), gaussian=False,
     )  # fmt: skip
 
 
 def analyse(network: Network, start: Input, dtype: str) -> Report:
     """The report without its verdict."""
     nodes = walk(network.steps, start.signal)
-    rows, end = back_through(nodes, Gradient(network.fan_out, sample=2.0 / network.fan_out), start.batch)
+    rows, end = back_through(nodes, _random_gradient(nodes[-1]), start.batch)
     layers = tuple(_row(back, rows[:i], start.batch) for i, back in enumerate(rows))
     spectrum = spectrum_through(nodes)
     top = {id(node) for node in nodes}
@@ -187,6 +190,16 @@ def analyse(network: Network, start: Input, dtype: str) -> Report:
     )
 
 
+def _random_gradient(last: Node) -> Gradient:
+    width, fluctuation = last.step.fan_out, last.after.state
+    reach = float(fluctuation.own[SECOND, SECOND]), float(fluctuation.pair[SECOND, SECOND])
+    return Gradient(width, own=2.0 / width, pixels=_pixels(last.step), reach=reach)
+
+
+def _pixels(step: Step) -> int:
+    return math.prod(step.image_out or ()) if step.spatial else 1
+
+
 def _row(back: Back, before: list[Back], batch: int) -> LayerReport:
     node, g = back.node, back.at
     x, y, layer = node.before, node.after, node.step.layer
@@ -195,8 +208,8 @@ def _row(back: Back, before: list[Back], batch: int) -> LayerReport:
     if isinstance(layer, Activation):
         saturated, zero, dead = _fractions(layer, x, batch)
     ln10 = math.log(10.0)
-    low, high = band(y.log_q, y.batch_variance(batch))
-    g_low, g_high = band(g.log_g, g.batch_variance(batch))
+    low, high = band(y.log_q, y.batch_variance(batch * _pixels(node.step)))
+    g_low, g_high = band(g.log_g, g.variance(y, batch))
     sigma_w2 = chi_par = chi_perp = None
     if weights:
         sigma_w2 = weights[-1].sigma_w2
@@ -285,7 +298,8 @@ def _gradient_ratio(rows: list[Back]) -> tuple[float, float]:
     if first.log_g == -math.inf:
         return -math.inf, 0.0
     value = (first.log_g - last.log_g + lengths) / math.log(10.0)
-    return value, math.sqrt(max(0.0, first.log_var + first.sample - last.log_var - last.sample)) / math.log(10.0)
+    variances = [b.at.variance(b.node.after, 1) for b in (linear[0], linear[-1])]
+    return value, math.sqrt(max(0.0, variances[0] - variances[1])) / math.log(10.0)
 
 
 def _signal_ratio(nodes: tuple[Node, ...]) -> float:

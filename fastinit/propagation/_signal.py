@@ -5,13 +5,14 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from .. import _core
 from .._args import Array
+from ._fluctuation import SECOND, Transfer, batch_mean
 
 # Moments are evaluated for log q within these bounds; beyond them every moment is a power of q.
 _FAR = 60.0 * math.log(10.0)
@@ -19,9 +20,23 @@ _STEP = 4.0 * math.log(10.0)
 _TINY = 1e-300
 
 
+class Origin(NamedTuple):
+    """The activation that made a signal, and what it was applied to."""
+
+    function: Any
+    mean: float
+    variance: float
+    below: float  # 1 - cosine of two inputs
+
+
 @dataclass(frozen=True)
 class Signal:
     """Second-order statistics of one layer's output over random weights.
+
+    Pixels of an image share the weights as inputs do: two pixels of a channel, of one image or of
+    two, are taken to be as much alike as two inputs are. Convolutions with independent weights
+    keep the autocovariance of an image (Xiao et al. 2018), so that this holds for all layers if it
+    holds for the inputs; zero padding makes it approximate near the border.
 
     Scales are logarithms and everything else is relative to them, so that no depth overflows.
     """
@@ -32,18 +47,36 @@ class Signal:
     common: float  # E x_i x_j / E x^2 over two units of one input; mean^2 where units are independent
     kurtosis: float  # E x^4 / (E x^2)^2
     below: float  # 1 - <x, y> / (|x| |y|) for two inputs
-    log_var: float = 0.0  # variance of ln E[x^2 | the layers before], of one input and one draw
-    log_cov: float = 0.0  # its covariance over two inputs
-    sample: float = 0.0  # relative variance of the mean of x^2 over the units, given the layers before
-    sample_cov: float = 0.0  # its covariance over two inputs
-    elastic: float = 1.0  # d ln E x^2 / d ln E x_0^2 since the last split
+    state: Transfer = field(default_factory=Transfer)  # its fluctuation, and how it follows that at the last split
+    elastic: float = 1.0  # d ln E x^2 / d ln E x_0^2
     gaussian: bool = True
-    centred: bool = False  # the mean over the units is 0 for every input
-    origin: tuple[Any, float, float] | None = None  # activation of N(mean, variance): (function, mean, variance)
+    origin: Origin | None = None
+    scatter: float = 0.0  # variance of the cosine of two inputs over the units
+    inputs: int = 0  # of a unit, where a layer with weights made it
 
     def batch_variance(self, batch: int) -> float:
         """Variance of the logarithm of the second moment measured over units and `batch` inputs."""
-        return (self.log_var + self.sample) / batch + (1.0 - 1.0 / batch) * (self.log_cov + self.sample_cov)
+        return batch_mean(self.state.own[SECOND, SECOND], self.state.pair[SECOND, SECOND], batch)
+
+    @property
+    def cosine(self) -> float:
+        """Of two inputs; 0 where there is no signal."""
+        return 0.0 if math.isnan(self.below) else 1.0 - self.below
+
+
+class Curve(NamedTuple):
+    """How the means over units of f, f^2 and f'^2 follow those of z, z^2 - 1 and the shape.
+
+    Each is (by z, by z^2 - 1, by the shape, variance per unit of the rest), with f in units of
+    sqrt(E f^2) and the squares in units of their means.
+    """
+
+    value: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
+    second: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
+    slope: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
+    along: float = 0.0  # (E h f f')^2 / (E h^2 E f^2): how much of f'h lies along f
+    stretch: float = 1.0  # E (h f')^2 / (E h^2 E f'^2)
+    boost: float = 1.0  # E (f f')^2 / (E f^2 E f'^2)
 
 
 class Scaled(NamedTuple):
@@ -55,9 +88,8 @@ class Scaled(NamedTuple):
     log_dphi2: float
     slope_kurtosis: float  # E f'^4 / (E f'^2)^2
     elastic: float  # d ln E f^2 / d ln q
-    slope_elastic: float  # d ln E f'^2 / d ln q
-    tilt: float = 0.0  # (E h f^2)^2 / (E h^2 (E f^2)^2), h about its mean
     linear: float = 1.0  # (E f')^2 / E f'^2
+    curve: Curve = Curve()
 
 
 def log(x: float) -> float:
@@ -86,7 +118,7 @@ def scaled_moments(function: _core.Activation, log_q: float, mean: float) -> Sca
         return _moments_at(function, log_q, mean)
     if log_q == -math.inf:
         m = function.moments(0.0, 0.0)
-        return Scaled(log(m[1]), math.copysign(1.0, m[0]) if m[0] else 0.0, 1.0, log(m[4]), 1.0, 0.0, 0.0)
+        return Scaled(log(m[1]), math.copysign(1.0, m[0]) if m[0] else 0.0, 1.0, log(m[4]), 1.0, 0.0)
     edge = math.copysign(_FAR, log_q)
     near, inner = (_moments_at(function, e, mean) for e in (edge, edge - math.copysign(_STEP, log_q)))
     if near.log_phi2 == -math.inf or inner.log_phi2 == -math.inf:
@@ -97,7 +129,7 @@ def scaled_moments(function: _core.Activation, log_q: float, mean: float) -> Sca
     away = log_q - edge
     return near._replace(
         log_phi2=near.log_phi2 + powers[0] * away, log_dphi2=near.log_dphi2 + powers[1] * away,
-        elastic=powers[0], slope_elastic=powers[1],
+        elastic=powers[0],
     )  # fmt: skip
 
 
@@ -106,21 +138,43 @@ def _moments_at(function: _core.Activation, log_q: float, mean: float) -> Scaled
     at, var = mean * math.sqrt(q), q * max(0.0, 1.0 - mean * mean)
     phi, phi2, phi4, dphi, dphi2, dphi4, cross = function.moments(var, at)
     if not phi2 > 0.0:
-        return Scaled(-math.inf, 0.0, 1.0, log(dphi2), 1.0, 0.0, 0.0)
-    step = 1.0 / 64.0
-    moved = function.moments(var * (1.0 + step), at * math.sqrt(1.0 + step))
-    bend = math.log(moved[4] / dphi2) / math.log1p(step) if dphi2 > 0.0 and moved[4] > 0.0 else 0.0
+        return Scaled(-math.inf, 0.0, 1.0, log(dphi2), 1.0, 0.0)
+    curve = _curve(function, var, at)
     return Scaled(
         math.log(phi2), phi / math.sqrt(phi2), max(1.0, phi4 / max(phi2 * phi2, _TINY)), log(dphi2),
-        max(1.0, dphi4 / max(dphi2 * dphi2, _TINY)) if dphi2 > 0.0 else 1.0, cross / phi2, bend,
-        _tilt(function, var, at, phi2), min(1.0, dphi * dphi / dphi2) if dphi2 > 0.0 else 1.0,
+        max(1.0, dphi4 / max(dphi2 * dphi2, _TINY)) if dphi2 > 0.0 else 1.0, cross / phi2,
+        min(1.0, dphi * dphi / dphi2) if dphi2 > 0.0 else 1.0, curve,
     )  # fmt: skip
 
 
-def _tilt(function: _core.Activation, variance: float, mean: float, second: float) -> float:
+def _curve(function: _core.Activation, variance: float, mean: float) -> Curve:
     z, w = _grid()
-    values = function.eval(mean + math.sqrt(variance) * z)[0]
-    return float((w * z) @ (values * values) / second) ** 2
+    h = mean + math.sqrt(variance) * z
+    phi, slope = _values(function, h)
+    second, squares, size = float(w @ phi**2), float(w @ slope**2), float(w @ h**2)
+    if not (second > 0.0 and size > 0.0):
+        return Curve()
+    quadratic = z * z - 1.0
+    rest: Array | None = None
+
+    def parts(y: Array) -> tuple[float, float, float, float]:
+        nonlocal rest
+        y = y - float(w @ y)
+        one, two = float(w @ (y * z)), 0.5 * float(w @ (y * quadratic))
+        y = y - one * z - two * quadratic
+        if rest is None:  # the shape is what f^2 leaves
+            rest = y / math.sqrt(max(float(w @ y**2), _TINY))
+        shape = float(w @ (y * rest))
+        return one, two, shape, max(0.0, float(w @ y**2) - shape * shape)
+
+    squared = parts(phi**2 / second)
+    value = parts(phi / math.sqrt(second))
+    if not squares > 0.0:
+        return Curve(value, squared)
+    return Curve(
+        value, squared, parts(slope**2 / squares), float(w @ (h * phi * slope)) ** 2 / (size * second),
+        float(w @ (h * slope) ** 2) / (size * squares), float(w @ (phi * slope) ** 2) / (second * squares),
+    )  # fmt: skip
 
 
 @functools.lru_cache(maxsize=4096)

@@ -1,0 +1,43 @@
+"""One step of a network with the signal around it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+
+from .._args import Array
+from ._fluctuation import Transfer
+from ._network import Step
+from ._signal import Curve, Signal
+
+
+class GateStatistics(NamedTuple):
+    """Of the hidden units of Gated, for the way back."""
+
+    log_back: float  # ln of the factor on the gradient variance through the last matrix
+    log_hidden: float  # ln E z^2
+    behind: Array = np.zeros((3, 3))  # of the last matrix, by the state of the hidden units
+    along: float = 0.0  # covariance of the rows' variance with z^2, of the means over the units
+    rows: float = 0.0  # variance of the rows' variance
+
+
+@dataclass(frozen=True, eq=False)
+class Node:
+    """A step with the signal before and after it, and what the way back needs."""
+
+    step: Step
+    before: Signal
+    after: Signal
+    factor: float = 0.0  # ln of the factor on the gradient variance, backwards
+    transfer: Transfer = field(default_factory=Transfer)
+    slope_kurtosis: float = 1.0  # E d^2 / (E d)^2 of the squared slopes d
+    slope_share: float = 1.0  # correlation of the slopes of two inputs
+    linear: float = 1.0  # (E f')^2 / E f'^2
+    pull: Array = field(default_factory=lambda: np.zeros(3))  # d ln factor / d state before the layer
+    pull_noise: float = 0.0  # variance of the rest of ln factor
+    curve: Curve = field(default_factory=Curve)
+    body: tuple[Node, ...] = ()
+    branch: Transfer = field(default_factory=Transfer)  # of Residual by its branch; `transfer` is the skip's
+    gate: GateStatistics | None = None

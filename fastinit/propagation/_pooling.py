@@ -1,0 +1,135 @@
+"""Pooling: means and maxima over windows of pixels or units."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+
+from .. import _core
+from .._args import Array
+from ._fluctuation import Transfer
+from ._layers import Pool
+from ._network import Step
+from ._node import Node
+from ._signal import Origin, Signal, _grid, exp, log
+
+
+def pool(step: Step, x: Signal) -> Node:
+    """Means and maxima over units, and over pixels, of which any two are as alike as two inputs."""
+    layer = step.layer
+    assert isinstance(layer, Pool)
+    k = windows(step)
+    width, part = step.fan_out, 1.0 / k  # the windows may leave out a border
+    if step.image_in is not None and step.image_out is not None:
+        part = math.prod(step.image_out) / math.prod(step.image_in)
+    if layer.kind == "mean":
+        after, by = mean_of(x, k, width, pixels_alike(x) if step.spatial else x.common)
+        return Node(step, x, after, math.log(part / k), by)
+    first, second, fourth, together = _maximum(step, x)
+    if second == 0.0:
+        return Node(step, x, replace(x, width=width), math.log(part))
+    mean, kurtosis = first / math.sqrt(second), fourth / second**2
+    by = _fewer(x, width, kurtosis - 1.0)
+    below = max(0.0, 1.0 - together / second) if step.spatial and not math.isnan(x.below) else _maximum_below(x, k)
+    after = replace(
+        x, width=width, log_q=x.log_q + math.log(second), mean=mean, common=mean * mean, kurtosis=kurtosis,
+        below=below, gaussian=False, origin=None, state=by.after(x.state),
+    )  # fmt: skip
+    return Node(step, x, after, math.log(part), by, float(k))
+
+
+def _fewer(x: Signal, width: int, spread: float) -> Transfer:
+    """What the units share stays, and of fewer of them the mean square scatters more: by spread / width."""
+    noise = max(0.0, spread / width - (x.kurtosis - 1.0) / x.width)
+    own, pair = (np.diag((1.0 / width, noise, 1.0 / width)) * c for c in (1.0, x.cosine**2))
+    return Transfer(np.diag((0.0, 1.0, 0.0)), own, pair)
+
+
+def pixels_alike(x: Signal) -> float:
+    """E of products of two pixels of a channel over E x^2: they share weights as two inputs do."""
+    return x.common if math.isnan(x.below) else max(x.common, min(1.0, 1.0 - x.below))
+
+
+def mean_of(x: Signal, k: int, width: int, alike: float) -> tuple[Signal, Transfer]:
+    """Means over k units or pixels each, of which two have the product `alike` on average."""
+    part = (1.0 - alike) / k + alike
+    if part == 0.0 or math.isnan(x.below):
+        return replace(x, width=width, origin=None), Transfer()
+    excess = max(0.0, x.kurtosis - 3.0) / k
+    by = _fewer(x, width, 2.0 + excess)
+    return replace(
+        x, width=width, log_q=x.log_q + math.log(part), mean=x.mean / math.sqrt(part), common=min(1.0, x.common / part),
+        kurtosis=3.0 + excess, below=min(2.0, x.below / k / part), origin=None, state=by.after(x.state),
+    ), by  # fmt: skip
+
+
+def windows(step: Step) -> int:
+    """Units that a window takes together."""
+    assert isinstance(step.layer, Pool)
+    return int(step.layer.size ** (len(step.image_in) if step.image_in is not None else 2 if step.spatial else 1))
+
+
+def _before_maximum(x: Signal) -> Origin:
+    """What the pooled units were before the activation, which rises and so keeps the largest."""
+    if x.origin is not None:
+        return x.origin
+    return Origin(None, x.mean, max(0.0, 1.0 - x.mean * x.mean), x.below)
+
+
+def _largest(step: Step, x: Signal) -> tuple[Array, Array]:
+    """Pre-activations of the largest of a window and their weights, by what all have in common.
+
+    Units with correlation r are sqrt(r) z + sqrt(1 - r) e_i; the largest e_i has the density
+    k pdf cdf^(k - 1). Rows share a z.
+    """
+    origin = _before_maximum(x)
+    share = origin.mean**2 / max(origin.mean**2 + origin.variance, 1e-300)
+    below = 1.0 - x.common if not step.spatial else 0.0 if math.isnan(origin.below) else origin.below
+    alike = min(1.0, max(0.0, 1.0 - below / max(1.0 - share, 1e-12))) if share < 1.0 else 0.0
+    if not step.spatial and x.origin is not None:
+        alike = 0.0  # units of one input
+    z, w = _grid()
+    k = windows(step)
+    own = w * k * _core.special("normal_cdf", z) ** (k - 1)
+    common, weight = (z, w) if alike > 1e-9 else (np.zeros(1), np.ones(1))
+    std = math.sqrt(origin.variance)
+    h = origin.mean + std * (math.sqrt(alike) * common[:, None] + math.sqrt(1.0 - alike) * z[None, :])
+    return h, weight[:, None] * own[None, :]
+
+
+def largest_slope(step: Step, x: Signal) -> float:
+    """ln E f'^2 at the largest of a window's pre-activations."""
+    h, weight = _largest(step, x)
+    slope = _before_maximum(x).function.eval(h.ravel())[1]
+    return log(float((weight * slope.reshape(h.shape) ** 2).sum())) if slope is not None else 0.0
+
+
+def _maximum(step: Step, x: Signal) -> tuple[float, float, float, float]:
+    """E m, E m^2, E m^4 of the largest m of a window, and E m m' over two windows, in units of sqrt(E x^2)."""
+    q = exp(x.log_q) if abs(x.log_q) < 600.0 else 1.0
+    h, weight = _largest(step, x)
+    function = _before_maximum(x).function
+    values = h if function is None else function.eval(h.ravel())[0].reshape(h.shape) / math.sqrt(q)
+    rows = weight.sum(1)
+    given = (weight * values).sum(1) / rows  # by what the windows have in common
+    first, second, fourth = (float((weight * values**p).sum()) for p in (1, 2, 4))
+    return first, second, fourth, float(rows @ given**2)
+
+
+def _maximum_below(x: Signal, k: int) -> float:
+    """1 - cosine of the maxima of two inputs: over fixed normal numbers, as there is no closed form."""
+    if math.isnan(x.below):
+        return x.below
+    function, mean, variance, below = _before_maximum(x)
+    std = math.sqrt(variance)
+    below = min(1.0, below / max(1e-12, variance / max(mean * mean + variance, 1e-300)))
+    one, two = np.random.default_rng(0).standard_normal((2, 4096, k))
+    a, b = std * math.sqrt(1.0 - 0.5 * below), std * math.sqrt(0.5 * below)
+    u, v = (mean + a * one + sign * b * two for sign in (1.0, -1.0))
+    u, v = u.max(1), v.max(1)
+    if function is not None:
+        u, v = function.eval(u)[0], function.eval(v)[0]
+    square = float((u * u).mean() + (v * v).mean())
+    return float(((u - v) ** 2).mean()) / square if square > 0.0 else math.nan

@@ -13,7 +13,6 @@ import numpy as np
 from .. import _core
 from .._args import Array
 from ._fluctuation import SECOND, Transfer, batch_mean
-from ._hermite import below_and_share, squared_coefficients
 
 # Moments are evaluated for log q within these bounds; beyond them every moment is a power of q.
 _FAR = 60.0 * math.log(10.0)
@@ -187,12 +186,8 @@ def mapped_below(function: _core.Activation, log_q: float, mean: float, below: f
     q = math.exp(log_q)
     if abs(mean) > 1e-9:
         return _shifted_below(function, q, mean, below)
-    m = scaled_moments(function, log_q, 0.0)
-    squares = squared_coefficients(function, log_q, exp(m.log_phi2), exp(m.log_dphi2 + log_q))
-    if squares is not None:
-        return below_and_share(squares, min(below, 2.0))
     _, new, _, second, slope = function.c_map(min(below, 2.0), q, 1.0, 0.0, True)
-    dphi2 = exp(m.log_dphi2)
+    dphi2 = exp(scaled_moments(function, log_q, 0.0).log_dphi2)
     # slope is dc'/dc = E f'(u) f'(v) q / E f^2
     share = slope * second / (q * dphi2) if dphi2 > 0.0 else 1.0
     return (new if second > 0.0 else math.nan), share

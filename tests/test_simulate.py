@@ -123,6 +123,57 @@ def test_a_line_of_pixels() -> None:
     agrees(layers, ops, 80, 3)
 
 
+def unrolled(w: np.ndarray, image: tuple[int, ...], stride: tuple[int, ...], out: tuple[int, ...]) -> np.ndarray:
+    """A convolution with "same" padding as a matrix, tap by tap."""
+    *kernel, n, m = w.shape
+    matrix = np.zeros((*image, n, *out, m))
+    for place in np.ndindex(out):
+        for tap in np.ndindex(tuple(kernel)):
+            at = tuple(p * s + t - (k - 1) // 2 for p, s, t, k in zip(place, stride, tap, kernel, strict=True))
+            if all(0 <= a < size for a, size in zip(at, image, strict=True)):
+                matrix[(*at, slice(None), *place, slice(None))] += w[tap]
+    return matrix.reshape(n * math.prod(image), m * math.prod(out))
+
+
+def test_volumes() -> None:
+    image, stride, out = (5, 4, 6), (1, 2, 1), (5, 2, 6)
+    layers = [P.Conv(4, (3, 2, 3), image=image, stride=stride, fan_in=2), P.Activation("tanh"), P.Conv(3, (1, 3, 2)),
+              P.Pool(2, "max"), P.Dense(5, fan_in=18)]  # fmt: skip
+    names = ["0: Conv(4)", "1: Activation(tanh)", "2: Conv(3)", "3: Pool", "4: Dense(5)"]
+    one, two = weight(names[0], (3, 2, 3, 2, 4)), weight(names[2], (1, 3, 2, 4, 3))
+    plain = [
+        ref.dense(names[0], unrolled(one, image, stride, out)), ref.activation(names[1], "tanh"),
+        ref.dense(names[2], unrolled(two, out, (1, 1, 1), out)),
+    ]  # fmt: skip
+    batch = 7
+    measured = P.simulate(layers, batch, seed=KEY, repeats=1)
+    x = fi.normal((batch, 2 * math.prod(image)), seed=KEY.fold_in("inputs"))
+    h = x.astype(np.float64)
+    for op, layer in zip(plain, measured.layers, strict=False):
+        h = op.forward(h)
+        assert layer.second.value == pytest.approx((h * h).mean(), rel=1e-4)
+
+    def pool(y: np.ndarray) -> np.ndarray:
+        y = y.reshape(len(y), *out, 3)[:, :4]
+        return y.reshape(len(y), 2, 2, 1, 2, 3, 2, 3).max((2, 4, 6)).reshape(len(y), -1)
+
+    pooled = pool(h)
+    last = weight(names[4], (18, 5)).astype(np.float64)
+    assert measured.layers[3].second.value == pytest.approx((pooled**2).mean(), rel=1e-4)
+    assert measured.layers[4].second.value == pytest.approx(((pooled @ last) ** 2).mean(), rel=1e-4)
+    # backward: as forward, by the Jacobian of the first input
+    first = x[:1].astype(np.float64)
+
+    def forward(y: np.ndarray) -> np.ndarray:
+        for op in plain:
+            y = op.forward(y)
+        return pool(y) @ last
+
+    step = 1e-6 * np.eye(first.size)
+    want = np.linalg.svd((forward(first + step) - forward(first - step)) / 2e-6, compute_uv=False)
+    assert measured.singular_values == pytest.approx(want, rel=1e-3, abs=1e-5)
+
+
 def test_norms_pools_and_blocks() -> None:
     d = "Dense(64)"
     layers = [
@@ -274,7 +325,7 @@ ERRORS = [
     (ValueError, "num_threads must be at least 1", lambda: P.simulate([P.Dense(3)], num_threads=0)),
     (TypeError, "progress must be a function", lambda: P.simulate([P.Dense(3)], progress=3)),
     (ValueError, r"0: Conv\(3\) needs the size of its image", lambda: P.simulate([P.Conv(3)])),
-    (ValueError, "image of 3 dimensions", lambda: P.simulate([P.Conv(3, (3, 3, 3), image=5)])),
+    (ValueError, "image of 4 dimensions", lambda: P.simulate([P.Conv(3, (3, 3, 3, 3), image=5)])),
     (ValueError, "weight has 2 non-finite of 6 values",
      lambda: P.simulate([P.Dense(weight=np.array([[1, np.inf, 2], [3, np.nan, 4]]))])),
 ]  # fmt: skip

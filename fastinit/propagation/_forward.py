@@ -167,7 +167,7 @@ def _norm(step: Step, x: Signal) -> Node:
     elif isinstance(layer, BatchNorm):
         kept = min(1.0, gap)  # variance of a unit over inputs with correlation c: q (1 - c)
     else:
-        kept = max(0.0, 1.0 - x.common)
+        kept = max(0.0, 1.0 - x.common) * (1.0 - 1.0 / x.width)  # the mean over the units takes one
     log_part = x.log_q + log(kept)
     log_divisor = log_add(log_part, log(layer.eps))
     if log_divisor == -math.inf or log_part == -math.inf:
@@ -198,11 +198,10 @@ def _norm(step: Step, x: Signal) -> Node:
         # E 1/var above 1 / E var: the variance of w x over inputs fluctuates from unit to unit
         spread = 2.0 / max(x.inputs or x.width, 4)
         return Node(step, x, after, spread - log_divisor, by, pull_noise=spread / x.width)
-    # E 1/q is above 1 / E q, and the direction of x is projected out. LayerNorm projects the mean out
-    # too, but its variance over the units is smaller by as much, 1 / width.
-    fixed = 1.0 / x.width
+    # E 1/q is above 1 / E q, and the directions of x (and of the mean) are projected out
+    fixed = min(1.0, (1.0 if isinstance(layer, RMSNorm) else 2.0) / x.width)
     pull = (rest - 1.0) * square
-    bent = (1.0 - rest) * (bounded(float(square @ x.state.own @ square)) - min(fixed, 0.9))
+    bent = (1.0 - rest) * bounded(float(square @ x.state.own @ square)) + log(1.0 - (1.0 - rest) * fixed)
     return Node(step, x, after, bent - log_divisor, by, pull=pull)
 
 

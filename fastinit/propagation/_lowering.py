@@ -20,6 +20,8 @@ from ._weights import Weights
 CoreStep = tuple[Any, ...]
 Windows = tuple[int, ...]
 
+_ONE, _NONE = (1, 1, 1), (0, 0, 0)
+
 
 def columns(width: int, image: tuple[int, ...] | None) -> int:
     """Numbers per input: pixels x channels, or units."""
@@ -39,8 +41,8 @@ class Lowering:
         for step in steps:
             if isinstance(step.layer, Dense) and step.fan_in != arriving:
                 # It takes the channels of an image: the mean over the pixels.
-                height, width = _image(step, step.image_in)
-                lowered.append(("mean_pool", (height, width, step.fan_in, height, width, 1, 1, 0, 0, 1, 1)))
+                image = _image(step, step.image_in)
+                lowered.append(("mean_pool", (*image, step.fan_in, *image, *_ONE, *_NONE, *_ONE)))
                 self.names.append(None)
             lowered.append(self._one(step))
             self.names.append(step.name)
@@ -75,26 +77,29 @@ def _dense(step: Step, part: int, name: str, key: Key) -> tuple[Any, ...]:
     """A dense map; of every pixel, where it stands between the pixels of an image."""
     weights = step.weights[part]
     fan_in, width = weights.shape
-    image = _image(step, step.image_in) if step.spatial else (1, 1)
-    windows = (*image, fan_in, 1, 1, 1, 1, 0, 0, *image)
+    image = _image(step, step.image_in) if step.spatial else _ONE
+    windows = (*image, fan_in, *_ONE, *_ONE, *_NONE, *image)
     return windows, 1, width, _numbers(weights, name, key), _bias(weights, name, key)
 
 
-def _image(step: Step, image: tuple[int, ...] | None) -> tuple[int, int]:
-    """Height and width; a line has height 1."""
+def _image(step: Step, image: tuple[int, ...] | None) -> Windows:
+    """Depth, height and width; those that it lacks are 1."""
     if image is None:
         raise ValueError(
             f"{step.name} needs the size of its image to be simulated: give image= to the first Conv"
         )
-    if len(image) > 2:
-        raise ValueError(f"{step.name} has an image of {len(image)} dimensions; at most 2 can be simulated")
-    height, width = (1, *image)[-2:]
-    return height, width
+    if len(image) > 3:
+        raise ValueError(f"{step.name} has an image of {len(image)} dimensions; at most 3 can be simulated")
+    return _three(image)
+
+
+def _three(sizes: tuple[int, ...]) -> Windows:
+    return (1,) * (3 - len(sizes)) + sizes
 
 
 def _conv(step: Step, layer: Conv, key: Key) -> tuple[Any, ...]:
     image, out = _image(step, step.image_in), _image(step, step.image_out)
-    kernel, stride = (1, *layer.kernel)[-2:], (1, *layer.stride)[-2:]
+    kernel, stride = _three(layer.kernel), _three(layer.stride)
     padding = [(k - 1) // 2 if layer.padding == "same" else 0 for k in kernel]
     windows = (*image, step.fan_in, *kernel, *stride, *padding, *out)
     weights = step.weights[0]
@@ -104,10 +109,11 @@ def _conv(step: Step, layer: Conv, key: Key) -> tuple[Any, ...]:
 
 def _pool(step: Step, layer: Pool) -> Windows:
     if not step.spatial:  # neighbouring units, as a line of one channel
-        return (1, step.fan_in, 1, 1, layer.size, 1, layer.size, 0, 0, 1, step.fan_out)
+        line = (1, 1, layer.size)
+        return (1, 1, step.fan_in, 1, *line, *line, *_NONE, 1, 1, step.fan_out)
     image, out = _image(step, step.image_in), _image(step, step.image_out)
-    size = (layer.size, layer.size) if len(step.image_in or ()) == 2 else (1, layer.size)
-    return (*image, step.fan_in, *size, *size, 0, 0, *out)
+    size = _three((layer.size,) * len(step.image_in or ()))
+    return (*image, step.fan_in, *size, *size, *_NONE, *out)
 
 
 # ---- numbers --------------------------------------------------------------------------

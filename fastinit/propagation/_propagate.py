@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -156,11 +157,11 @@ def _measured_input(batch: Array, width: int) -> Signal:
     )  # fmt: skip
 
 
-def analyse(network: Network, start: Input, dtype: str) -> Report:
-    """The report without its verdict."""
+def analyse(network: Network, start: Input, dtype: str, formats: tuple[str, ...] = tuple(LIMITS)) -> Report:
+    """The report without its verdict; overflow and underflow in `formats`."""
     nodes = walk(network.steps, start.signal)
     rows, end = back_through(nodes, _random_gradient(nodes[-1]), start.batch)
-    layers = tuple(_row(back, rows[:i], start.batch) for i, back in enumerate(rows))
+    layers = tuple(_row(back, rows[i - 1].node if i else None, start.batch, formats) for i, back in enumerate(rows))
     spectrum = spectrum_through(nodes)
     top = {id(node) for node in nodes}
     ratio, spread = _gradient_ratio([b for b in rows if id(b.node) in top])
@@ -179,12 +180,12 @@ def analyse(network: Network, start: Input, dtype: str) -> Report:
         log10_input_gradient=end.log_g / math.log(10.0),
         log10_signal_ratio=_signal_ratio(nodes),
         dead=_mean([r.dead for r in layers if r.dead is not None]),
-        overflow={name: _any_overflow(layers, name) for name in LIMITS},
-        underflow={name: _worst(layers, "underflow", name) for name in LIMITS},
-        gradient_underflow={name: _worst(layers, "gradient_underflow", name) for name in LIMITS},
+        overflow={name: _any_overflow(layers, name) for name in formats},
+        underflow={name: _worst(layers, "underflow", name) for name in formats},
+        gradient_underflow={name: _worst(layers, "gradient_underflow", name) for name in formats},
         jacobian=_jacobian(spectrum, plain),
         condition=spectrum.condition(network.fan_out),
-        scales=None if plain is None else _depth_scales(plain),
+        scales=None if plain is None else _depth_scales(plain.function, plain.sigma_w2, plain.sigma_b2),
         symmetric=any(w.symmetric and w.shape[-1] > 1 for node in nodes for w in node.step.weights),
         approximate=tuple(r.name for r in layers if r.approximate),
     )
@@ -200,7 +201,7 @@ def _pixels(step: Step) -> int:
     return math.prod(step.image_out or ()) if step.spatial else 1
 
 
-def _row(back: Back, before: list[Back], batch: int) -> LayerReport:
+def _row(back: Back, last: Node | None, batch: int, formats: tuple[str, ...]) -> LayerReport:
     node, g = back.node, back.at
     x, y, layer = node.before, node.after, node.step.layer
     weights = node.step.weights
@@ -213,7 +214,6 @@ def _row(back: Back, before: list[Back], batch: int) -> LayerReport:
     sigma_w2 = chi_par = chi_perp = None
     if weights:
         sigma_w2 = weights[-1].sigma_w2
-        last = before[-1].node if before else None
         if isinstance(layer, (Dense, Conv)) and last is not None and isinstance(last.step.layer, Activation):
             chi_perp = sigma_w2 * exp(last.factor)
             chi_par = y.elastic / last.before.elastic * exp(y.log_q - last.before.log_q) if last.before.elastic else None
@@ -237,9 +237,9 @@ def _row(back: Back, before: list[Back], batch: int) -> LayerReport:
         saturated=saturated,
         zero=zero,
         dead=dead,
-        overflow={n: _beyond(y.log_q, limit) for n, (limit, _) in LIMITS.items()},
-        underflow={n: _below(y.log_q, tiny) for n, (_, tiny) in LIMITS.items()},
-        gradient_underflow={n: _below(g.log_g, tiny) for n, (_, tiny) in LIMITS.items()},
+        overflow={n: _beyond(y.log_q, LIMITS[n][0]) for n in formats},
+        underflow={n: _below(y.log_q, LIMITS[n][1]) for n in formats},
+        gradient_underflow={n: _below(g.log_g, LIMITS[n][1]) for n in formats},
         approximate=isinstance(layer, Activation) and not x.gaussian,
     )
 
@@ -341,8 +341,9 @@ def _plain(nodes: tuple[Node, ...]) -> _Plain | None:
     )  # fmt: skip
 
 
-def _depth_scales(plain: _Plain) -> DepthScales:
-    return DepthScales(*plain.function.depth_scales(plain.sigma_w2, plain.sigma_b2))
+@functools.lru_cache(maxsize=256)
+def _depth_scales(function: Any, sigma_w2: float, sigma_b2: float) -> DepthScales:
+    return DepthScales(*function.depth_scales(sigma_w2, sigma_b2))
 
 
 def _jacobian(spectrum: Spectrum, plain: _Plain | None) -> JacobianSpectrum:

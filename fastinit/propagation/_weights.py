@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import math
 from collections.abc import Callable
@@ -212,7 +213,7 @@ def _of_init(
 ) -> _Moments:
     """Exact moments: the initializer checks its arguments and plans the fill of one element."""
     function = INITIALIZERS[init] if isinstance(init, str) else init
-    known = inspect.signature(function).parameters
+    known = _parameters(function)
     given = {"groups": groups} if groups > 1 and "groups" in known else {}
     if not isinstance(init, str):
         return _of_array(finite_array(init(shape, seed=0, **kwargs, **given), "the drawn weights"))
@@ -236,6 +237,11 @@ def _of_init(
         kept = 1.0 - math.ceil(float(kwargs.get("sparsity", 0.9)) * shape[-2]) / shape[-2]
         return _Moments(None, kept * mean, kept * (variance + mean * mean))
     return _Moments(law, mean, variance + mean * mean)
+
+
+@functools.lru_cache(maxsize=256)
+def _parameters(function: Callable[..., Any]) -> tuple[str, ...]:
+    return tuple(inspect.signature(function).parameters)
 
 
 def _law_moments(law: Law) -> tuple[float, float]:

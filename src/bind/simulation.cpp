@@ -40,8 +40,9 @@ std::unique_ptr<Values> values_from(const py::object& o, DType dtype) {
 }
 
 Windows windows_from(const py::handle& h) {
-    const auto n = h.cast<std::array<std::int64_t, 11>>();
-    return {n[0], n[1], n[2], n[3], n[4], n[5], n[6], n[7], n[8], n[9], n[10]};
+    const auto n = h.cast<std::array<std::int64_t, 16>>();
+    const auto sizes = [&](std::size_t i) { return Windows::Sizes{n[i], n[i + 1], n[i + 2]}; };
+    return {sizes(0), n[3], sizes(4), sizes(7), sizes(10), sizes(13)};
 }
 
 // (windows, groups, columns, weight, bias or None)

@@ -190,9 +190,8 @@ private:
     std::int64_t see(std::int64_t place, std::int64_t* seen) const {
         std::int64_t n = 0;
         for (std::int64_t tap = 0; tap < w_.taps(); ++tap) {
-            const std::int64_t i = place / w_.out_width * w_.stride_height + tap / w_.kernel_width - w_.top;
-            const std::int64_t j = place % w_.out_width * w_.stride_width + tap % w_.kernel_width - w_.left;
-            if (i >= 0 && i < w_.height && j >= 0 && j < w_.width) seen[n++] = (i * w_.width + j) * w_.channels;
+            const std::int64_t pixel = w_.seen(place, tap);
+            if (pixel >= 0) seen[n++] = pixel * w_.channels;
         }
         return n;
     }

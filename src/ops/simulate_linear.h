@@ -1,24 +1,54 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Linear maps: dense layers, and convolutions in groups over images with their channels last.
 #pragma once
+#include <array>
 #include <memory>
 
 #include "ops/simulate_values.h"
 
 namespace fastinit::simulation {
 
-// What a convolution or a pool sees: an image and where its windows lie. Windows that reach over
-// the edge see zeros there.
+// What a convolution or a pool sees: an image of up to three dimensions, leading ones 1, and where
+// its windows lie. Windows that reach over the edge see zeros there.
 struct Windows {
-    std::int64_t height, width, channels;
-    std::int64_t kernel_height, kernel_width, stride_height, stride_width;
-    std::int64_t top, left;  // padding
-    std::int64_t out_height, out_width;
+    using Sizes = std::array<std::int64_t, 3>;
+    Sizes image;
+    std::int64_t channels;
+    Sizes kernel, stride, padding, out;
 
-    std::int64_t pixels() const { return height * width; }
-    std::int64_t places() const { return out_height * out_width; }
-    std::int64_t taps() const { return kernel_height * kernel_width; }
+    std::int64_t pixels() const { return image[0] * image[1] * image[2]; }
+    std::int64_t places() const { return out[0] * out[1] * out[2]; }
+    std::int64_t taps() const { return kernel[0] * kernel[1] * kernel[2]; }
     bool single() const { return pixels() == 1 && places() == 1 && taps() == 1; }
+
+    // The pixel that a window sees at a tap, or -1 outside the image.
+    std::int64_t seen(std::int64_t place, std::int64_t tap) const {
+        const Sizes p = split(place, out), t = split(tap, kernel);
+        std::int64_t pixel = 0;
+        for (std::size_t d = 0; d < 3; ++d) {
+            const std::int64_t at = p[d] * stride[d] + t[d] - padding[d];
+            if (at < 0 || at >= image[d]) return -1;
+            pixel = pixel * image[d] + at;
+        }
+        return pixel;
+    }
+
+    // The window that sees a pixel at a tap, or -1.
+    std::int64_t seen_by(std::int64_t pixel, std::int64_t tap) const {
+        const Sizes p = split(pixel, image), t = split(tap, kernel);
+        std::int64_t place = 0;
+        for (std::size_t d = 0; d < 3; ++d) {
+            const std::int64_t at = p[d] + padding[d] - t[d];
+            if (at < 0 || at % stride[d] != 0 || at / stride[d] >= out[d]) return -1;
+            place = place * out[d] + at / stride[d];
+        }
+        return place;
+    }
+
+private:
+    static Sizes split(std::int64_t index, const Sizes& sizes) {
+        return {index / (sizes[1] * sizes[2]), index / sizes[2] % sizes[1], index % sizes[2]};
+    }
 };
 
 class Linear {

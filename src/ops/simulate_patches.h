@@ -15,11 +15,8 @@ struct Seen {
     std::int64_t channel, run;  // first channel and number of channels of the group
 
     const float* at(std::int64_t place, std::int64_t tap) const {
-        const std::int64_t image = place / w.places(), p = place % w.places();
-        const std::int64_t i = p / w.out_width * w.stride_height + tap / w.kernel_width - w.top;
-        const std::int64_t j = p % w.out_width * w.stride_width + tap % w.kernel_width - w.left;
-        if (i < 0 || i >= w.height || j < 0 || j >= w.width) return nullptr;
-        return x + ((image * w.height + i) * w.width + j) * w.channels + channel;
+        const std::int64_t input = place / w.places(), pixel = w.seen(place % w.places(), tap);
+        return pixel < 0 ? nullptr : x + (input * w.pixels() + pixel) * w.channels + channel;
     }
 };
 
@@ -30,13 +27,8 @@ struct SeenBy {
     std::int64_t columns, column, run;
 
     const float* at(std::int64_t pixel, std::int64_t tap) const {
-        const std::int64_t image = pixel / w.pixels(), p = pixel % w.pixels();
-        const std::int64_t i = p / w.width + w.top - tap / w.kernel_width;
-        const std::int64_t j = p % w.width + w.left - tap % w.kernel_width;
-        if (i < 0 || j < 0 || i % w.stride_height != 0 || j % w.stride_width != 0) return nullptr;
-        const std::int64_t u = i / w.stride_height, v = j / w.stride_width;
-        if (u >= w.out_height || v >= w.out_width) return nullptr;
-        return g + ((image * w.out_height + u) * w.out_width + v) * columns + column;
+        const std::int64_t input = pixel / w.pixels(), place = w.seen_by(pixel % w.pixels(), tap);
+        return place < 0 ? nullptr : g + (input * w.places() + place) * columns + column;
     }
 };
 

@@ -1,0 +1,142 @@
+"""The error bars of finite width hold the networks that are drawn: over 200 draws of each."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fastinit import Key, _core, laws
+from fastinit import propagation as P
+from fastinit._args import DTYPE_CODES
+from fastinit.propagation._lowering import Lowering, columns
+from fastinit.propagation._network import resolve_network
+
+A, D, R = P.Activation, P.Dense, P.Residual
+SECOND, GRADIENT = 1, 6  # places in a row of the core
+BATCH, DRAWS = 16, 200
+
+
+def draws(layers: list[P.Layer], batch: int = BATCH, repeats: int = DRAWS) -> tuple[list[str], np.ndarray]:
+    """Names, and of every draw and step: E x^2 and E g^2 over the batch."""
+    network = resolve_network(layers)
+    size = columns(network.fan_in, network.image)
+    last = network.steps[-1]
+    out = columns(last.fan_out, last.image_out if last.spatial else None)
+    rows = []
+    for repeat in range(repeats):
+        key = Key(11).fold_in(repeat)
+        lowered = Lowering(network, key)
+        x = laws.normal((batch, size), seed=key.fold_in("inputs"))
+        g = laws.normal((batch, out), seed=key.fold_in("gradients"))
+        rows.append(_core.Simulation(lowered.steps, DTYPE_CODES["float32"]).run(x, g, 1, None))
+    kept = [i for i, name in enumerate(lowered.names) if name is not None]
+    return [str(lowered.names[i]) for i in kept], np.array(rows)[:, kept][:, :, [SECOND, GRADIENT]]
+
+
+def spread(band: tuple[float, float]) -> float:
+    """Standard deviation of the logarithm, from a band of v / 2 + 4 sqrt(v)."""
+    width = (band[1] - band[0]) * math.log(10.0)
+    return math.sqrt(16.0 + 2.0 * width) - 4.0
+
+
+def held(layers: list[P.Layer], batch: int = BATCH, inside: float = 0.8, wide: float = 1.5) -> None:
+    """Four of five draws at the least lie within two standard deviations, which are as large as measured."""
+    names, values = draws(layers, batch)
+    report = P.propagate(layers, batch=batch)
+    assert [row.name for row in report.layers] == names
+    for i, k, field in ((-1, 0, "second"), (0, 1, "gradient")):
+        row, logs = report.layers[i], np.log10(values[:, i, k])
+        low, high = getattr(row, f"log10_{field}_band")
+        part = ((logs > low) & (logs < high)).mean()
+        assert part >= inside, (row.name, field, part)
+        ratio = logs.std() * math.log(10.0) / spread((low, high))
+        assert 1.0 / wide < ratio < wide, (row.name, field, ratio)
+
+
+def network(kind: str, n: int, depth: int, activation: str) -> list[P.Layer]:
+    branch: dict[str, Any] = {
+        "branch ends in an activation": R([D(n), A(activation)], scale=0.5),
+        "two activations in a branch": R([D(n), A(activation), D(n), A(activation)], scale=0.5),
+        "branch begins with an activation": R([A(activation), D(n)], scale=0.5),
+        "pre-norm": R([P.RMSNorm(), D(n), A(activation), D(n)]),
+        "gated": R([P.RMSNorm(), P.Gated(2 * n, activation=activation)]),
+        "gated without a norm": R([P.Gated(2 * n, activation=activation)], scale=0.3),
+    }
+    return [D(n), *[branch[kind]] * depth]
+
+
+KINDS = ("branch ends in an activation", "two activations in a branch", "branch begins with an activation", "pre-norm",
+         "gated", "gated without a norm")  # fmt: skip
+
+
+@pytest.mark.parametrize("activation", ["relu", "gelu", "silu"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_residual_and_gated_blocks(kind: str, activation: str) -> None:
+    held(network(kind, 64, 4, activation))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("batch", [1, 16])
+@pytest.mark.parametrize(("n", "depth"), [(64, 16), (256, 4), (256, 16)])
+@pytest.mark.parametrize("activation", ["relu", "gelu", "silu"])
+@pytest.mark.parametrize("kind", KINDS[:-1])  # the last grows without bound: a product of its own input
+def test_wide_and_deep_blocks(kind: str, activation: str, n: int, depth: int, batch: int) -> None:
+    held(network(kind, n, depth, activation), batch)
+
+
+CHAINS: dict[str, list[P.Layer]] = {
+    "gelu": [D(64), A("gelu")] * 8,
+    "silu, orthogonal": [D(64, "orthogonal", gain=1.5), A("silu")] * 8,
+    "tanh, orthogonal": [D(64, "orthogonal", gain=1.5), A("tanh")] * 8,
+    "LayerNorm": [D(64), P.LayerNorm(), A("relu")] * 8,
+    "RMSNorm": [D(64), P.RMSNorm(), A("silu")] * 8,
+    "residual in residual": [D(64), *[R([A("relu"), R([D(64), A("tanh")], scale=0.5), D(64)], scale=0.5)] * 3],
+    "dropout and norm": [*[D(64), A("relu"), P.Dropout(0.3), P.LayerNorm()] * 4, D(64)],
+}
+
+
+@pytest.mark.parametrize("name", CHAINS)
+def test_chains(name: str) -> None:
+    held(CHAINS[name])
+
+
+VALID: dict[str, Any] = {"padding": "valid"}
+IMAGES: dict[str, list[P.Layer]] = {
+    "3x3": [P.Conv(24, 3, image=8, fan_in=8), A("relu"), P.Conv(24, 3), A("relu"), P.Conv(24, 3)],
+    "strides": [P.Conv(24, 3, image=12, fan_in=8, stride=2), A("gelu"), P.Conv(24, 3, stride=2), A("gelu"), P.Conv(24, 3)],
+    "mean pool": [P.Conv(24, 3, image=8, fan_in=8), A("relu"), P.Pool(2), P.Conv(24, 3), A("relu"), P.Pool(2),
+                  P.Conv(24, 1)],
+    "max pool": [P.Conv(24, 3, image=10, fan_in=8, **VALID), A("relu"), P.Pool(2, "max"), P.Conv(24, 3, **VALID), A("relu"),
+                 P.Pool(2, "max"), P.Conv(24, 1)],
+    "mean over the pixels": [P.Conv(24, 3, image=8, fan_in=8), A("relu"), P.Conv(24, 3), A("relu"), D(10)],
+    "residual": [P.Conv(24, 3, image=8, fan_in=24), *[R([A("relu"), P.Conv(24, 3)], scale=0.5)] * 4],
+    "a line": [P.Conv(24, (5,), image=30, fan_in=8), A("relu"), P.Pool(3), P.Conv(24, (3,)), A("relu"), D(9)],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", IMAGES)
+def test_images(name: str) -> None:
+    layers = IMAGES[name]
+    names, values = draws(layers, repeats=60)
+    report = P.propagate(layers, batch=BATCH)
+    for i, row in enumerate(report.layers):
+        for field, k in (("second", 0), ("gradient", 1)):
+            logs = np.log10(values[:, i, k])
+            low, high = getattr(row, f"log10_{field}_band")
+            edge = 0.12 / math.log(10.0)  # zero padding, where pixels see fewer taps than the mean
+            part = ((logs > low - edge) & (logs < high + edge)).mean()
+            assert part >= 0.8, (names[i], field, part)
+
+
+def test_maximum_of_alike_pixels() -> None:
+    """Two maxima behind one another: pixels that are all alike have a smaller maximum than independent ones."""
+    conv = [P.Conv(64, 3, **VALID), A("relu")]
+    first = P.Conv(64, 3, image=18, fan_in=8, **VALID)
+    layers = [first, A("relu"), *conv, P.Pool(2, "max"), *conv, *conv, P.Pool(3, "max")]
+    _, values = draws(layers, 8, 16)
+    for row, found in zip(P.propagate(layers, batch=8).layers, np.moveaxis(values[:, :, 0], 1, 0), strict=True):
+        error = found.std() / 4.0
+        assert found.mean() == pytest.approx(row.second, abs=4.0 * error + 0.01 * row.second), row.name

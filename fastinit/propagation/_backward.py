@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from .._args import Array
-from ._fluctuation import SECOND, Transfer, batch_mean, bounded
+from ._fluctuation import MEAN, SECOND, Transfer, batch_mean, bounded
 from ._layers import Activation, Dropout, LayerNorm, Pool, Residual
 from ._linear_layers import Dense, Gated
 from ._node import Node
@@ -110,7 +110,7 @@ def _step(node: Node, g: Gradient, weight: float) -> Gradient:
         return before.noisier(square * node.pull_noise, square * node.pull_noise)
     if isinstance(layer, Activation):
         grown = g.excess * (node.curve.boost - 1.0)
-        along = g.excess * node.curve.along / max(_slope_over(node), 1e-300) + (node.curve.stretch - 1.0) / n
+        along = g.excess * node.curve.along + (node.curve.stretch - 1.0) / n
         before = replace(before.coherent(grown, along / (1.0 + grown)), common=g.common * node.linear)
         fresh = 2.0 * (kurtosis - 1.0) / n
         return before.noisier(square * (fresh + node.pull_noise), square * node.pull_noise * node.slope_share)
@@ -133,11 +133,6 @@ def _step(node: Node, g: Gradient, weight: float) -> Gradient:
     return before.noisier(square * fresh)
 
 
-def _slope_over(node: Node) -> float:
-    """q E f'^2 / E f^2."""
-    return exp(min(600.0, node.before.log_q + node.factor - node.after.log_q))
-
-
 def _gated(node: Node, g: Gradient, before: Gradient, hidden: int, square: float, weight: float) -> Gradient:
     """The rows' variance fluctuates with the hidden units, as the signal behind them does."""
     gate = node.gate
@@ -154,8 +149,8 @@ def _gated(node: Node, g: Gradient, before: Gradient, hidden: int, square: float
 def _residual(node: Node, layer: Residual, g: Gradient, batch: int, weight: float) -> tuple[list[Back], Gradient]:
     """Factor a^2 + b^2 chi_f: the branch's gradient adds to the skip's (Yang & Schoenholz 2017).
 
-    A gradient along the signal meets it in the branch's Jacobian again, J x = e f for a branch
-    of degree e: there the two gradients add up coherently.
+    A gradient along the signal meets it in the branch's Jacobian J again, J x = f for a homogeneous
+    branch: there the two gradients add up coherently.
     """
     x, f, y = node.before, node.body[-1].after, node.after
     start = g.through(node.branch)
@@ -180,13 +175,13 @@ def _residual(node: Node, layer: Residual, g: Gradient, batch: int, weight: floa
     fresh = 4.0 * part * (1.0 - part) / g.width
     excess, log_total = g.excess, total
     if total > -math.inf and x.log_q > -math.inf:
-        degree = float(f.state.matrix[SECOND, SECOND])
-        onto = skip * x.mean * f.mean + scale
-        along = skip * (skip + scale * x.mean * f.mean) + scale * degree * onto  # of J x onto y, over y^2
-        length = skip * skip + (scale * degree) ** 2 + 2.0 * skip * scale * degree * x.mean * f.mean
+        degree = float(f.state.matrix[SECOND, SECOND])  # of J x along f
+        shift = x.mean * float(2.0 * f.state.matrix[MEAN, SECOND] + f.state.matrix[MEAN, MEAN] * x.mean)  # and along x
+        onto_x, onto_branch = skip + scale * x.mean * f.mean, skip * shift + scale * degree
+        length = skip * skip + (scale * degree) ** 2 + 2.0 * skip * scale * shift
         larger = exp(min(600.0, y.log_q - x.log_q + g.log_g - total))  # of lengths, y^2 g^2 / x^2 over the new g^2
-        cross = 2.0 * skip * scale * degree * (skip + scale * x.mean * f.mean) * onto
-        grown = max(1e-3, 1.0 + g.excess * cross * larger)
+        grown = max(1e-3, 1.0 + g.excess * 2.0 * skip * scale * onto_x * onto_branch * larger)
+        along = skip * onto_x + scale * onto_branch
         excess = (g.excess * along**2 + length / g.width) * larger / grown - 1.0 / g.width
         log_total = total + math.log(grown)
     plain = log_add(straight, end.log_g - (end.grown - g.grown))

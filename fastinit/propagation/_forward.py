@@ -133,14 +133,16 @@ def _activation(step: Step, x: Signal) -> Node:
     latent = max(0.0, x.scatter - cosine_noise(x.cosine, x.width))
     scatter = min(1.0, steep * steep * latent + (cosine_noise(1.0 - below, x.width) if not math.isnan(below) else 0.0))
     origin = Origin(f, x.mean * exp(0.5 * x.log_q), exp(x.log_q) * max(0.0, 1.0 - x.mean**2), x.below)
+    bent, tilt = 0.5 * m.elastic * (m.elastic - 1.0) * loose, m.curve.slope[1]
     after = Signal(
-        x.width, m.log_phi2 + 0.5 * m.elastic * (m.elastic - 1.0) * loose, m.mean, common, m.kurtosis, below,
+        x.width, m.log_phi2 + bent, m.mean, common, m.kurtosis, below,
         state=by.after(x.state), elastic=x.elastic * m.elastic, gaussian=False,
         origin=origin if x.gaussian else None, scatter=scatter,
     )  # fmt: skip
     new = (share - m.linear) / (1.0 - m.linear) if m.linear < 1.0 - 1e-9 else 1.0
+    factor = m.log_dphi2 + 0.5 * tilt * (tilt - 1.0) * loose
     return Node(
-        step, x, after, m.log_dphi2, by, m.slope_kurtosis, min(1.0, max(0.0, new)), m.linear,
+        step, x, after, factor, by, m.slope_kurtosis, min(1.0, max(0.0, new)), m.linear,
         np.array(m.curve.slope[:3]) @ to_hermite(x.mean), m.curve.slope[3] / x.width, m.curve,
     )  # fmt: skip
 
@@ -171,14 +173,16 @@ def _norm(step: Step, x: Signal) -> Node:
     log_part = x.log_q + log(kept)
     log_divisor = log_add(log_part, log(layer.eps))
     if log_divisor == -math.inf or log_part == -math.inf:
-        return Node(step, x, Signal(x.width, -math.inf, 0.0, 0.0, 3.0, math.nan), -log_divisor)
+        alone = x.width == 1 and not isinstance(layer, (RMSNorm, BatchNorm))  # its mean is itself
+        back = -math.inf if alone else -log_divisor
+        return Node(step, x, Signal(x.width, -math.inf, 0.0, 0.0, 3.0, math.nan), back)
     log_q = log_part - log_divisor
     if isinstance(layer, RMSNorm):
         mean, common, below = x.mean, x.common, x.below
     elif isinstance(layer, BatchNorm):
         mean, common, below = 0.0, 0.0, 1.0
     else:
-        mean, common, below = 0.0, 0.0, min(2.0, gap / kept)
+        mean, common, below = 0.0, 0.0, min(2.0, gap / max(1.0 - x.common, 1e-12))
     rest = math.exp(log(layer.eps) - log_divisor) if layer.eps else 0.0
     # of the divided square, by the state
     square = np.array([0.0, 1.0, 0.0] if isinstance(layer, RMSNorm) else [-2.0 * x.mean / kept, 1.0 / kept, 0.0])

@@ -112,6 +112,7 @@ IMAGES: dict[str, list[P.Layer]] = {
     "max pool": [P.Conv(24, 3, image=10, fan_in=8, **VALID), A("relu"), P.Pool(2, "max"), P.Conv(24, 3, **VALID), A("relu"),
                  P.Pool(2, "max"), P.Conv(24, 1)],
     "mean over the pixels": [P.Conv(24, 3, image=8, fan_in=8), A("relu"), P.Conv(24, 3), A("relu"), D(10)],
+    "all pixels as units": [P.Conv(24, 3, image=6, fan_in=8), A("relu"), P.Conv(24, 3), A("relu"), D(40, fan_in=864)],
     "residual": [P.Conv(24, 3, image=8, fan_in=24), *[R([A("relu"), P.Conv(24, 3)], scale=0.5)] * 4],
     "a line": [P.Conv(24, (5,), image=30, fan_in=8), A("relu"), P.Pool(3), P.Conv(24, (3,)), A("relu"), D(9)],
 }  # fmt: skip
@@ -129,6 +130,17 @@ def test_images(name: str) -> None:
             edge = 0.12 / math.log(10.0)  # zero padding, where pixels see fewer taps than the mean
             part = ((logs > low - edge) & (logs < high + edge)).mean()
             assert part >= 0.8, (names[i], field, part)
+
+
+@pytest.mark.parametrize("name", IMAGES)
+def test_weights_of_convolutions(name: str) -> None:
+    """A weight's gradient sums over the places of an image, which are alike."""
+    measured = P.simulate(IMAGES[name], BATCH, repeats=20, jacobian=False)
+    report = P.propagate(IMAGES[name], batch=BATCH).with_measured(measured)
+    for row in report.layers:
+        if row.log10_weight_gradient is not None:
+            assert "weight_gradient" not in row.outside(), row.name
+            assert row.measured.weight_gradient.value == pytest.approx(10**row.log10_weight_gradient, rel=0.6), row.name
 
 
 def test_maximum_of_alike_pixels() -> None:

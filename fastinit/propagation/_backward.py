@@ -9,9 +9,10 @@ import numpy as np
 
 from .._args import Array
 from ._fluctuation import MEAN, SECOND, Transfer, batch_mean, bounded
-from ._layers import Activation, Dropout, LayerNorm, Pool, Residual
-from ._linear_layers import Dense, Gated
+from ._layers import Activation, BatchNorm, Dropout, LayerNorm, Pool, Residual
+from ._linear_layers import Conv, Dense, Gated
 from ._node import Node
+from ._pooling import pixels_alike, tap_fraction
 from ._signal import Signal, exp, fraction_inside, log, log_add, slope_regions
 
 
@@ -32,6 +33,7 @@ class Gradient:
     excess: float = 0.0  # part of g^2 along the signal, beyond that of a random direction
     grown: float = 0.0  # ln of what `excess` has made g^2 grow by
     pixels: int = 1  # places of an image with gradients of their own
+    alike: float = 1.0  # correlation of the gradients of places that share one
     reach: tuple[float, float] = (0.0, 0.0)  # variance of ln q at the output, of one input and over two
 
     def variance(self, x: Signal, batch: int) -> float:
@@ -85,6 +87,8 @@ def back_through(nodes: tuple[Node, ...], g: Gradient, batch: int, weight: float
         layer = node.step.layer
         if node.step.weights:
             log_weight = g.log_g + (node.before.log_q if node.gate is None else node.gate.log_hidden)
+            if isinstance(layer, Conv):
+                log_weight += _places(node, layer, g)
             both = g.through(node.transfer, np.array([0.0, 1.0, 0.0]))
             variance = both.variance(node.before, batch)
         row = Back(node, g, log_weight, variance)
@@ -94,6 +98,15 @@ def back_through(nodes: tuple[Node, ...], g: Gradient, batch: int, weight: float
             g = _step(node, g, weight)
         rows[:0] = [*inner, row]
     return rows, g
+
+
+def _places(node: Node, layer: Conv, g: Gradient) -> float:
+    """ln of the terms in a weight's gradient: a sum over the places of the image, alike in both factors."""
+    places = math.prod(node.step.image_out or ())
+    if places <= 1:
+        return 0.0
+    coherent = (places / g.pixels - 1.0) * g.alike * pixels_alike(node.before)
+    return math.log(places * tap_fraction(node.step) * (1.0 + coherent))
 
 
 def _step(node: Node, g: Gradient, weight: float) -> Gradient:
@@ -107,18 +120,21 @@ def _step(node: Node, g: Gradient, weight: float) -> Gradient:
     kurtosis, n = node.slope_kurtosis, x.width
     if isinstance(layer, LayerNorm):  # the part along the signal is projected out
         before = before.coherent(-min(0.9, g.excess), -1.0 / x.width)
+        if isinstance(layer, BatchNorm):  # and what the places of an image have in common
+            before = replace(before, alike=0.0)
         return before.noisier(square * node.pull_noise, square * node.pull_noise)
     if isinstance(layer, Activation):
         grown = g.excess * (node.curve.boost - 1.0)
         along = g.excess * node.curve.along + (node.curve.stretch - 1.0) / n
         before = replace(before.coherent(grown, along / (1.0 + grown)), common=g.common * node.linear)
+        before = replace(before, alike=g.alike * (node.linear + node.slope_share * (1.0 - node.linear)))
         fresh = 2.0 * (kurtosis - 1.0) / n
         return before.noisier(square * (fresh + node.pull_noise), square * node.pull_noise * node.slope_share)
     if isinstance(layer, Dropout):
         before = replace(before, common=g.common * node.linear)
         return before.noisier(square * (2.0 * (kurtosis - 1.0) / n + node.pull_noise))
     if isinstance(layer, Pool):
-        return replace(before, width=n, excess=0.0)
+        return replace(before, width=n, excess=0.0, alike=g.alike / (node.slope_kurtosis if layer.kind == "max" else 1.0))
     if isinstance(layer, Gated):
         return _gated(node, g, before, layer.hidden, square, weight)
     # what the gradients of all units share adds up where weights have a mean
@@ -127,7 +143,9 @@ def _step(node: Node, g: Gradient, weight: float) -> Gradient:
     alike = (w.mean**2 / w.second + shared) / (1.0 + shared) if w.mean else 0.0
     aligned = g.excess * g.width / n if isinstance(layer, Dense) else 0.0
     before = before.coherent(aligned, aligned / (1.0 + aligned))
-    n *= math.prod(step.image_in or ()) if step.fan_in != n else 1  # all pixels, as units
+    if step.fan_in != n:  # all pixels, as units
+        n *= math.prod(step.image_in or ())
+        before = replace(before, alike=0.0)
     fresh = 2.0 * max(0.0, 1.0 / n - 1.0 / g.width) if w.orthogonal else 2.0 / n
     before = replace(before, width=x.width, log_g=before.log_g + math.log1p(shared), common=alike)
     return before.noisier(square * fresh)
@@ -187,7 +205,7 @@ def _residual(node: Node, layer: Residual, g: Gradient, batch: int, weight: floa
     plain = log_add(straight, end.log_g - (end.grown - g.grown))
     after = Gradient(
         g.width, log_total, moved.pull + joint.pull, joint.own + weight * weight * fresh, joint.pair,
-        excess=min(1.0, max(-1.0 / g.width, excess)), pixels=g.pixels, reach=g.reach,
+        excess=min(1.0, max(-1.0 / g.width, excess)), pixels=g.pixels, alike=end.alike, reach=g.reach,
         grown=g.grown + (log_total - plain if plain > -math.inf else 0.0),
     )  # fmt: skip
     return rows, after

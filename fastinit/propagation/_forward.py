@@ -14,7 +14,7 @@ from ._layers import Activation, BatchNorm, Dropout, LayerNorm, Pool, Residual, 
 from ._linear_layers import Conv, Gated
 from ._network import Step
 from ._node import GateStatistics, Node
-from ._pooling import largest_slope, mean_of, pixels_alike, pool
+from ._pooling import largest_slope, mean_of, pixels_alike, pool, tap_fraction
 from ._signal import Curve, Origin, Signal, _grid, exp, log, log_add, mapped_below, scaled_moments
 from ._weights import Weights
 
@@ -79,7 +79,7 @@ def _dense(step: Step, x: Signal) -> Node:
     (w,) = step.weights
     taps, back = 1.0, log(step.fan_out * w.second)
     if isinstance(step.layer, Conv):
-        taps = _tap_fraction(step)
+        taps = tap_fraction(step)
         fewer = 1.0 / math.prod(step.layer.stride)
         if step.image_in is not None and step.image_out is not None:
             fewer = math.prod(step.image_out) / math.prod(step.image_in)
@@ -94,21 +94,6 @@ def _dense(step: Step, x: Signal) -> Node:
         back -= 2.0 * math.log(pixels)
     after, by = _through(w, x, taps)
     return Node(step, x, after, back, by)
-
-
-def _tap_fraction(step: Step) -> float:
-    """Part of the taps of a zero-padded convolution that fall inside the image, on average."""
-    layer = step.layer
-    assert isinstance(layer, Conv)
-    if step.image_in is None or step.image_out is None or layer.padding == "valid":
-        return 1.0
-    part = 1.0
-    for n, out, k, s in zip(step.image_in, step.image_out, layer.kernel, layer.stride, strict=True):
-        at = np.arange(out)[:, None] * s - (k - 1) // 2 + np.arange(k)
-        part *= float(((at >= 0) & (at < n)).mean())
-    if step.weights[0].init in ("delta_orthogonal", "dirac"):
-        return 1.0  # one tap, in the middle
-    return part
 
 
 def _activation(step: Step, x: Signal) -> Node:

@@ -1,4 +1,4 @@
-"""Pooling: means and maxima over windows of pixels or units."""
+"""Windows over pixels or units: means, maxima, and the taps of a convolution inside its image."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from .. import _core
 from .._args import Array
 from ._fluctuation import Transfer
 from ._layers import Pool
+from ._linear_layers import Conv
 from ._network import Step
 from ._node import Node
 from ._signal import Origin, Signal, _grid, exp, log
@@ -45,6 +46,21 @@ def _fewer(x: Signal, width: int, spread: float) -> Transfer:
     noise = max(0.0, spread / width - (x.kurtosis - 1.0) / x.width)
     own, pair = (np.diag((1.0 / width, noise, 1.0 / width)) * c for c in (1.0, x.cosine**2))
     return Transfer(np.diag((0.0, 1.0, 0.0)), own, pair)
+
+
+def tap_fraction(step: Step) -> float:
+    """Part of the taps of a zero-padded convolution that fall inside the image, on average."""
+    layer = step.layer
+    assert isinstance(layer, Conv)
+    if step.image_in is None or step.image_out is None or layer.padding == "valid":
+        return 1.0
+    part = 1.0
+    for n, out, k, s in zip(step.image_in, step.image_out, layer.kernel, layer.stride, strict=True):
+        at = np.arange(out)[:, None] * s - (k - 1) // 2 + np.arange(k)
+        part *= float(((at >= 0) & (at < n)).mean())
+    if step.weights[0].init in ("delta_orthogonal", "dirac"):
+        return 1.0  # one tap, in the middle
+    return part
 
 
 def pixels_alike(x: Signal) -> float:

@@ -143,12 +143,19 @@ def test_weights_of_convolutions(name: str) -> None:
             assert row.measured.weight_gradient.value == pytest.approx(10**row.log10_weight_gradient, rel=0.6), row.name
 
 
-def test_maximum_of_alike_pixels() -> None:
-    """Two maxima behind one another: pixels that are all alike have a smaller maximum than independent ones."""
-    conv = [P.Conv(64, 3, **VALID), A("relu")]
-    first = P.Conv(64, 3, image=18, fan_in=8, **VALID)
-    layers = [first, A("relu"), *conv, P.Pool(2, "max"), *conv, *conv, P.Pool(3, "max")]
-    _, values = draws(layers, 8, 16)
+@pytest.mark.parametrize("kind", ["max", "mean"])
+@pytest.mark.parametrize("padding", ["valid", "same"])
+def test_pools_of_alike_pixels(padding: str, kind: str) -> None:
+    """Pools behind one another: pixels are alike, so that a maximum is smaller and a mean larger than of independent ones.
+
+    Next to zero padding they are less alike. That is followed through one convolution: behind several on
+    a small image, where most pixels are next to it, maxima are larger than the theory's by some 20 %.
+    """
+    n = {"valid": 16, "same": 12}[padding]
+    conv = [P.Conv(64, 3, padding=padding), A("relu")]
+    first = P.Conv(64, 3, image=n, fan_in=8, padding=padding)
+    layers = [first, A("relu"), *conv, P.Pool(2, kind), *conv, P.Pool(2, kind)]
+    _, values = draws(layers, 8, 24)
     for row, found in zip(P.propagate(layers, batch=8).layers, np.moveaxis(values[:, :, 0], 1, 0), strict=True):
-        error = found.std() / 4.0
-        assert found.mean() == pytest.approx(row.second, abs=4.0 * error + 0.01 * row.second), row.name
+        error = found.std() / math.sqrt(24)
+        assert found.mean() == pytest.approx(row.second, abs=3.0 * error + 0.02 * row.second), row.name

@@ -14,7 +14,7 @@ from ._layers import Activation, BatchNorm, Dropout, LayerNorm, Pool, Residual, 
 from ._linear_layers import Conv, Gated
 from ._network import Step
 from ._node import GateStatistics, Node
-from ._pooling import largest_slope, mean_of, pixels_alike, pool, tap_fraction
+from ._pooling import largest_slope, mean_of, overlap, pixels_alike, pool, tap_fraction
 from ._signal import Curve, Origin, Signal, _grid, exp, log, log_add, mapped_below, scaled_moments
 from ._weights import Weights
 
@@ -23,13 +23,22 @@ def walk(steps: tuple[Step, ...], signal: Signal) -> tuple[Node, ...]:
     """The nodes of a list of steps."""
     nodes: list[Node] = []
     for step in steps:
-        node = _RULES[next(kind for kind in _RULES if isinstance(step.layer, kind))](step, signal)
+        if isinstance(step.layer, Pool):
+            node = pool(step, signal, _shared(step.layer, nodes))
+        else:
+            node = _RULES[next(kind for kind in _RULES if isinstance(step.layer, kind))](step, signal)
         if isinstance(step.layer, Pool) and step.layer.kind == "max" and nodes and signal.origin is not None:
             # gradients pass the largest alone, whose slope is not that of the others
             nodes[-1] = replace(nodes[-1], factor=largest_slope(step, signal))
         nodes.append(node)
         signal = node.after
     return tuple(nodes)
+
+
+def _shared(layer: Pool, nodes: list[Node]) -> float:
+    """How far the places of a window see the same taps of the convolution behind which they are pooled."""
+    before = [node.step for node in nodes if not isinstance(node.step.layer, (Activation, LayerNorm))]
+    return overlap(before[-1], layer.size) if before and isinstance(before[-1].layer, Conv) else 1.0
 
 
 def _through(weights: Weights, x: Signal, taps: float = 1.0) -> tuple[Signal, Transfer]:
@@ -328,7 +337,6 @@ _RULES: dict[type, Any] = {
     Activation: _activation,
     LayerNorm: _norm,
     Dropout: _dropout,
-    Pool: pool,
     Residual: _residual,
     Gated: _gated,
     object: _dense,  # Dense and Conv

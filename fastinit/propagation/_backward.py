@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -16,8 +17,7 @@ from ._pooling import pixels_alike, tap_fraction
 from ._signal import Signal, exp, fraction_inside, log, log_add, slope_regions
 
 
-@dataclass(frozen=True, eq=False)
-class Gradient:
+class Gradient(NamedTuple):
     """Statistics of dL/dx, relative to a standard normal gradient at the output.
 
     ln of its mean square over the units fluctuates with what the layers behind draw, and follows
@@ -26,7 +26,7 @@ class Gradient:
 
     width: int
     log_g: float = 0.0  # ln E g^2
-    pull: Array = field(default_factory=lambda: np.zeros(3))  # d ln g^2 / d state of the signal
+    pull: Array = np.zeros(3)  # d ln g^2 / d state of the signal
     own: float = 0.0  # variance of the rest, of one input
     pair: float = 0.0  # and over two inputs
     common: float = 0.0  # E g_i g_j / E g^2 over two units
@@ -49,18 +49,17 @@ class Gradient:
     def through(self, by: Transfer, pull: Array | None = None, weight: float = 1.0) -> Gradient:
         """Before a layer that moves the state, and (times `weight`) the gradient by `pull` of it."""
         before = by.matrix.T @ self.pull
-        return replace(
-            self, pull=before if pull is None else before + weight * pull,
+        return self._replace(pull=before if pull is None else before + weight * pull,
             own=self.own + float(self.pull @ by.own @ self.pull), pair=self.pair + float(self.pull @ by.pair @ self.pull),
         )  # fmt: skip
 
     def coherent(self, growth: float, excess: float) -> Gradient:
         """With g^2 larger by a factor 1 + growth because of the part of it along the signal."""
         more = math.log1p(growth)
-        return replace(self, log_g=self.log_g + more, grown=self.grown + more, excess=min(1.0, excess))
+        return self._replace(log_g=self.log_g + more, grown=self.grown + more, excess=min(1.0, excess))
 
     def noisier(self, own: float, pair: float = 0.0) -> Gradient:
-        return replace(self, own=self.own + own, pair=self.pair + pair)
+        return self._replace(own=self.own + own, pair=self.pair + pair)
 
 
 @dataclass(frozen=True)
@@ -116,25 +115,25 @@ def _step(node: Node, g: Gradient, weight: float) -> Gradient:
     before = g.through(node.transfer, node.pull, weight)
     # E of a product of two fluctuating factors
     shift = bounded(float(node.pull @ x.state.own @ (before.pull - weight * node.pull))) if weight == 1.0 else 0.0
-    before = replace(before, log_g=g.log_g + node.factor + shift)
+    before = before._replace(log_g=g.log_g + node.factor + shift)
     kurtosis, n = node.slope_kurtosis, x.width
     if isinstance(layer, LayerNorm):  # the part along the signal is projected out
         before = before.coherent(-min(0.9, g.excess), -1.0 / x.width)
         if isinstance(layer, BatchNorm):  # and what the places of an image have in common
-            before = replace(before, alike=0.0)
+            before = before._replace(alike=0.0)
         return before.noisier(square * node.pull_noise, square * node.pull_noise)
     if isinstance(layer, Activation):
         grown = g.excess * (node.curve.boost - 1.0)
         along = g.excess * node.curve.along + (node.curve.stretch - 1.0) / n
-        before = replace(before.coherent(grown, along / (1.0 + grown)), common=g.common * node.linear)
-        before = replace(before, alike=g.alike * (node.linear + node.slope_share * (1.0 - node.linear)))
+        before = before.coherent(grown, along / (1.0 + grown))._replace(common=g.common * node.linear)
+        before = before._replace(alike=g.alike * (node.linear + node.slope_share * (1.0 - node.linear)))
         fresh = 2.0 * (kurtosis - 1.0) / n
         return before.noisier(square * (fresh + node.pull_noise), square * node.pull_noise * node.slope_share)
     if isinstance(layer, Dropout):
-        before = replace(before, common=g.common * node.linear)
+        before = before._replace(common=g.common * node.linear)
         return before.noisier(square * (2.0 * (kurtosis - 1.0) / n + node.pull_noise))
     if isinstance(layer, Pool):
-        return replace(before, width=n, excess=0.0, alike=g.alike / (node.slope_kurtosis if layer.kind == "max" else 1.0))
+        return before._replace(width=n, excess=0.0, alike=g.alike / (node.slope_kurtosis if layer.kind == "max" else 1.0))
     if isinstance(layer, Gated):
         return _gated(node, g, before, layer.hidden, square, weight)
     # what the gradients of all units share adds up where weights have a mean
@@ -145,9 +144,9 @@ def _step(node: Node, g: Gradient, weight: float) -> Gradient:
     before = before.coherent(aligned, aligned / (1.0 + aligned))
     if step.fan_in != n:  # all pixels, as units
         n *= math.prod(step.image_in or ())
-        before = replace(before, alike=0.0)
+        before = before._replace(alike=0.0)
     fresh = 2.0 * max(0.0, 1.0 / n - 1.0 / g.width) if w.orthogonal else 2.0 / n
-    before = replace(before, width=x.width, log_g=before.log_g + math.log1p(shared), common=alike)
+    before = before._replace(width=x.width, log_g=before.log_g + math.log1p(shared), common=alike)
     return before.noisier(square * fresh)
 
 
@@ -157,10 +156,10 @@ def _gated(node: Node, g: Gradient, before: Gradient, hidden: int, square: float
     assert gate is not None
     behind = float((gate.behind.T @ g.pull)[SECOND])
     rows = square * gate.rows + 2.0 * weight * behind * gate.along
-    before = replace(before, width=node.before.width, common=0.0, excess=0.0)
+    before = before._replace(width=node.before.width, common=0.0, excess=0.0)
     fresh = 2.0 * node.slope_kurtosis / hidden + 2.0 / node.before.width
     shift = bounded(behind * gate.along) if weight == 1.0 else 0.0
-    before = replace(before, log_g=before.log_g + shift)
+    before = before._replace(log_g=before.log_g + shift)
     return before.noisier(square * fresh + rows, rows * node.slope_share)
 
 
@@ -179,8 +178,7 @@ def _residual(node: Node, layer: Residual, g: Gradient, batch: int, weight: floa
     )
     skip, scale = _shares(layer, x, f, y)
     to_f = (skip * x.mean * f.mean + scale) ** 2  # cosine^2 of the sum and the branch
-    start = replace(
-        start, log_g=g.log_g + 2.0 * log(abs(layer.scale)), own=g.own + own, pair=g.pair + pair,
+    start = start._replace(log_g=g.log_g + 2.0 * log(abs(layer.scale)), own=g.own + own, pair=g.pair + pair,
         excess=g.excess * min(1.0, to_f),
     )  # fmt: skip
     rows, end = back_through(node.body, start, batch)
@@ -188,7 +186,7 @@ def _residual(node: Node, layer: Residual, g: Gradient, batch: int, weight: floa
     total = log_add(straight, end.log_g)
     part = math.exp(end.log_g - total) if end.log_g > -math.inf else 0.0
     moved = g.through(node.transfer)
-    alone = replace(g.through(node.branch), own=moved.own, pair=moved.pair, excess=0.0, grown=0.0)
+    alone = g.through(node.branch)._replace(own=moved.own, pair=moved.pair, excess=0.0, grown=0.0)
     _, joint = back_through(node.body, alone, batch, weight * part)
     fresh = 4.0 * part * (1.0 - part) / g.width
     excess, log_total = g.excess, total

@@ -49,7 +49,8 @@ class Gradient(NamedTuple):
     def through(self, by: Transfer, pull: Array | None = None, weight: float = 1.0) -> Gradient:
         """Before a layer that moves the state, and (times `weight`) the gradient by `pull` of it."""
         before = by.matrix.T @ self.pull
-        return self._replace(pull=before if pull is None else before + weight * pull,
+        return self._replace(
+            pull=before if pull is None else before + weight * pull,
             own=self.own + float(self.pull @ by.own @ self.pull), pair=self.pair + float(self.pull @ by.pair @ self.pull),
         )  # fmt: skip
 
@@ -178,7 +179,8 @@ def _residual(node: Node, layer: Residual, g: Gradient, batch: int, weight: floa
     )
     skip, scale = _shares(layer, x, f, y)
     to_f = (skip * x.mean * f.mean + scale) ** 2  # cosine^2 of the sum and the branch
-    start = start._replace(log_g=g.log_g + 2.0 * log(abs(layer.scale)), own=g.own + own, pair=g.pair + pair,
+    start = start._replace(
+        log_g=g.log_g + 2.0 * log(abs(layer.scale)), own=g.own + own, pair=g.pair + pair,
         excess=g.excess * min(1.0, to_f),
     )  # fmt: skip
     rows, end = back_through(node.body, start, batch)

@@ -112,6 +112,7 @@ IMAGES: dict[str, list[P.Layer]] = {
     "max pool": [P.Conv(24, 3, image=10, fan_in=8, **VALID), A("relu"), P.Pool(2, "max"), P.Conv(24, 3, **VALID), A("relu"),
                  P.Pool(2, "max"), P.Conv(24, 1)],
     "mean over the pixels": [P.Conv(24, 3, image=8, fan_in=8), A("relu"), P.Conv(24, 3), A("relu"), D(10)],
+    "all pixels as units": [P.Conv(24, 3, image=6, fan_in=8), A("relu"), P.Conv(24, 3), A("relu"), D(40, fan_in=864)],
     "residual": [P.Conv(24, 3, image=8, fan_in=24), *[R([A("relu"), P.Conv(24, 3)], scale=0.5)] * 4],
     "a line": [P.Conv(24, (5,), image=30, fan_in=8), A("relu"), P.Pool(3), P.Conv(24, (3,)), A("relu"), D(9)],
 }  # fmt: skip
@@ -131,12 +132,30 @@ def test_images(name: str) -> None:
             assert part >= 0.8, (names[i], field, part)
 
 
-def test_maximum_of_alike_pixels() -> None:
-    """Two maxima behind one another: pixels that are all alike have a smaller maximum than independent ones."""
-    conv = [P.Conv(64, 3, **VALID), A("relu")]
-    first = P.Conv(64, 3, image=18, fan_in=8, **VALID)
-    layers = [first, A("relu"), *conv, P.Pool(2, "max"), *conv, *conv, P.Pool(3, "max")]
-    _, values = draws(layers, 8, 16)
+@pytest.mark.parametrize("name", IMAGES)
+def test_weights_of_convolutions(name: str) -> None:
+    """A weight's gradient sums over the places of an image, which are alike."""
+    measured = P.simulate(IMAGES[name], BATCH, repeats=20, jacobian=False)
+    report = P.propagate(IMAGES[name], batch=BATCH).with_measured(measured)
+    for row in report.layers:
+        if row.log10_weight_gradient is not None:
+            assert "weight_gradient" not in row.outside(), row.name
+            assert row.measured.weight_gradient.value == pytest.approx(10**row.log10_weight_gradient, rel=0.6), row.name
+
+
+@pytest.mark.parametrize("kind", ["max", "mean"])
+@pytest.mark.parametrize("padding", ["valid", "same"])
+def test_pools_of_alike_pixels(padding: str, kind: str) -> None:
+    """Pools behind one another: pixels are alike, so that a maximum is smaller and a mean larger than of independent ones.
+
+    Next to zero padding they are less alike. That is followed through one convolution: behind several on
+    a small image, where most pixels are next to it, maxima are larger than the theory's by some 20 %.
+    """
+    n = {"valid": 16, "same": 12}[padding]
+    conv = [P.Conv(64, 3, padding=padding), A("relu")]
+    first = P.Conv(64, 3, image=n, fan_in=8, padding=padding)
+    layers = [first, A("relu"), *conv, P.Pool(2, kind), *conv, P.Pool(2, kind)]
+    _, values = draws(layers, 8, 24)
     for row, found in zip(P.propagate(layers, batch=8).layers, np.moveaxis(values[:, :, 0], 1, 0), strict=True):
-        error = found.std() / 4.0
-        assert found.mean() == pytest.approx(row.second, abs=4.0 * error + 0.01 * row.second), row.name
+        error = found.std() / math.sqrt(24)
+        assert found.mean() == pytest.approx(row.second, abs=3.0 * error + 0.02 * row.second), row.name

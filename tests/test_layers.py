@@ -125,6 +125,8 @@ BAD = [
     (lambda: propagate([Dense(3), "relu"]), TypeError, "layers must hold layers.*got 'relu' at 1"),
     (lambda: propagate([Dense(3), Activation("relu"), Dense(4, fan_in=5)]), ValueError,
      r"2: Dense\(4\) takes 5 inputs, but 1: Activation\(relu\) gives 3"),
+    (lambda: propagate([Dense(8), Activation("relu"), Conv(4, 3, image=8)]), ValueError,
+     r"2: Conv\(4\) needs an image, but 1: Activation\(relu\) gives 8 units"),
     (lambda: propagate([Dense(3), Residual([Dense(4)])]), ValueError,
      r"1.0: Dense\(4\) ends the branch of 1: Residual with 4, but 0: Dense\(3\) gives it 3"),
     (lambda: propagate([Dense(3), Dense(4, "he_normal", std=1.0)]), TypeError, r"1: Dense\(4\): he_normal.*std"),

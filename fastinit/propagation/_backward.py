@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from .._args import Array
-from ._fluctuation import SECOND, Transfer, batch_mean, bounded
-from ._layers import Activation, Dropout, LayerNorm, Pool, Residual
-from ._linear_layers import Dense, Gated
+from ._fluctuation import MEAN, SECOND, Transfer, batch_mean, bounded
+from ._layers import Activation, BatchNorm, Dropout, LayerNorm, Pool, Residual
+from ._linear_layers import Conv, Dense, Gated
 from ._node import Node
+from ._pooling import pixels_alike, tap_fraction
 from ._signal import Signal, exp, fraction_inside, log, log_add, slope_regions
 
 
-@dataclass(frozen=True, eq=False)
-class Gradient:
+class Gradient(NamedTuple):
     """Statistics of dL/dx, relative to a standard normal gradient at the output.
 
     ln of its mean square over the units fluctuates with what the layers behind draw, and follows
@@ -25,13 +26,14 @@ class Gradient:
 
     width: int
     log_g: float = 0.0  # ln E g^2
-    pull: Array = field(default_factory=lambda: np.zeros(3))  # d ln g^2 / d state of the signal
+    pull: Array = np.zeros(3)  # d ln g^2 / d state of the signal
     own: float = 0.0  # variance of the rest, of one input
     pair: float = 0.0  # and over two inputs
     common: float = 0.0  # E g_i g_j / E g^2 over two units
     excess: float = 0.0  # part of g^2 along the signal, beyond that of a random direction
     grown: float = 0.0  # ln of what `excess` has made g^2 grow by
     pixels: int = 1  # places of an image with gradients of their own
+    alike: float = 1.0  # correlation of the gradients of places that share one
     reach: tuple[float, float] = (0.0, 0.0)  # variance of ln q at the output, of one input and over two
 
     def variance(self, x: Signal, batch: int) -> float:
@@ -47,18 +49,18 @@ class Gradient:
     def through(self, by: Transfer, pull: Array | None = None, weight: float = 1.0) -> Gradient:
         """Before a layer that moves the state, and (times `weight`) the gradient by `pull` of it."""
         before = by.matrix.T @ self.pull
-        return replace(
-            self, pull=before if pull is None else before + weight * pull,
+        return self._replace(
+            pull=before if pull is None else before + weight * pull,
             own=self.own + float(self.pull @ by.own @ self.pull), pair=self.pair + float(self.pull @ by.pair @ self.pull),
         )  # fmt: skip
 
     def coherent(self, growth: float, excess: float) -> Gradient:
         """With g^2 larger by a factor 1 + growth because of the part of it along the signal."""
         more = math.log1p(growth)
-        return replace(self, log_g=self.log_g + more, grown=self.grown + more, excess=min(1.0, excess))
+        return self._replace(log_g=self.log_g + more, grown=self.grown + more, excess=min(1.0, excess))
 
     def noisier(self, own: float, pair: float = 0.0) -> Gradient:
-        return replace(self, own=self.own + own, pair=self.pair + pair)
+        return self._replace(own=self.own + own, pair=self.pair + pair)
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,8 @@ def back_through(nodes: tuple[Node, ...], g: Gradient, batch: int, weight: float
         layer = node.step.layer
         if node.step.weights:
             log_weight = g.log_g + (node.before.log_q if node.gate is None else node.gate.log_hidden)
+            if isinstance(layer, Conv):
+                log_weight += _places(node, layer, g)
             both = g.through(node.transfer, np.array([0.0, 1.0, 0.0]))
             variance = both.variance(node.before, batch)
         row = Back(node, g, log_weight, variance)
@@ -96,6 +100,15 @@ def back_through(nodes: tuple[Node, ...], g: Gradient, batch: int, weight: float
     return rows, g
 
 
+def _places(node: Node, layer: Conv, g: Gradient) -> float:
+    """ln of the terms in a weight's gradient: a sum over the places of the image, alike in both factors."""
+    places = math.prod(node.step.image_out or ())
+    if places <= 1:
+        return 0.0
+    coherent = (places / g.pixels - 1.0) * g.alike * pixels_alike(node.before)
+    return math.log(places * tap_fraction(node.step) * (1.0 + coherent))
+
+
 def _step(node: Node, g: Gradient, weight: float) -> Gradient:
     step, x = node.step, node.before
     layer = step.layer
@@ -103,22 +116,25 @@ def _step(node: Node, g: Gradient, weight: float) -> Gradient:
     before = g.through(node.transfer, node.pull, weight)
     # E of a product of two fluctuating factors
     shift = bounded(float(node.pull @ x.state.own @ (before.pull - weight * node.pull))) if weight == 1.0 else 0.0
-    before = replace(before, log_g=g.log_g + node.factor + shift)
+    before = before._replace(log_g=g.log_g + node.factor + shift)
     kurtosis, n = node.slope_kurtosis, x.width
     if isinstance(layer, LayerNorm):  # the part along the signal is projected out
         before = before.coherent(-min(0.9, g.excess), -1.0 / x.width)
+        if isinstance(layer, BatchNorm):  # and what the places of an image have in common
+            before = before._replace(alike=0.0)
         return before.noisier(square * node.pull_noise, square * node.pull_noise)
     if isinstance(layer, Activation):
         grown = g.excess * (node.curve.boost - 1.0)
-        along = g.excess * node.curve.along / max(_slope_over(node), 1e-300) + (node.curve.stretch - 1.0) / n
-        before = replace(before.coherent(grown, along / (1.0 + grown)), common=g.common * node.linear)
+        along = g.excess * node.curve.along + (node.curve.stretch - 1.0) / n
+        before = before.coherent(grown, along / (1.0 + grown))._replace(common=g.common * node.linear)
+        before = before._replace(alike=g.alike * (node.linear + node.slope_share * (1.0 - node.linear)))
         fresh = 2.0 * (kurtosis - 1.0) / n
         return before.noisier(square * (fresh + node.pull_noise), square * node.pull_noise * node.slope_share)
     if isinstance(layer, Dropout):
-        before = replace(before, common=g.common * node.linear)
+        before = before._replace(common=g.common * node.linear)
         return before.noisier(square * (2.0 * (kurtosis - 1.0) / n + node.pull_noise))
     if isinstance(layer, Pool):
-        return replace(before, width=n, excess=0.0)
+        return before._replace(width=n, excess=0.0, alike=g.alike / (node.slope_kurtosis if layer.kind == "max" else 1.0))
     if isinstance(layer, Gated):
         return _gated(node, g, before, layer.hidden, square, weight)
     # what the gradients of all units share adds up where weights have a mean
@@ -127,15 +143,12 @@ def _step(node: Node, g: Gradient, weight: float) -> Gradient:
     alike = (w.mean**2 / w.second + shared) / (1.0 + shared) if w.mean else 0.0
     aligned = g.excess * g.width / n if isinstance(layer, Dense) else 0.0
     before = before.coherent(aligned, aligned / (1.0 + aligned))
-    n *= math.prod(step.image_in or ()) if step.fan_in != n else 1  # all pixels, as units
+    if step.fan_in != n:  # all pixels, as units
+        n *= math.prod(step.image_in or ())
+        before = before._replace(alike=0.0)
     fresh = 2.0 * max(0.0, 1.0 / n - 1.0 / g.width) if w.orthogonal else 2.0 / n
-    before = replace(before, width=x.width, log_g=before.log_g + math.log1p(shared), common=alike)
+    before = before._replace(width=x.width, log_g=before.log_g + math.log1p(shared), common=alike)
     return before.noisier(square * fresh)
-
-
-def _slope_over(node: Node) -> float:
-    """q E f'^2 / E f^2."""
-    return exp(min(600.0, node.before.log_q + node.factor - node.after.log_q))
 
 
 def _gated(node: Node, g: Gradient, before: Gradient, hidden: int, square: float, weight: float) -> Gradient:
@@ -144,18 +157,18 @@ def _gated(node: Node, g: Gradient, before: Gradient, hidden: int, square: float
     assert gate is not None
     behind = float((gate.behind.T @ g.pull)[SECOND])
     rows = square * gate.rows + 2.0 * weight * behind * gate.along
-    before = replace(before, width=node.before.width, common=0.0, excess=0.0)
+    before = before._replace(width=node.before.width, common=0.0, excess=0.0)
     fresh = 2.0 * node.slope_kurtosis / hidden + 2.0 / node.before.width
     shift = bounded(behind * gate.along) if weight == 1.0 else 0.0
-    before = replace(before, log_g=before.log_g + shift)
+    before = before._replace(log_g=before.log_g + shift)
     return before.noisier(square * fresh + rows, rows * node.slope_share)
 
 
 def _residual(node: Node, layer: Residual, g: Gradient, batch: int, weight: float) -> tuple[list[Back], Gradient]:
     """Factor a^2 + b^2 chi_f: the branch's gradient adds to the skip's (Yang & Schoenholz 2017).
 
-    A gradient along the signal meets it in the branch's Jacobian again, J x = e f for a branch
-    of degree e: there the two gradients add up coherently.
+    A gradient along the signal meets it in the branch's Jacobian J again, J x = f for a homogeneous
+    branch: there the two gradients add up coherently.
     """
     x, f, y = node.before, node.body[-1].after, node.after
     start = g.through(node.branch)
@@ -166,8 +179,8 @@ def _residual(node: Node, layer: Residual, g: Gradient, batch: int, weight: floa
     )
     skip, scale = _shares(layer, x, f, y)
     to_f = (skip * x.mean * f.mean + scale) ** 2  # cosine^2 of the sum and the branch
-    start = replace(
-        start, log_g=g.log_g + 2.0 * log(abs(layer.scale)), own=g.own + own, pair=g.pair + pair,
+    start = start._replace(
+        log_g=g.log_g + 2.0 * log(abs(layer.scale)), own=g.own + own, pair=g.pair + pair,
         excess=g.excess * min(1.0, to_f),
     )  # fmt: skip
     rows, end = back_through(node.body, start, batch)
@@ -175,24 +188,24 @@ def _residual(node: Node, layer: Residual, g: Gradient, batch: int, weight: floa
     total = log_add(straight, end.log_g)
     part = math.exp(end.log_g - total) if end.log_g > -math.inf else 0.0
     moved = g.through(node.transfer)
-    alone = replace(g.through(node.branch), own=moved.own, pair=moved.pair, excess=0.0, grown=0.0)
+    alone = g.through(node.branch)._replace(own=moved.own, pair=moved.pair, excess=0.0, grown=0.0)
     _, joint = back_through(node.body, alone, batch, weight * part)
     fresh = 4.0 * part * (1.0 - part) / g.width
     excess, log_total = g.excess, total
     if total > -math.inf and x.log_q > -math.inf:
-        degree = float(f.state.matrix[SECOND, SECOND])
-        onto = skip * x.mean * f.mean + scale
-        along = skip * (skip + scale * x.mean * f.mean) + scale * degree * onto  # of J x onto y, over y^2
-        length = skip * skip + (scale * degree) ** 2 + 2.0 * skip * scale * degree * x.mean * f.mean
+        degree = float(f.state.matrix[SECOND, SECOND])  # of J x along f
+        shift = x.mean * float(2.0 * f.state.matrix[MEAN, SECOND] + f.state.matrix[MEAN, MEAN] * x.mean)  # and along x
+        onto_x, onto_branch = skip + scale * x.mean * f.mean, skip * shift + scale * degree
+        length = skip * skip + (scale * degree) ** 2 + 2.0 * skip * scale * shift
         larger = exp(min(600.0, y.log_q - x.log_q + g.log_g - total))  # of lengths, y^2 g^2 / x^2 over the new g^2
-        cross = 2.0 * skip * scale * degree * (skip + scale * x.mean * f.mean) * onto
-        grown = max(1e-3, 1.0 + g.excess * cross * larger)
+        grown = max(1e-3, 1.0 + g.excess * 2.0 * skip * scale * onto_x * onto_branch * larger)
+        along = skip * onto_x + scale * onto_branch
         excess = (g.excess * along**2 + length / g.width) * larger / grown - 1.0 / g.width
         log_total = total + math.log(grown)
     plain = log_add(straight, end.log_g - (end.grown - g.grown))
     after = Gradient(
         g.width, log_total, moved.pull + joint.pull, joint.own + weight * weight * fresh, joint.pair,
-        excess=min(1.0, max(-1.0 / g.width, excess)), pixels=g.pixels, reach=g.reach,
+        excess=min(1.0, max(-1.0 / g.width, excess)), pixels=g.pixels, alike=end.alike, reach=g.reach,
         grown=g.grown + (log_total - plain if plain > -math.inf else 0.0),
     )  # fmt: skip
     return rows, after

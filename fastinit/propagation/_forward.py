@@ -14,7 +14,7 @@ from ._layers import Activation, BatchNorm, Dropout, LayerNorm, Pool, Residual, 
 from ._linear_layers import Conv, Gated
 from ._network import Step
 from ._node import GateStatistics, Node
-from ._pooling import largest_slope, mean_of, pixels_alike, pool
+from ._pooling import largest_slope, mean_of, overlap, pixels_alike, pool, tap_fraction
 from ._signal import Curve, Origin, Signal, _grid, exp, log, log_add, mapped_below, scaled_moments
 from ._weights import Weights
 
@@ -23,13 +23,22 @@ def walk(steps: tuple[Step, ...], signal: Signal) -> tuple[Node, ...]:
     """The nodes of a list of steps."""
     nodes: list[Node] = []
     for step in steps:
-        node = _RULES[next(kind for kind in _RULES if isinstance(step.layer, kind))](step, signal)
+        if isinstance(step.layer, Pool):
+            node = pool(step, signal, _shared(step.layer, nodes))
+        else:
+            node = _RULES[next(kind for kind in _RULES if isinstance(step.layer, kind))](step, signal)
         if isinstance(step.layer, Pool) and step.layer.kind == "max" and nodes and signal.origin is not None:
             # gradients pass the largest alone, whose slope is not that of the others
             nodes[-1] = replace(nodes[-1], factor=largest_slope(step, signal))
         nodes.append(node)
         signal = node.after
     return tuple(nodes)
+
+
+def _shared(layer: Pool, nodes: list[Node]) -> float:
+    """How far the places of a window see the same taps of the convolution behind which they are pooled."""
+    before = [node.step for node in nodes if not isinstance(node.step.layer, (Activation, LayerNorm))]
+    return overlap(before[-1], layer.size) if before and isinstance(before[-1].layer, Conv) else 1.0
 
 
 def _through(weights: Weights, x: Signal, taps: float = 1.0) -> tuple[Signal, Transfer]:
@@ -79,7 +88,7 @@ def _dense(step: Step, x: Signal) -> Node:
     (w,) = step.weights
     taps, back = 1.0, log(step.fan_out * w.second)
     if isinstance(step.layer, Conv):
-        taps = _tap_fraction(step)
+        taps = tap_fraction(step)
         fewer = 1.0 / math.prod(step.layer.stride)
         if step.image_in is not None and step.image_out is not None:
             fewer = math.prod(step.image_out) / math.prod(step.image_in)
@@ -94,21 +103,6 @@ def _dense(step: Step, x: Signal) -> Node:
         back -= 2.0 * math.log(pixels)
     after, by = _through(w, x, taps)
     return Node(step, x, after, back, by)
-
-
-def _tap_fraction(step: Step) -> float:
-    """Part of the taps of a zero-padded convolution that fall inside the image, on average."""
-    layer = step.layer
-    assert isinstance(layer, Conv)
-    if step.image_in is None or step.image_out is None or layer.padding == "valid":
-        return 1.0
-    part = 1.0
-    for n, out, k, s in zip(step.image_in, step.image_out, layer.kernel, layer.stride, strict=True):
-        at = np.arange(out)[:, None] * s - (k - 1) // 2 + np.arange(k)
-        part *= float(((at >= 0) & (at < n)).mean())
-    if step.weights[0].init in ("delta_orthogonal", "dirac"):
-        return 1.0  # one tap, in the middle
-    return part
 
 
 def _activation(step: Step, x: Signal) -> Node:
@@ -133,14 +127,16 @@ def _activation(step: Step, x: Signal) -> Node:
     latent = max(0.0, x.scatter - cosine_noise(x.cosine, x.width))
     scatter = min(1.0, steep * steep * latent + (cosine_noise(1.0 - below, x.width) if not math.isnan(below) else 0.0))
     origin = Origin(f, x.mean * exp(0.5 * x.log_q), exp(x.log_q) * max(0.0, 1.0 - x.mean**2), x.below)
+    bent, tilt = 0.5 * m.elastic * (m.elastic - 1.0) * loose, m.curve.slope[1]
     after = Signal(
-        x.width, m.log_phi2 + 0.5 * m.elastic * (m.elastic - 1.0) * loose, m.mean, common, m.kurtosis, below,
+        x.width, m.log_phi2 + bent, m.mean, common, m.kurtosis, below,
         state=by.after(x.state), elastic=x.elastic * m.elastic, gaussian=False,
         origin=origin if x.gaussian else None, scatter=scatter,
     )  # fmt: skip
     new = (share - m.linear) / (1.0 - m.linear) if m.linear < 1.0 - 1e-9 else 1.0
+    factor = m.log_dphi2 + 0.5 * tilt * (tilt - 1.0) * loose
     return Node(
-        step, x, after, m.log_dphi2, by, m.slope_kurtosis, min(1.0, max(0.0, new)), m.linear,
+        step, x, after, factor, by, m.slope_kurtosis, min(1.0, max(0.0, new)), m.linear,
         np.array(m.curve.slope[:3]) @ to_hermite(x.mean), m.curve.slope[3] / x.width, m.curve,
     )  # fmt: skip
 
@@ -171,14 +167,16 @@ def _norm(step: Step, x: Signal) -> Node:
     log_part = x.log_q + log(kept)
     log_divisor = log_add(log_part, log(layer.eps))
     if log_divisor == -math.inf or log_part == -math.inf:
-        return Node(step, x, Signal(x.width, -math.inf, 0.0, 0.0, 3.0, math.nan), -log_divisor)
+        alone = x.width == 1 and not isinstance(layer, (RMSNorm, BatchNorm))  # its mean is itself
+        back = -math.inf if alone else -log_divisor
+        return Node(step, x, Signal(x.width, -math.inf, 0.0, 0.0, 3.0, math.nan), back)
     log_q = log_part - log_divisor
     if isinstance(layer, RMSNorm):
         mean, common, below = x.mean, x.common, x.below
     elif isinstance(layer, BatchNorm):
         mean, common, below = 0.0, 0.0, 1.0
     else:
-        mean, common, below = 0.0, 0.0, min(2.0, gap / kept)
+        mean, common, below = 0.0, 0.0, min(2.0, gap / max(1.0 - x.common, 1e-12))
     rest = math.exp(log(layer.eps) - log_divisor) if layer.eps else 0.0
     # of the divided square, by the state
     square = np.array([0.0, 1.0, 0.0] if isinstance(layer, RMSNorm) else [-2.0 * x.mean / kept, 1.0 / kept, 0.0])
@@ -339,7 +337,6 @@ _RULES: dict[type, Any] = {
     Activation: _activation,
     LayerNorm: _norm,
     Dropout: _dropout,
-    Pool: pool,
     Residual: _residual,
     Gated: _gated,
     object: _dense,  # Dense and Conv

@@ -187,6 +187,8 @@ def _weights(name: str, shape: tuple[int, ...], layer: Any, array: Array | None,
 
 
 def _conv(name: str, layer: Conv, place: _Place) -> Step:
+    if not place.spatial:
+        raise ValueError(f"{name} needs an image, but {place.source} gives {place.width} units: no Conv follows a Dense")
     if place.width % layer.groups:
         raise ValueError(
             f"{name} has {layer.groups} groups, but {place.source} gives {place.width} channels: "

@@ -1,4 +1,4 @@
-"""Pooling: means and maxima over windows of pixels or units."""
+"""Windows over pixels or units: means, maxima, and the taps of a convolution inside its image."""
 
 from __future__ import annotations
 
@@ -11,13 +11,17 @@ from .. import _core
 from .._args import Array
 from ._fluctuation import Transfer
 from ._layers import Pool
+from ._linear_layers import Conv
 from ._network import Step
 from ._node import Node
-from ._signal import Origin, Signal, _grid, exp, log
+from ._signal import Origin, Signal, _grid, exp, log, mapped_below
 
 
-def pool(step: Step, x: Signal) -> Node:
-    """Means and maxima over units, and over pixels, of which any two are as alike as two inputs."""
+def pool(step: Step, x: Signal, shared: float = 1.0) -> Node:
+    """Means and maxima over units, and over pixels, of which any two are as alike as two inputs.
+
+    But for zero padding: `shared` as in `overlap`.
+    """
     layer = step.layer
     assert isinstance(layer, Pool)
     k = windows(step)
@@ -25,14 +29,18 @@ def pool(step: Step, x: Signal) -> Node:
     if step.image_in is not None and step.image_out is not None:
         part = math.prod(step.image_out) / math.prod(step.image_in)
     if layer.kind == "mean":
-        after, by = mean_of(x, k, width, pixels_alike(x) if step.spatial else x.common)
+        after, by = mean_of(x, k, width, pixels_alike(x, shared) if step.spatial else x.common)
         return Node(step, x, after, math.log(part / k), by)
-    first, second, fourth, together = _maximum(step, x)
+    first, second, fourth, _ = _maximum(step, x, shared)
     if second == 0.0:
         return Node(step, x, replace(x, width=width), math.log(part))
     mean, kurtosis = first / math.sqrt(second), fourth / second**2
     by = _fewer(x, width, kurtosis - 1.0)
-    below = max(0.0, 1.0 - together / second) if step.spatial and not math.isnan(x.below) else _maximum_below(x, k)
+    if step.spatial and not math.isnan(x.below):
+        _, square, _, together = _maximum(step, x)
+        below = max(0.0, 1.0 - together / square)
+    else:
+        below = _maximum_below(x, k)
     after = replace(
         x, width=width, log_q=x.log_q + math.log(second), mean=mean, common=mean * mean, kurtosis=kurtosis,
         below=below, gaussian=False, origin=None, state=by.after(x.state),
@@ -47,9 +55,52 @@ def _fewer(x: Signal, width: int, spread: float) -> Transfer:
     return Transfer(np.diag((0.0, 1.0, 0.0)), own, pair)
 
 
-def pixels_alike(x: Signal) -> float:
-    """E of products of two pixels of a channel over E x^2: they share weights as two inputs do."""
-    return x.common if math.isnan(x.below) else max(x.common, min(1.0, 1.0 - x.below))
+def _taps(conv: Step) -> list[Array]:
+    """Along each axis: which taps (columns) fall inside the image at each place (rows)."""
+    layer = conv.layer
+    assert isinstance(layer, Conv) and conv.image_in is not None and conv.image_out is not None
+    pads = [(k - 1) // 2 if layer.padding == "same" else 0 for k in layer.kernel]
+    sizes = zip(conv.image_in, conv.image_out, layer.kernel, layer.stride, pads, strict=True)
+    inside = []
+    for n, out, k, stride, pad in sizes:
+        at = np.arange(out)[:, None] * stride - pad + np.arange(k)
+        inside.append(((at >= 0) & (at < n)).astype(float))
+    return inside
+
+
+def tap_fraction(step: Step) -> float:
+    """Part of the taps of a zero-padded convolution that fall inside the image, on average."""
+    if step.image_in is None or step.image_out is None or step.weights[0].init in ("delta_orthogonal", "dirac"):
+        return 1.0  # one tap, in the middle
+    return math.prod(float(taps.mean()) for taps in _taps(step))
+
+
+def overlap(conv: Step, size: int) -> float:
+    """Taps inside the image at both of two places of a window, over those at one: zero padding makes places unlike."""
+    if conv.image_out is None or min(conv.image_out) < size or conv.weights[0].init in ("delta_orthogonal", "dirac"):
+        return 1.0
+    both = one = 1.0
+    for taps in _taps(conv):
+        windows_of = taps[: len(taps) // size * size].reshape(-1, size, taps.shape[1])
+        both *= float((windows_of.sum(1) ** 2).sum()) / (len(windows_of) * size * size)
+        one *= float(windows_of.sum()) / (len(windows_of) * size)
+    k = size ** len(conv.image_out)
+    return (k * both - one) / ((k - 1.0) * one) if k > 1 else 1.0
+
+
+def pixels_alike(x: Signal, shared: float = 1.0) -> float:
+    """E of products of two pixels of a channel over E x^2: they share weights as two inputs do.
+
+    Less so where the taps of the convolution before overlap by `shared` only.
+    """
+    if math.isnan(x.below):
+        return x.common
+    if shared < 1.0 and x.origin is not None and x.origin.variance > 0.0:
+        function, mean, variance, below = x.origin
+        q = mean * mean + variance
+        below, _ = mapped_below(function, log(q), mean / math.sqrt(q), 1.0 - shared * (1.0 - below))
+        return max(x.common, min(1.0, 1.0 - below))
+    return max(x.common, min(1.0, shared * (1.0 - x.below)))
 
 
 def mean_of(x: Signal, k: int, width: int, alike: float) -> tuple[Signal, Transfer]:
@@ -78,7 +129,7 @@ def _before_maximum(x: Signal) -> Origin:
     return Origin(None, x.mean, max(0.0, 1.0 - x.mean * x.mean), x.below)
 
 
-def _largest(step: Step, x: Signal) -> tuple[Array, Array]:
+def _largest(step: Step, x: Signal, shared: float = 1.0) -> tuple[Array, Array]:
     """Pre-activations of the largest of a window and their weights, by what all have in common.
 
     Units with correlation r are sqrt(r) z + sqrt(1 - r) e_i; the largest e_i has the density
@@ -86,7 +137,7 @@ def _largest(step: Step, x: Signal) -> tuple[Array, Array]:
     """
     origin = _before_maximum(x)
     share = origin.mean**2 / max(origin.mean**2 + origin.variance, 1e-300)
-    below = 1.0 - x.common if not step.spatial else 0.0 if math.isnan(origin.below) else origin.below
+    below = 1.0 - x.common if not step.spatial else 0.0 if math.isnan(origin.below) else 1.0 - shared * (1.0 - origin.below)
     alike = min(1.0, max(0.0, 1.0 - below / max(1.0 - share, 1e-12))) if share < 1.0 else 0.0
     if not step.spatial and x.origin is not None:
         alike = 0.0  # units of one input
@@ -106,10 +157,10 @@ def largest_slope(step: Step, x: Signal) -> float:
     return log(float((weight * slope.reshape(h.shape) ** 2).sum())) if slope is not None else 0.0
 
 
-def _maximum(step: Step, x: Signal) -> tuple[float, float, float, float]:
+def _maximum(step: Step, x: Signal, shared: float = 1.0) -> tuple[float, float, float, float]:
     """E m, E m^2, E m^4 of the largest m of a window, and E m m' over two windows, in units of sqrt(E x^2)."""
     q = exp(x.log_q) if abs(x.log_q) < 600.0 else 1.0
-    h, weight = _largest(step, x)
+    h, weight = _largest(step, x, shared)
     function = _before_maximum(x).function
     values = h if function is None else function.eval(h.ravel())[0].reshape(h.shape) / math.sqrt(q)
     rows = weight.sum(1)

@@ -74,7 +74,7 @@ class Curve(NamedTuple):
     value: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
     second: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
     slope: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
-    along: float = 0.0  # (E h f f')^2 / (E h^2 E f^2): how much of f'h lies along f
+    along: float = 0.0  # (E h f f')^2 / (E h^2 E f^2 E f'^2): how much of f'h lies along f
     stretch: float = 1.0  # E (h f')^2 / (E h^2 E f'^2)
     boost: float = 1.0  # E (f f')^2 / (E f^2 E f'^2)
 
@@ -172,7 +172,7 @@ def _curve(function: _core.Activation, variance: float, mean: float) -> Curve:
     if not squares > 0.0:
         return Curve(value, squared)
     return Curve(
-        value, squared, parts(slope**2 / squares), float(w @ (h * phi * slope)) ** 2 / (size * second),
+        value, squared, parts(slope**2 / squares), float(w @ (h * phi * slope)) ** 2 / (size * second * squares),
         float(w @ (h * slope) ** 2) / (size * squares), float(w @ (phi * slope) ** 2) / (second * squares),
     )  # fmt: skip
 

@@ -127,7 +127,7 @@ FI_INLINE U32 xor3(U32 a, U32 b, U32 c) {
 }
 FI_INLINE U32 swap_middle(U32 x) {
 #if defined(FI_ISA_avx512)
-    return (U32)_mm512_shuffle_epi32((__m512i)x, _MM_PERM_DBCA);
+    return (U32)_mm512_shuffle_ps((__m512)x, (__m512)x, 0xd8);  // GCC 12 warns of its own _mm512_shuffle_epi32
 #elif defined(FI_ISA_avx2)
     return (U32)_mm256_shuffle_epi32((__m256i)x, 0xd8);
 #elif defined(FI_ISA_neon)

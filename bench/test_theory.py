@@ -13,6 +13,8 @@ SUMS = ("elu", "celu", "selu", "gelu_tanh", "quick_gelu", "silu", "mish", "softp
 # fan_in Var W (None: the critical one), Var b, q and c of the input
 STARTS = {"critical": (None, 0.05, 1.0, 0.3), "growing": (4.0, 0.0, 1e6, 0.999), "biased": (2.0, 1.0, 1e-2, -0.9)}
 LIMITS = [(n, 1e-3) for n in CLOSED] + [(n, 10e-3) for n in SUMS]
+# The variance of squared_relu overflows unless it starts at its unstable fixed point.
+CASES = [(n, limit, start) for n, limit in LIMITS for start in STARTS if n != "squared_relu" or start == "critical"]
 
 
 @pytest.mark.parametrize("name", [*CLOSED, *SUMS])
@@ -24,14 +26,11 @@ def test_moments(benchmark, row, name):
         assert benchmark.stats.stats.min < 100e-6
 
 
-@pytest.mark.parametrize("start", STARTS)
-@pytest.mark.parametrize(("name", "limit"), LIMITS)
+@pytest.mark.parametrize(("name", "limit", "start"), CASES)
 def test_hundred_layers(benchmark, row, name, limit, start):
     """q-map with c-map in one call."""
     f = resolve(name, {})
     sw, sb, q, c = STARTS[start]
-    if name == "squared_relu" and sw:
-        pytest.skip("the variance overflows")
     sw = sw or 1.0 / f.moments(1.0, 0.0)[4]
     qs, below = f.trajectory(q, c, sw, sb, 100)
     assert qs[0] == pytest.approx(sw * f.second_moment(q) + sb)

@@ -13,7 +13,7 @@ SUMS = ("elu", "celu", "selu", "gelu_tanh", "quick_gelu", "silu", "mish", "softp
 # fan_in Var W (None: the critical one), Var b, q and c of the input
 STARTS = {"critical": (None, 0.05, 1.0, 0.3), "growing": (4.0, 0.0, 1e6, 0.999), "biased": (2.0, 1.0, 1e-2, -0.9)}
 LIMITS = [(n, 1e-3) for n in CLOSED] + [(n, 10e-3) for n in SUMS]
-# The variance of squared_relu overflows unless it starts at its unstable fixed point.
+# From the other starts the variance of squared_relu grows without bound, as its square in every layer.
 CASES = [(n, limit, start) for n, limit in LIMITS for start in STARTS if n != "squared_relu" or start == "critical"]
 
 

@@ -76,7 +76,7 @@ void fill_run(const LawParams& law, DType dtype, std::uint64_t first, std::size_
 }
 
 // Streaming stores halve the traffic but, on some CPUs, cost the thread more than plain ones do:
-// it times both on a few tiles, takes the faster, and asks again now and then, as the load and
+// each times both on a few tiles, takes the faster, and asks again now and then, as the load and
 // the other threads change. The fastest tile counts: pages met for the first time cost extra.
 class StoreChoice {
 public:

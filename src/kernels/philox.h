@@ -102,13 +102,17 @@ FI_INLINE void words32(const std::uint64_t (&counter)[N], const RoundKeys& keys,
     philox(first, keys, w);
 }
 
-// Words of kHalf consecutive counters refined to 64 bits: `keys` has the stream of the low
-// halves in the even lanes, that of the high ones in the odd lanes.
-FI_INLINE void words64(std::uint64_t counter, const RoundKeys& keys, U64 (&w)[4]) {
-    const Wide first[1] = {first_products<2>(counter)};
-    U32 c[1][4];
+// Words of N times kHalf consecutive counters refined to 64 bits: `keys` has the stream of the
+// low halves in the even lanes, that of the high ones in the odd lanes.
+template <int N>
+FI_INLINE void words64(std::uint64_t counter, const RoundKeys& keys, U64 (&w)[N][4]) {
+    Wide first[N];
+    for (int i = 0; i < N; ++i) first[i] = first_products<2>(counter + static_cast<unsigned>(i * kHalf));
+    U32 c[N][4];
     philox(first, keys, c);
-    for (int k = 0; k < 4; ++k) w[k] = (U64)c[0][k];
+    for (int i = 0; i < N; ++i) {
+        for (int k = 0; k < 4; ++k) w[i][k] = (U64)c[i][k];
+    }
 }
 
 // Calls body(begin, end, high) for stretches of blocks whose counters share their high half.

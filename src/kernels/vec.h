@@ -274,7 +274,7 @@ FI_INLINE U32 round_to_upper_halves(U32 a, U32 b) {
     const __m512i upper = _mm512_permutex2var_epi16((__m512i)a, at, (__m512i)b);
     const __m512i lower = _mm512_permutex2var_epi16((__m512i)a, _mm512_sub_epi16(at, one), (__m512i)b);
     const __m512i half = _mm512_set1_epi16(static_cast<short>(0x8001));
-    const __m512i least = _mm512_xor_si512(_mm512_and_si512(upper, one), half);
+    const __m512i least = _mm512_ternarylogic_epi32(upper, one, half, 0x6a);
     return (U32)_mm512_mask_add_epi16(upper, _mm512_cmpge_epu16_mask(lower, least), upper, one);
 }
 #endif

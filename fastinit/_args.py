@@ -148,6 +148,12 @@ def check_stored(value: float, name: str, dtype: np.dtype[Any]) -> float:
     return value
 
 
+def check_window(low: float, high: float, dtype: np.dtype[Any]) -> None:
+    """The ends of a truncation's window, of which the one next to zero must be finite in `dtype`."""
+    if low > 0 or high < 0:
+        check_stored(low if low > 0 else high, "the window of lower and upper", dtype)
+
+
 def check_choice(value: Any, name: str, choices: Sequence[str]) -> str:
     """One of the given strings."""
     if not isinstance(value, str):
@@ -215,16 +221,23 @@ def check_out(out: Any, dtype: np.dtype[Any] | None, also: tuple[str, ...] = ())
 
 
 class Target:
-    """Where a fill goes: the global shape, the block of it, and the array for the block."""
+    """Where a fill goes: the global shape, the block of it, and the array for the block.
 
-    __slots__ = ("base", "code", "dtype", "out", "shape", "slices", "steps")
+    `result` is what the caller gets: the very `out` that was given, of which the array `out` is a
+    plain view (a masked array would hide elements from what is written by index, a matrix keeps
+    two dimensions).
+    """
 
-    def __init__(self, shape: Any, dtype: Any, out: Any, shard: Any, also: tuple[str, ...] = ()) -> None:
+    __slots__ = ("base", "code", "dtype", "out", "result", "shape", "slices", "steps")
+
+    def __init__(
+        self, shape: Any, dtype: Any, out: Any, shard: Any, also: tuple[str, ...] = (), name: str = "shape"
+    ) -> None:
         if shape is None and out is None:
-            raise TypeError("shape must be given when out is not")
+            raise TypeError(f"{name} must be given when out is not")
         if shape is None and shard is not None:
             raise TypeError("shape, the global one, must be given with shard")
-        local: Shape = () if shape is None else check_shape(shape)
+        local: Shape = () if shape is None else check_shape(shape, name)
         kind = None if dtype is None else check_dtype(dtype, also=also)
         if out is not None:
             out = check_out(out, kind, also)
@@ -245,10 +258,11 @@ class Target:
             out = np.empty(local, kind)
         elif out.shape != local:
             raise ValueError(
-                f"size must match out.shape: {'shard' if shard is not None else 'shape'} gives {local}, "
+                f"size must match out.shape: {'shard' if shard is not None else name} gives {local}, "
                 f"out has {out.shape}"
             )
-        self.out: Array = out
+        self.result: Array = out
+        self.out: Array = out if type(out) is np.ndarray else out.view(np.ndarray)
 
     def _set_shard(self, shard: Any) -> Shape:
         slices = (shard,) if isinstance(shard, slice) else shard
@@ -287,7 +301,7 @@ class Target:
         part.shape, part.dtype, part.code = (self.shape[row], self.shape[column]), self.dtype, self.code
         part.slices = None if self.slices is None else (self.slices[row], self.slices[column])
         part.base, part.steps = 0, None
-        part.out = self.out[index] if row < column else self.out[index].T
+        part.out = part.result = self.out[index] if row < column else self.out[index].T
         return part
 
     def split(self, axis: int, sizes: tuple[int, ...]) -> list[Target]:
@@ -303,8 +317,8 @@ class Target:
             part = object.__new__(Target)
             part.shape, part.dtype, part.code, part.slices = self.shape, self.dtype, self.code, None
             part.steps = steps
-            part.base = self.base + first * steps[axis] if first < last else 0
-            part.out = self.out[(slice(None),) * axis + (slice(first, last),)]
+            part.out = part.result = self.out[(slice(None),) * axis + (slice(first, last),)]
+            part.base = self.base + first * steps[axis] if part.out.size else 0
             parts.append(part)
             begin += size
         return parts

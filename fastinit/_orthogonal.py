@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -37,22 +38,34 @@ class Selection(NamedTuple):
         return self.take is None and (self.first, self.step, self.length) == (0, 1, n)
 
 
-def _selection(indices: Array) -> Selection:
-    """The same indices as a rising progression, and how to pick them from it."""
+def _progression(indices: range) -> Selection:
+    """The same indices rising, and whether they are to be taken backwards."""
     n = len(indices)
     if n < 2:
-        return Selection(int(indices[0]) if n else 0, 1, n, None)
+        return Selection(indices[0] if n else 0, 1, n, None)
+    if indices.step > 0:
+        return Selection(indices[0], indices.step, n, None)
+    return Selection(indices[-1], -indices.step, n, slice(None, None, -1))
+
+
+def _selection(ranges: Sequence[range], shape: Sequence[int]) -> Selection:
+    """Flattened C-order indices of a block of some axes."""
+    if len(ranges) == 1:
+        return _progression(ranges[0])
+    if all(r == range(n) for r, n in zip(ranges, shape, strict=True)):
+        return _progression(range(math.prod(shape)))  # without a list of them: tall matrices have many
+    indices = _flat(ranges, shape)
+    if len(indices) == 1:
+        return _progression(range(int(indices[0]), int(indices[0]) + 1))
     steps = np.unique(np.diff(indices))
-    if len(steps) == 1 and steps[0] > 0:
-        return Selection(int(indices[0]), int(steps[0]), n, None)
     if len(steps) == 1:
-        return Selection(int(indices[-1]), -int(steps[0]), n, slice(None, None, -1))
+        step = int(steps[0])
+        return _progression(range(int(indices[0]), int(indices[-1]) + (1 if step > 0 else -1), step))
     low = int(indices.min())
     return Selection(low, 1, int(indices.max()) - low + 1, indices - low)
 
 
 def _flat(ranges: Sequence[range], shape: Sequence[int]) -> Array:
-    """Flattened C-order indices of a block of some axes."""
     found = np.zeros(1, np.int64)
     for r, n in zip(ranges, shape, strict=True):
         found = (found[:, None] * n + np.arange(r.start, r.stop, r.step)[None, :]).ravel()
@@ -71,27 +84,29 @@ def fill(target: Target, plan: Plan, key: Key, scale: float, method: str, thread
     if plan.batch:
         numbers = _flat([ranges[a] for a in plan.batch], [shape[a] for a in plan.batch])
         keys = fold_all(key.bits, numbers.tolist())
-    rows = _flat([ranges[a] for a in plan.rows], [shape[a] for a in plan.rows])
+    rows = _selection([ranges[a] for a in plan.rows], [shape[a] for a in plan.rows])
     n_rows = math.prod(shape[a] for a in plan.rows)
     columns = ranges[plan.column]
-    begin, done = 0, 0
-    for j, size in enumerate(plan.sizes or (shape[plan.column],)):
+    sizes = plan.sizes or (shape[plan.column],)
+    begins = list(accumulate(sizes, initial=0))
+    done = 0
+    # The largest first: if memory does not suffice for it, nothing has been written.
+    for j in sorted(range(len(sizes)), key=lambda j: -sizes[j]):
+        begin, size = begins[j], sizes[j]
         first, last = span(columns, begin, begin + size)
         part = columns[first:last]
         if len(part):
             view = out[..., first:last]
-            stack = view.reshape(batch, len(rows), len(part))
+            stack = view.reshape(batch, math.prod(out.shape[lead:-1]), len(part))
             inside = np.may_share_memory(stack, view)
             share = _Share(progress, done / target.out.size, stack.size / target.out.size)
             _Stack(
-                stack, (n_rows, size), _selection(rows),
-                _selection(np.arange(part.start - begin, part.stop - begin, part.step)),
+                stack, (n_rows, size), rows, _progression(range(part.start - begin, part.stop - begin, part.step)),
                 keys if plan.sizes is None else [fold_all(k, [j])[0] for k in keys], scale, method, threads,
             ).fill(share)  # fmt: skip
             if not inside:
                 view[...] = stack.reshape(view.shape)
             done += stack.size
-        begin += size
 
 
 class _Share:

@@ -60,15 +60,14 @@ def run(
     lo: float = 0.0,
     hi: float = 0.0,
 ) -> Array:
-    """Fill the target's array by one law; returns the array."""
-    out = target.out
-    job = (out, target.code, law, p0, p1, lo, hi, key, target.base, target.steps)
+    """Fill the target's array by one law; returns what the caller gets."""
+    job = (target.out, target.code, law, p0, p1, lo, hi, key, target.base, target.steps)
     plan = _local.plan
     if plan is None:
         _core.fill([job], threads)
     else:
         plan.jobs.append(job)
-    return out
+    return target.result
 
 
 def then(function: Callable[..., Any], *args: Any) -> None:

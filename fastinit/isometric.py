@@ -11,7 +11,7 @@ import numpy as np
 from ._args import COMPLEX, Array, Target, check_choice, check_num_threads, check_number, check_stored
 from ._fans import AxisLike, block_sizes, resolve_axes
 from ._gains import gain as activation_gain
-from ._keys import Key
+from ._keys import Key, check_seed
 from ._orthogonal import Plan, fill
 from ._run import then
 
@@ -121,12 +121,13 @@ def orthogonal(
     if len(outputs) != 1:
         raise ValueError(f"out_axis must be one axis, got {outputs}")
     sizes = None if blocks is None else block_sizes(blocks, target.shape[outputs[0]])
-    key = Key(seed)
+    check_seed(seed)
     threads = check_num_threads(num_threads)
     _check_progress(progress)
+    key = Key(seed)
     rows = tuple(a for a in range(len(target.shape)) if a not in outputs + batch)
     then(fill, target, Plan(rows, outputs[0], batch, sizes), key, scale, method, threads, progress)
-    return target.out
+    return target.result
 
 
 def delta_orthogonal(
@@ -201,26 +202,32 @@ def delta_orthogonal(
         raise ValueError(f"shape must have no more inputs than outputs, got {n_in} and {n_out}")
     if scaled and n_in > 0:
         number = check_stored(number * math.sqrt(n_out / n_in), "gain, scaled,", target.dtype)
-    key = Key(seed)
+    check_seed(seed)
     threads = check_num_threads(num_threads)
     _check_progress(progress)
+    key = Key(seed)
     then(_set_delta, target, inputs[0], outputs[0], key, number, threads, progress)
-    return target.out
+    return target.result
 
 
 def _set_delta(
     target: Target, in_axis: int, out_axis: int, key: Key, scale: float, threads: int,
     progress: Callable[[float], Any] | None,
 ) -> None:  # fmt: skip
-    target.out[...] = 0
     index: list[Any] = [slice(None)] * len(target.shape)
     for axis, (n, local) in enumerate(zip(target.shape, target.ranges(), strict=True)):
         if axis in (in_axis, out_axis):
             continue
         if n // 2 not in local:
+            target.out[...] = 0
             return
         index[axis] = local.index(n // 2)
+    # First, as it may find too little memory; then zeros around it.
     fill(target.matrix(tuple(index), in_axis, out_axis), Plan((0,), 1, (), None), key, scale, "direct", threads, progress)
+    for axis, centre in enumerate(index):
+        if not isinstance(centre, slice):
+            for side in (slice(centre), slice(centre + 1, None)):
+                target.out[(*index[:axis], side)] = 0
 
 
 __all__ = ["delta_orthogonal", "orthogonal"]

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from . import _core
-from ._args import Array, Target, check_choice, check_fits, check_num_threads, check_number, check_stored
+from ._args import Array, Target, check_choice, check_fits, check_num_threads, check_number, check_stored, check_window
 from ._keys import key_bits
 from ._run import NORMAL, TRUNCATED, TRUNCATED_ABSOLUTE, UNIFORM, run
 
@@ -211,10 +211,9 @@ def truncated_normal(
     if correct_std and std > 0:
         std = _sigma_for_std(mean, std, lower, upper) if absolute else _widened(std, lower, upper)
         check_fits(std, "std, corrected for the truncation,", target.dtype)
-    # The end of the window that lies nearest to zero: beyond it nothing is finite.
-    low, high = (lower, upper) if absolute else (mean + lower * std, mean + upper * std)
-    if std > 0 and (low > 0 or high < 0):
-        check_stored(low if low > 0 else high, "the window of lower and upper", target.dtype)
+    if std > 0:
+        low, high = (lower, upper) if absolute else (mean + lower * std, mean + upper * std)
+        check_window(low, high, target.dtype)
     threads = check_num_threads(num_threads)
     law = TRUNCATED_ABSOLUTE if absolute else TRUNCATED
     return run(target, law, mean, std, key_bits(seed), threads, lower, upper)

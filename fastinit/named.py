@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ._activations import canonical_name
@@ -187,7 +187,7 @@ def he_normal(
     shape: Any = None,
     *,
     mode: str = "fan_in",
-    nonlinearity: str = "relu",
+    nonlinearity: str | Callable[..., Any] = "relu",
     negative_slope: float = 0.0,
     gain: float | None = None,
     layout: str | None = None,
@@ -268,7 +268,7 @@ def he_uniform(
     shape: Any = None,
     *,
     mode: str = "fan_in",
-    nonlinearity: str = "relu",
+    nonlinearity: str | Callable[..., Any] = "relu",
     negative_slope: float = 0.0,
     gain: float | None = None,
     layout: str | None = None,

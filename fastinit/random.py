@@ -10,7 +10,18 @@ from typing import Any
 import numpy as np
 
 from . import _core
-from ._args import Array, Target, check_fits, check_int, check_num_threads, check_number, check_stored, code_of
+from ._args import (
+    Array,
+    Shape,
+    Target,
+    check_fits,
+    check_int,
+    check_num_threads,
+    check_number,
+    check_stored,
+    check_window,
+    code_of,
+)
 from ._keys import Key, key_bits
 from ._run import NORMAL, TRUNCATED, UNIFORM, run
 
@@ -91,7 +102,7 @@ class Generator:
         scalar = size is None and out is None
         if out is None and dtype is None:
             dtype = np.float64
-        target = Target(() if scalar else size, dtype, out, None)
+        target = Target(() if scalar else size, dtype, out, None, name="size")
         if law == UNIFORM:
             check_stored(p0, "low", target.dtype)
             check_stored(p1, "high", target.dtype)
@@ -99,12 +110,14 @@ class Generator:
         else:
             check_stored(p0, "loc", target.dtype)
             check_fits(p1, "scale", target.dtype)
+        if law == TRUNCATED and p1 > 0:
+            check_window(p0 + lo * p1, p0 + hi * p1, target.dtype)
         threads = check_num_threads(num_threads)
         with self._lock:
             target.base = self._position
             self._position += target.out.size
             run(target, law, p0, p1, self._key.bits, threads, lo, hi)
-        return float(target.out) if scalar else target.out
+        return float(target.out) if scalar else target.result
 
     def random(
         self, size: Any = None, dtype: Any = None, out: Array | None = None, *, num_threads: int | None = None
@@ -149,7 +162,7 @@ class Generator:
         >>> default_rng(0).uniform(-1, [1, 2, 3]).shape
         (3,)
         """
-        if np.ndim(low) or np.ndim(high):
+        if _is_array(low, "low") | _is_array(high, "high"):
             lows, highs = _parameter(low, "low"), _parameter(high, "high")
             with np.errstate(over="ignore"):
                 spans = highs - lows
@@ -180,7 +193,7 @@ class Generator:
         >>> default_rng(0).normal(10.0, 2.0, size=(2, 2)).shape
         (2, 2)
         """
-        if np.ndim(loc) or np.ndim(scale):
+        if _is_array(loc, "loc") | _is_array(scale, "scale"):
             locs, scales = _parameter(loc, "loc"), _parameter(scale, "scale")
             _check_all(scales >= 0, "scale < 0: scale", "non-negative", scales)
             return self._broadcast(NORMAL, locs, scales, size, dtype, out, num_threads)
@@ -206,7 +219,7 @@ class Generator:
         >>> bool(abs(default_rng(0).truncated_normal(size=100)).max() <= 2)
         True
         """
-        arrays = bool(np.ndim(loc) or np.ndim(scale))
+        arrays = _is_array(loc, "loc") | _is_array(scale, "scale")
         if arrays:
             locs, scales = _parameter(loc, "loc"), _parameter(scale, "scale")
             _check_all(scales >= 0, "scale < 0: scale", "non-negative", scales)
@@ -225,17 +238,26 @@ class Generator:
         num_threads: int | None, lo: float = 0.0, hi: float = 0.0,
     ) -> Array:
         """Standard draws in float64, then the parameters of each element in NumPy's arithmetic."""
-        shape = np.broadcast_shapes(p0.shape, p1.shape)
+        names = ("low", "high") if law == UNIFORM else ("loc", "scale")
+        try:
+            shape = np.broadcast_shapes(p0.shape, p1.shape)
+        except ValueError:
+            message = f"{names[0]} and {names[1]} must broadcast together, got shapes {p0.shape} and {p1.shape}"
+            raise ValueError(message) from None
         if size is None:
             size = shape if out is None else out.shape
-        full = Target(size, dtype if dtype is not None else (np.float64 if out is None else None), out, None)
-        if np.broadcast_shapes(shape, full.shape) != full.shape:
-            raise ValueError(f"size {full.shape} does not hold parameters of shape {shape}")
+        full = Target(size, dtype if dtype is not None else (np.float64 if out is None else None), out, None, name="size")
+        if not _holds(full.shape, shape):
+            raise ValueError(f"size {full.shape} does not hold {names[0]} and {names[1]} of shape {shape}")
         kind = np.float64 if full.dtype.itemsize == 8 else np.float32
         with np.errstate(over="ignore"):
             span = p1 - p0 if law == UNIFORM else p1
-            for values in (p0, p1, span):
-                _check_all(np.isfinite(values.astype(kind)), "parameters", f"finite in {kind.__name__}", values)
+            _check_range(p0, names[0], full.dtype, full.dtype)
+            _check_range(p1, names[1], full.dtype, full.dtype if law == UNIFORM else kind)
+            _check_range(span, "high - low" if law == UNIFORM else names[1], full.dtype, kind)
+            if law == TRUNCATED:
+                low, high = (p0 + np.where(p1 > 0, bound, 0.0) * p1 for bound in (lo, hi))
+                _check_range(np.clip(0.0, low, high), "the window of lower and upper", full.dtype, full.dtype)
             x = self._fill(law, 0.0, 1.0, full.shape, np.float64, None, num_threads, lo, hi)
             x *= span
             x += p0
@@ -244,7 +266,23 @@ class Generator:
                 high = p1.astype(kind)
                 np.minimum(x, np.nextafter(high, p0.astype(kind)), out=x)
             full.out[...] = x.astype(full.dtype, copy=False)
-        return full.out
+        return full.result
+
+
+def _is_array(value: Any, name: str) -> bool:
+    """Whether a parameter has one value per element."""
+    try:
+        return np.ndim(value) > 0
+    except ValueError:  # a ragged sequence
+        raise TypeError(f"{name} must be a real number or an array of them, got {value!r}") from None
+
+
+def _holds(size: Shape, shape: Shape) -> bool:
+    """Whether arrays of `shape` broadcast to `size`."""
+    try:
+        return np.broadcast_shapes(shape, size) == size
+    except ValueError:
+        return False
 
 
 def _parameter(value: Any, name: str) -> Array:
@@ -257,6 +295,13 @@ def _parameter(value: Any, name: str) -> Array:
     values = values.astype(np.float64)
     _check_all(np.isfinite(values), name, "finite", values)
     return values
+
+
+def _check_range(values: Array, name: str, dtype: np.dtype[Any], stays: Any) -> None:
+    """Parameters that stay finite in the arithmetic of `dtype` and as elements of type `stays`."""
+    kind = np.float64 if dtype.itemsize == 8 else np.float32
+    where = dtype.name if stays is dtype else np.dtype(stays).name
+    _check_all(np.isfinite(values.astype(kind).astype(stays)), name, f"finite in {where}", values)
 
 
 def _check_all(ok: Any, name: str, allowed: str, values: Array) -> None:
@@ -331,7 +376,7 @@ class Philox4x32(np.random.BitGenerator):
             raise ValueError(message)
         try:
             words = [operator.index(value["state"][name]) for name in ("key", "position")]
-        except (KeyError, TypeError):
+        except (IndexError, KeyError, TypeError):
             raise ValueError(message) from None
         if not all(0 <= w < 2**64 for w in words):
             raise ValueError(message)

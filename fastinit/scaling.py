@@ -44,7 +44,7 @@ def scaled(
     sizes = [_size(target, scale / _fan_for(mode, fans.fan_in, fan_out), distribution) for fan_out in outs]
     for part, size in zip(target.split(fans.out_axis, fans.sizes), sizes, strict=True):
         _draw(part, size, distribution, key, threads)
-    return target.out
+    return target.result
 
 
 def _size(target: Target, variance: float, distribution: str) -> float:

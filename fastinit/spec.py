@@ -78,6 +78,8 @@ class Spec:
         object.__setattr__(self, "initializer", _name_of(initializer) or initializer)
         # An int stays one: identity reads it as the side of a square.
         object.__setattr__(self, "shape", dims[0] if isinstance(shape, (int, np.integer)) else dims)
+        if isinstance(self.initializer, str):  # lists such as blocks' sizes could change later
+            kwargs = {name: tuple(v) if isinstance(v, list) else v for name, v in kwargs.items()}
         object.__setattr__(self, "kwargs", MappingProxyType(kwargs))
 
     def build(self, seed: Any = None, out: Array | None = None, num_threads: int | None = None) -> Any:

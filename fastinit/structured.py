@@ -11,7 +11,7 @@ from . import _core
 from ._args import Array, Target, check_fits, check_int, check_num_threads, check_number, check_stored
 from ._fans import AxisLike, resolve_axes
 from ._keys import check_seed, key_bits
-from ._run import NORMAL, run, then
+from ._run import NORMAL, UNIFORM, run, then
 
 
 def constant(
@@ -33,7 +33,7 @@ def constant(
     value : float
         Finite, also as an element of the array's dtype.
     dtype, out, shard, seed, num_threads : optional
-        As for `normal`; `seed` and `num_threads` change nothing here.
+        As for `normal`; `seed` changes nothing here.
 
     Raises
     ------
@@ -49,9 +49,11 @@ def constant(
     target = Target(shape, dtype, out, shard)
     number = check_stored(check_number(value, "value"), "value", target.dtype)
     check_seed(seed)
-    check_num_threads(num_threads)
-    then(_set, target.out, ..., number)
-    return target.out
+    threads = check_num_threads(num_threads)
+    if number == 0 and math.copysign(1.0, number) < 0:  # a sum with a product has no such zero
+        then(_set, target.out, ..., number)
+        return target.result
+    return run(target, UNIFORM, number, number, 0, threads)
 
 
 def _set(out: Array, index: Any, value: float) -> None:
@@ -141,18 +143,18 @@ def identity(
     check_seed(seed)
     check_num_threads(num_threads)
     then(_set_diagonal, target.out, *target.ranges(), number)
-    return target.out
+    return target.result
 
 
 def _set_diagonal(out: Array, rows: range, columns: range, value: float) -> None:
-    _, i, j = np.intersect1d(_indices(rows), _indices(columns), assume_unique=True, return_indices=True)
     out[...] = 0
-    if i.size:
+    short, long = sorted((rows, columns), key=len)
+    at = np.arange(short.start, short.stop, short.step)
+    place, rest = np.divmod(at - long.start, long.step)
+    found = np.flatnonzero((rest == 0) & (place >= 0) & (place < len(long)))
+    if found.size:
+        i, j = (found, place[found]) if short is rows else (place[found], found)
         _set(out, (i, j), value)
-
-
-def _indices(r: range) -> Array:
-    return np.arange(r.start, r.stop, r.step)
 
 
 eye = identity
@@ -215,7 +217,7 @@ def dirac(
     check_seed(seed)
     check_num_threads(num_threads)
     then(_set_dirac, target, inputs[0], outputs[0], n_out // count)
-    return target.out
+    return target.result
 
 
 def _set_dirac(target: Target, in_axis: int, out_axis: int, per_group: int) -> None:
@@ -302,7 +304,7 @@ def sparse(
         _core.sparse_mask,
         view, key, rows, count, (row.start, row.step), (column.start, column.step), threads,
     )  # fmt: skip
-    return target.out
+    return target.result
 
 
 __all__ = ["constant", "dirac", "eye", "identity", "ones", "sparse", "zeros"]

@@ -202,3 +202,46 @@ def test_wide_windows_are_fine() -> None:
         x = fi.truncated_normal(100, lower=-bound, upper=bound, seed=0)
         assert x.shape == want
         assert np.isfinite(x).all()
+
+
+class Stubborn(np.ndarray):
+    """Refuses to be indexed."""
+
+    def __getitem__(self, index: Any) -> Any:
+        raise AssertionError(index)
+
+    __setitem__ = __getitem__  # type: ignore[assignment]
+
+
+@pytest.mark.parametrize("name", ["normal", "identity", "sparse", "orthogonal", "constant"])
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_subclasses_of_arrays_are_filled_as_arrays(name: str, dtype: str) -> None:
+    make = getattr(fi, name)
+    want = make((6, 6), dtype=dtype, seed=0)
+    masked = np.ma.masked_array(np.full((6, 6), 7, dtype), mask=np.eye(6), hard_mask=True)
+    for out in (masked, np.full((6, 6), 7, dtype).view(Stubborn)):
+        assert make(out=out, seed=0) is out
+        assert out.view(np.ndarray).tobytes() == want.tobytes()
+
+
+def test_empty_shards_of_blocks() -> None:
+    backwards = slice(None, None, -1)
+    assert fi.he_normal((4, 6), blocks=[2, 4], shard=(slice(0, 0), backwards)).shape == (0, 6)
+    assert fi.he_normal((0, 6), blocks=[2, 4], mode="fan_out", shard=(slice(None), backwards)).shape == (0, 6)
+
+
+# Working memory of 2^50 bytes and more, which no address space has.
+TOO_LARGE = [
+    ("delta_orthogonal", (3, 2**16, 2**42), {}),
+    ("orthogonal", (2**24, 2**24), {"method": "qr", "blocks": [1, 2**24 - 1]}),
+    ("orthogonal", (2**24, 2**24), {"method": "qr"}),
+]
+
+
+@pytest.mark.parametrize(("name", "shape", "kwargs"), TOO_LARGE)
+def test_out_is_untouched_where_memory_does_not_suffice(name: str, shape: tuple[int, ...], kwargs: dict[str, Any]) -> None:
+    shard = (*(slice(1, 2),) * (len(shape) - 2), slice(0, 1), slice(0, 2))
+    out = np.full([len(range(*s.indices(n))) for s, n in zip(shard, shape, strict=True)], 7, np.float32)
+    with pytest.raises(MemoryError):
+        getattr(fi, name)(shape, shard=shard, out=out, **kwargs)
+    assert (out == 7).all()

@@ -63,22 +63,28 @@ def test_one_generator_from_many_threads() -> None:
     assert sorted(np.concatenate(parts)) == sorted(fi.uniform(16_000, seed=0, dtype="float64"))
 
 
+# Minutes, or some seconds, of work in one call.
+LONG = {
+    "far tails": "fi._core.fill([(np.empty(2**20), 1, 2, 0.0, 1.0, 5.0, 6.0, 1, 0, None)] * 3000, 1)",
+    "tall columns": "fi.sparse((2**32, 16), shard=(slice(0, 1), slice(None)), num_threads=2)",
+}
+
+
 @pytest.mark.skipif(os.name != "posix", reason="sends SIGINT")
-def test_ctrl_c_stops_a_long_fill() -> None:
-    code = """
+@pytest.mark.parametrize("call", LONG)
+def test_ctrl_c_stops_a_long_fill(call: str) -> None:
+    code = f"""
         import signal, sys, threading, time, os
         import numpy as np, fastinit as fi
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        out = np.empty(2**20, np.float64)
         def press():
             time.sleep(0.5)
             global pressed
             pressed = time.perf_counter()
             os.kill(os.getpid(), signal.SIGINT)
         threading.Thread(target=press, daemon=True).start()
-        jobs = [(out, 1, 2, 0.0, 1.0, 5.0, 6.0, 1, 0, None)] * 3000   # minutes of far tails
         try:
-            fi._core.fill(jobs, 1)
+            {LONG[call]}
         except KeyboardInterrupt:
             print("late", time.perf_counter() - pressed)
             sys.exit(0 if time.perf_counter() - pressed < 0.2 else 3)

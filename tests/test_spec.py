@@ -151,3 +151,11 @@ def test_shards_of_a_model() -> None:
     part = fi.initialize({"w": Spec("xavier_normal", (16, 12), blocks=[4, 8], shard=shard)}, seed=3)["w"]
     assert (part == whole[shard]).all()
     assert fi.initialize({}) == {}
+
+
+def test_lists_in_a_spec_cannot_change_it() -> None:
+    sizes = [2, 4]
+    spec = fi.Spec("he_normal", (4, 6), blocks=sizes)
+    sizes.append(3)
+    assert spec == fi.Spec("he_normal", (4, 6), blocks=(2, 4))
+    assert hash(spec) == hash(fi.Spec("he_normal", (4, 6), blocks=[2, 4]))

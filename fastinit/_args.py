@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from ._keys import check_seed
+
 Array = np.ndarray[Any, np.dtype[Any]]
 Shape = tuple[int, ...]
 
@@ -204,20 +206,37 @@ def _overlaps_itself(out: Array) -> bool:
     return False
 
 
-def check_out(out: Any, dtype: np.dtype[Any] | None, also: tuple[str, ...] = ()) -> Array:
-    """A writable array of a known dtype, any strides, no two elements in one place."""
+def check_array(out: Any) -> Array:
+    """An array, of any dtype."""
     if not isinstance(out, np.ndarray):
         raise TypeError(f"out must be a NumPy array, got {type(out).__name__}")
-    if code_of(out.dtype) is None and not (out.dtype.name in also and out.dtype.isnative):
-        known = ", ".join((*DTYPE_CODES, *also))
-        raise TypeError(f"out must have one of the dtypes {known} in native byte order, got {out.dtype}")
-    if dtype is not None and dtype != out.dtype:
-        raise TypeError(f"out has the wrong dtype: expected {dtype.name}, got {out.dtype.name}")
-    if not out.flags.writeable:
-        raise ValueError("out must be writable, got a read-only array")
-    if not out.flags.c_contiguous and out.size > 1 and _overlaps_itself(out):
-        raise ValueError(f"out must not overlap itself, got strides {out.strides} for shape {out.shape}")
     return out
+
+
+def check_out(out: Any, dtype: np.dtype[Any] | None, also: tuple[str, ...] = ()) -> Array:
+    """A writable array of a known dtype, any strides, no two elements in one place."""
+    array = check_array(out)
+    if code_of(array.dtype) is None and not (array.dtype.name in also and array.dtype.isnative):
+        known = ", ".join((*DTYPE_CODES, *also))
+        raise TypeError(f"out must have one of the dtypes {known} in native byte order, got {array.dtype}")
+    if dtype is not None and dtype != array.dtype:
+        raise TypeError(f"out has the wrong dtype: expected {dtype.name}, got {array.dtype.name}")
+    if not array.flags.writeable:
+        raise ValueError("out must be writable, got a read-only array")
+    if not array.flags.c_contiguous and array.size > 1 and _overlaps_itself(array):
+        raise ValueError(f"out must not overlap itself, got strides {array.strides} for shape {array.shape}")
+    return array
+
+
+def global_shape(shape: Any, out: Any, shard: Any, name: str = "shape") -> Shape:
+    """The shape of the whole tensor: as it is given, else that of `out`."""
+    if shape is not None:
+        return check_shape(shape, name)
+    if out is None:
+        raise TypeError(f"{name} must be given when out is not")
+    if shard is not None:
+        raise TypeError(f"{name}, the global one, must be given with shard")
+    return tuple(check_array(out).shape)
 
 
 class Target:
@@ -228,25 +247,22 @@ class Target:
     two dimensions).
     """
 
-    __slots__ = ("base", "code", "dtype", "out", "result", "shape", "slices", "steps")
+    __slots__ = ("base", "code", "dtype", "out", "result", "shape", "slices", "steps", "threads")
 
     def __init__(
-        self, shape: Any, dtype: Any, out: Any, shard: Any, also: tuple[str, ...] = (), name: str = "shape"
-    ) -> None:
-        if shape is None and out is None:
-            raise TypeError(f"{name} must be given when out is not")
-        if shape is None and shard is not None:
-            raise TypeError("shape, the global one, must be given with shard")
-        local: Shape = () if shape is None else check_shape(shape, name)
+        self, shape: Shape, dtype: Any, seed: Any, out: Any, shard: Any, num_threads: Any,
+        also: tuple[str, ...] = (), name: str = "shape",
+    ) -> None:  # fmt: skip
+        """What `global_shape` gave, and the arguments common to all initializers, checked in their order."""
         kind = None if dtype is None else check_dtype(dtype, also=also)
+        if type(seed) is not int or seed < 0:
+            check_seed(seed)
         if out is not None:
             out = check_out(out, kind, also)
             kind = out.dtype
-            if shape is None:
-                local = out.shape
         elif kind is None:
             kind = _FLOAT32
-        self.shape = local
+        self.shape = local = shape
         self.dtype: np.dtype[Any] = kind
         self.code = _CODES.get(kind, -1)
         self.base = 0
@@ -254,13 +270,14 @@ class Target:
         self.slices: tuple[slice, ...] | None = None
         if shard is not None:
             local = self._set_shard(shard)
-        if out is None:
-            out = np.empty(local, kind)
-        elif out.shape != local:
+        if out is not None and out.shape != local:
             raise ValueError(
                 f"size must match out.shape: {'shard' if shard is not None else name} gives {local}, "
                 f"out has {out.shape}"
             )
+        self.threads = check_num_threads(num_threads)
+        if out is None:
+            out = np.empty(local, kind)
         self.result: Array = out
         self.out: Array = out if type(out) is np.ndarray else out.view(np.ndarray)
 
@@ -300,7 +317,7 @@ class Target:
         part = object.__new__(Target)
         part.shape, part.dtype, part.code = (self.shape[row], self.shape[column]), self.dtype, self.code
         part.slices = None if self.slices is None else (self.slices[row], self.slices[column])
-        part.base, part.steps = 0, None
+        part.base, part.steps, part.threads = 0, None, self.threads
         part.out = part.result = self.out[index] if row < column else self.out[index].T
         return part
 
@@ -316,7 +333,7 @@ class Target:
             first, last = span(local, begin, begin + size)
             part = object.__new__(Target)
             part.shape, part.dtype, part.code, part.slices = self.shape, self.dtype, self.code, None
-            part.steps = steps
+            part.steps, part.threads = steps, self.threads
             part.out = part.result = self.out[(slice(None),) * axis + (slice(first, last),)]
             part.base = self.base + first * steps[axis] if part.out.size else 0
             parts.append(part)

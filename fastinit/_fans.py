@@ -128,11 +128,9 @@ def resolve_fans(
         and batch_axis is None and groups == 1 and type(groups) is int and blocks is None and len(shape) == 2
     ):  # the common case, kept short: calls take microseconds
         return Fans(shape[0], (shape[1],), 1, None)
-    given_in, given_out = _explicit(fan_in, "fan_in"), _explicit(fan_out, "fan_out")
-    group_count = check_int(groups, "groups", low=1)
     enough = (
-        (given_in is not None or need == "fan_out")
-        and (given_out is not None or need == "fan_in")
+        (fan_in is not None or need == "fan_out")
+        and (fan_out is not None or need == "fan_in")
         and blocks is None
         and layout is None
         and in_axis is None
@@ -140,8 +138,11 @@ def resolve_fans(
         and batch_axis is None
     )
     if enough:
+        check_int(groups, "groups", low=1)
+        given_in, given_out = _explicit(fan_in, "fan_in"), _explicit(fan_out, "fan_out")
         return Fans(given_in, None if given_out is None else (given_out,), None, None)
     inputs, outputs, batch = resolve_axes(shape, layout, in_axis, out_axis, batch_axis)
+    group_count = check_int(groups, "groups", low=1)
     field = n_in = n_out = 1
     for axis, n in enumerate(shape):
         if axis in inputs:
@@ -159,6 +160,7 @@ def resolve_fans(
         sizes = block_sizes(blocks, n_out)
         if any(size % group_count for size in sizes):
             raise ValueError(f"groups must divide every block: {group_count} does not divide {sizes}")
+    given_in, given_out = _explicit(fan_in, "fan_in"), _explicit(fan_out, "fan_out")
     even = len(set(sizes)) == 1
     outs: tuple[Fan, ...] = tuple(size * field // group_count for size in (sizes[:1] if even else sizes))
     if given_out is not None:

@@ -72,7 +72,7 @@ def _flat(ranges: Sequence[range], shape: Sequence[int]) -> Array:
     return found
 
 
-def fill(target: Target, plan: Plan, key: Key, scale: float, method: str, threads: int, progress: Progress | None) -> None:
+def fill(target: Target, plan: Plan, key: Key, scale: float, method: str, progress: Progress | None) -> None:
     """All matrices of the target."""
     if target.out.size == 0:
         return
@@ -102,7 +102,7 @@ def fill(target: Target, plan: Plan, key: Key, scale: float, method: str, thread
             share = _Share(progress, done / target.out.size, stack.size / target.out.size)
             _Stack(
                 stack, (n_rows, size), rows, _progression(range(part.start - begin, part.stop - begin, part.step)),
-                keys if plan.sizes is None else [fold_all(k, [j])[0] for k in keys], scale, method, threads,
+                keys if plan.sizes is None else [fold_all(k, [j])[0] for k in keys], scale, method, target.threads,
             ).fill(share)  # fmt: skip
             if not inside:
                 view[...] = stack.reshape(view.shape)

@@ -56,7 +56,6 @@ def run(
     p0: float,
     p1: float,
     key: int,
-    threads: int,
     lo: float = 0.0,
     hi: float = 0.0,
 ) -> Array:
@@ -64,7 +63,7 @@ def run(
     job = (target.out, target.code, law, p0, p1, lo, hi, key, target.base, target.steps)
     plan = _local.plan
     if plan is None:
-        _core.fill([job], threads)
+        _core.fill([job], target.threads)
     else:
         plan.jobs.append(job)
     return target.result

@@ -8,21 +8,23 @@ from typing import Any
 
 import numpy as np
 
-from ._args import COMPLEX, Array, Target, check_choice, check_num_threads, check_number, check_stored
+from ._args import COMPLEX, Array, Target, check_choice, check_number, check_stored, global_shape
 from ._fans import AxisLike, block_sizes, resolve_axes
 from ._gains import gain as activation_gain
-from ._keys import Key, check_seed
+from ._keys import Key
 from ._orthogonal import Plan, fill
 from ._run import then
 
 METHODS = ("direct", "qr")
 
 
-def _check_gain(gain: Any, target: Target) -> float:
-    number = float(activation_gain(gain)) if isinstance(gain, str) else check_number(gain, "gain")
+def _check_gain(gain: Any) -> float:
+    return float(activation_gain(gain)) if isinstance(gain, str) else check_number(gain, "gain")
+
+
+def _check_scale(number: float, name: str, dtype: np.dtype[Any]) -> None:
     # A complex number is two of half its size.
-    kind = np.dtype(f"f{target.dtype.itemsize // 2}") if target.dtype.kind == "c" else target.dtype
-    return check_stored(number, "gain", kind)
+    check_stored(number, name, np.dtype(f"f{dtype.itemsize // 2}") if dtype.kind == "c" else dtype)
 
 
 def _check_progress(progress: Any) -> None:
@@ -112,21 +114,20 @@ def orthogonal(
     >>> experts.shape
     (8, 64, 64)
     """
-    target = Target(shape, dtype, out, shard, COMPLEX)
-    scale = _check_gain(gain, target)
+    dims = global_shape(shape, out, shard)
+    scale = _check_gain(gain)
     check_choice(method, "method", METHODS)
-    if method == "qr" and target.dtype.kind == "c":
-        raise ValueError("method must be 'direct' for complex dtypes, got 'qr'")
-    _, outputs, batch = resolve_axes(target.shape, layout, in_axis, out_axis, batch_axis)
+    _, outputs, batch = resolve_axes(dims, layout, in_axis, out_axis, batch_axis)
     if len(outputs) != 1:
         raise ValueError(f"out_axis must be one axis, got {outputs}")
-    sizes = None if blocks is None else block_sizes(blocks, target.shape[outputs[0]])
-    check_seed(seed)
-    threads = check_num_threads(num_threads)
+    sizes = None if blocks is None else block_sizes(blocks, dims[outputs[0]])
+    target = Target(dims, dtype, seed, out, shard, num_threads, COMPLEX)
     _check_progress(progress)
-    key = Key(seed)
-    rows = tuple(a for a in range(len(target.shape)) if a not in outputs + batch)
-    then(fill, target, Plan(rows, outputs[0], batch, sizes), key, scale, method, threads, progress)
+    if method == "qr" and target.dtype.kind == "c":
+        raise ValueError("method must be 'direct' for complex dtypes, got 'qr'")
+    _check_scale(scale, "gain", target.dtype)
+    rows = tuple(a for a in range(len(dims)) if a not in outputs + batch)
+    then(fill, target, Plan(rows, outputs[0], batch, sizes), Key(seed), scale, method, progress)
     return target.result
 
 
@@ -188,32 +189,31 @@ def delta_orthogonal(
     >>> int((w != 0).any(axis=(2, 3)).sum())
     1
     """
-    target = Target(shape, dtype, out, shard)
-    if len(target.shape) not in (3, 4, 5):
-        raise ValueError(f"shape must have 3, 4 or 5 dimensions, got {target.shape}")
-    number = _check_gain(gain, target)
+    dims = global_shape(shape, out, shard)
+    if len(dims) not in (3, 4, 5):
+        raise ValueError(f"shape must have 3, 4 or 5 dimensions, got {dims}")
+    number = _check_gain(gain)
     if not isinstance(scaled, bool):
         raise TypeError(f"scaled must be a bool, got {scaled!r}")
-    inputs, outputs, batch = resolve_axes(target.shape, layout, in_axis, out_axis, None)
+    inputs, outputs, batch = resolve_axes(dims, layout, in_axis, out_axis, None)
     if len(inputs) != 1 or len(outputs) != 1 or batch:
         raise ValueError(f"in_axis and out_axis must be one axis each, without a batch, got {inputs} and {outputs}")
-    n_in, n_out = target.shape[inputs[0]], target.shape[outputs[0]]
+    n_in, n_out = dims[inputs[0]], dims[outputs[0]]
     if n_in > n_out:
         raise ValueError(f"shape must have no more inputs than outputs, got {n_in} and {n_out}")
-    if scaled and n_in > 0:
-        number = check_stored(number * math.sqrt(n_out / n_in), "gain, scaled,", target.dtype)
-    check_seed(seed)
-    threads = check_num_threads(num_threads)
+    target = Target(dims, dtype, seed, out, shard, num_threads)
     _check_progress(progress)
-    key = Key(seed)
-    then(_set_delta, target, inputs[0], outputs[0], key, number, threads, progress)
+    _check_scale(number, "gain", target.dtype)
+    if scaled and n_in > 0:
+        number *= math.sqrt(n_out / n_in)
+        _check_scale(number, "gain, scaled,", target.dtype)
+    then(_set_delta, target, inputs[0], outputs[0], Key(seed), number, progress)
     return target.result
 
 
 def _set_delta(
-    target: Target, in_axis: int, out_axis: int, key: Key, scale: float, threads: int,
-    progress: Callable[[float], Any] | None,
-) -> None:  # fmt: skip
+    target: Target, in_axis: int, out_axis: int, key: Key, scale: float, progress: Callable[[float], Any] | None
+) -> None:
     index: list[Any] = [slice(None)] * len(target.shape)
     for axis, (n, local) in enumerate(zip(target.shape, target.ranges(), strict=True)):
         if axis in (in_axis, out_axis):
@@ -223,7 +223,7 @@ def _set_delta(
             return
         index[axis] = local.index(n // 2)
     # First, as it may find too little memory; then zeros around it.
-    fill(target.matrix(tuple(index), in_axis, out_axis), Plan((0,), 1, (), None), key, scale, "direct", threads, progress)
+    fill(target.matrix(tuple(index), in_axis, out_axis), Plan((0,), 1, (), None), key, scale, "direct", progress)
     for axis, centre in enumerate(index):
         if not isinstance(centre, slice):
             for side in (slice(centre), slice(centre + 1, None)):

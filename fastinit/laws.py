@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from . import _core
-from ._args import Array, Target, check_choice, check_fits, check_num_threads, check_number, check_stored, check_window
+from ._args import Array, Target, check_choice, check_fits, check_number, check_stored, check_window, global_shape
 from ._keys import key_bits
 from ._run import NORMAL, TRUNCATED, TRUNCATED_ABSOLUTE, UNIFORM, run
 
@@ -65,11 +65,12 @@ def normal(
     >>> fastinit.normal((2, 3), std=0.02, seed=0).shape
     (2, 3)
     """
-    target = Target(shape, dtype, out, shard)
-    mean = check_stored(check_number(mean, "mean"), "mean", target.dtype)
-    std = check_fits(check_number(std, "std", low=0.0), "std", target.dtype)
-    threads = check_num_threads(num_threads)
-    return run(target, NORMAL, mean, std, key_bits(seed), threads)
+    dims = global_shape(shape, out, shard)
+    mean, std = check_number(mean, "mean"), check_number(std, "std", low=0.0)
+    target = Target(dims, dtype, seed, out, shard, num_threads)
+    check_stored(mean, "mean", target.dtype)
+    check_fits(std, "std", target.dtype)
+    return run(target, NORMAL, mean, std, key_bits(seed))
 
 
 def uniform(
@@ -120,16 +121,17 @@ def uniform(
     >>> bool((x >= -1).all() and (x < 1).all())
     True
     """
-    target = Target(shape, dtype, out, shard)
-    low = check_stored(check_number(low, "low"), "low", target.dtype)
-    high = check_stored(check_number(high, "high"), "high", target.dtype)
+    dims = global_shape(shape, out, shard)
+    low, high = check_number(low, "low"), check_number(high, "high")
     if high < low:
         raise ValueError(f"high - low < 0: low is {low!r}, high is {high!r}")
     if not math.isfinite(high - low):
         raise ValueError(f"high - low must be finite, got low {low!r} and high {high!r}")
+    target = Target(dims, dtype, seed, out, shard, num_threads)
+    check_stored(low, "low", target.dtype)
+    check_stored(high, "high", target.dtype)
     check_fits(high - low, "high - low", target.dtype)
-    threads = check_num_threads(num_threads)
-    return run(target, UNIFORM, low, high, key_bits(seed), threads)
+    return run(target, UNIFORM, low, high, key_bits(seed))
 
 
 def truncated_normal(
@@ -195,9 +197,8 @@ def truncated_normal(
     >>> bool(abs(x).max() <= 0.04)
     True
     """
-    target = Target(shape, dtype, out, shard)
-    mean = check_fits(check_number(mean, "mean"), "mean", target.dtype)
-    std = check_fits(check_number(std, "std", low=0.0), "std", target.dtype)
+    dims = global_shape(shape, out, shard)
+    mean, std = check_number(mean, "mean"), check_number(std, "std", low=0.0)
     lower = check_number(lower, "lower", infinite=True)
     upper = check_number(upper, "upper", infinite=True)
     if not lower < upper:
@@ -208,15 +209,17 @@ def truncated_normal(
     absolute = bounds == "absolute"
     if absolute and std == 0 and not lower <= mean <= upper:
         raise ValueError(f"std is 0 and mean {mean!r} lies outside [{lower!r}, {upper!r}]")
+    target = Target(dims, dtype, seed, out, shard, num_threads)
+    check_fits(mean, "mean", target.dtype)
+    check_fits(std, "std", target.dtype)
     if correct_std and std > 0:
         std = _sigma_for_std(mean, std, lower, upper) if absolute else _widened(std, lower, upper)
         check_fits(std, "std, corrected for the truncation,", target.dtype)
     if std > 0:
         low, high = (lower, upper) if absolute else (mean + lower * std, mean + upper * std)
         check_window(low, high, target.dtype)
-    threads = check_num_threads(num_threads)
     law = TRUNCATED_ABSOLUTE if absolute else TRUNCATED
-    return run(target, law, mean, std, key_bits(seed), threads, lower, upper)
+    return run(target, law, mean, std, key_bits(seed), lower, upper)
 
 
 def _widened(std: float, lower: float, upper: float) -> float:

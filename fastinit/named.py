@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ._activations import canonical_name
-from ._args import Array, Target, check_choice, check_num_threads, check_number
+from ._args import Array, Target, check_choice, check_number, global_shape
 from ._fans import AxisLike, resolve_fans
 from ._gains import gain as activation_gain
 from ._keys import key_bits
@@ -103,14 +103,14 @@ def xavier_normal(
     >>> fastinit.xavier_normal((784, 256), seed=0).shape
     (784, 256)
     """
-    target = Target(shape, dtype, out, shard)
+    dims = global_shape(shape, out, shard)
     factor = _gain_number(gain)
     fans = resolve_fans(
-        target.shape, layout=layout, in_axis=in_axis, out_axis=out_axis, batch_axis=batch_axis,
+        dims, layout=layout, in_axis=in_axis, out_axis=out_axis, batch_axis=batch_axis,
         groups=groups, blocks=blocks, fan_in=fan_in, fan_out=fan_out, need="fan_avg",
     )
-    threads = check_num_threads(num_threads)
-    return scaled(target, factor * factor, "fan_avg", "normal", fans, key_bits(seed), threads)
+    target = Target(dims, dtype, seed, out, shard, num_threads)
+    return scaled(target, factor * factor, "fan_avg", "normal", fans, key_bits(seed))
 
 
 def xavier_uniform(
@@ -173,14 +173,14 @@ def xavier_uniform(
     >>> fastinit.xavier_uniform((784, 256), seed=0).shape
     (784, 256)
     """
-    target = Target(shape, dtype, out, shard)
+    dims = global_shape(shape, out, shard)
     factor = _gain_number(gain)
     fans = resolve_fans(
-        target.shape, layout=layout, in_axis=in_axis, out_axis=out_axis, batch_axis=batch_axis,
+        dims, layout=layout, in_axis=in_axis, out_axis=out_axis, batch_axis=batch_axis,
         groups=groups, blocks=blocks, fan_in=fan_in, fan_out=fan_out, need="fan_avg",
     )
-    threads = check_num_threads(num_threads)
-    return scaled(target, factor * factor, "fan_avg", "uniform", fans, key_bits(seed), threads)
+    target = Target(dims, dtype, seed, out, shard, num_threads)
+    return scaled(target, factor * factor, "fan_avg", "uniform", fans, key_bits(seed))
 
 
 def he_normal(
@@ -253,15 +253,15 @@ def he_normal(
     >>> round(float(w.var() * 512), 1)
     2.0
     """
-    target = Target(shape, dtype, out, shard)
+    dims = global_shape(shape, out, shard)
     check_choice(mode, "mode", MODES)
     square = _he_gain_squared(nonlinearity, negative_slope, gain)
     fans = resolve_fans(
-        target.shape, layout=layout, in_axis=in_axis, out_axis=out_axis, batch_axis=batch_axis,
+        dims, layout=layout, in_axis=in_axis, out_axis=out_axis, batch_axis=batch_axis,
         groups=groups, blocks=blocks, fan_in=fan_in, fan_out=fan_out, need=mode,
     )
-    threads = check_num_threads(num_threads)
-    return scaled(target, square, mode, "normal", fans, key_bits(seed), threads)
+    target = Target(dims, dtype, seed, out, shard, num_threads)
+    return scaled(target, square, mode, "normal", fans, key_bits(seed))
 
 
 def he_uniform(
@@ -334,15 +334,15 @@ def he_uniform(
     >>> round(float(w.var() * 512), 1)
     2.0
     """
-    target = Target(shape, dtype, out, shard)
+    dims = global_shape(shape, out, shard)
     check_choice(mode, "mode", MODES)
     square = _he_gain_squared(nonlinearity, negative_slope, gain)
     fans = resolve_fans(
-        target.shape, layout=layout, in_axis=in_axis, out_axis=out_axis, batch_axis=batch_axis,
+        dims, layout=layout, in_axis=in_axis, out_axis=out_axis, batch_axis=batch_axis,
         groups=groups, blocks=blocks, fan_in=fan_in, fan_out=fan_out, need=mode,
     )
-    threads = check_num_threads(num_threads)
-    return scaled(target, square, mode, "uniform", fans, key_bits(seed), threads)
+    target = Target(dims, dtype, seed, out, shard, num_threads)
+    return scaled(target, square, mode, "uniform", fans, key_bits(seed))
 
 
 glorot_normal = xavier_normal

@@ -16,11 +16,11 @@ from ._args import (
     Target,
     check_fits,
     check_int,
-    check_num_threads,
     check_number,
     check_stored,
     check_window,
     code_of,
+    global_shape,
 )
 from ._keys import Key, key_bits
 from ._run import NORMAL, TRUNCATED, UNIFORM, run
@@ -102,7 +102,8 @@ class Generator:
         scalar = size is None and out is None
         if out is None and dtype is None:
             dtype = np.float64
-        target = Target(() if scalar else size, dtype, out, None, name="size")
+        dims = () if scalar else global_shape(size, out, None, "size")
+        target = Target(dims, dtype, 0, out, None, num_threads, name="size")
         if law == UNIFORM:
             check_stored(p0, "low", target.dtype)
             check_stored(p1, "high", target.dtype)
@@ -112,11 +113,10 @@ class Generator:
             check_fits(p1, "scale", target.dtype)
         if law == TRUNCATED and p1 > 0:
             check_window(p0 + lo * p1, p0 + hi * p1, target.dtype)
-        threads = check_num_threads(num_threads)
         with self._lock:
             target.base = self._position
             self._position += target.out.size
-            run(target, law, p0, p1, self._key.bits, threads, lo, hi)
+            run(target, law, p0, p1, self._key.bits, lo, hi)
         return float(target.out) if scalar else target.result
 
     def random(
@@ -246,7 +246,10 @@ class Generator:
             raise ValueError(message) from None
         if size is None:
             size = shape if out is None else out.shape
-        full = Target(size, dtype if dtype is not None else (np.float64 if out is None else None), out, None, name="size")
+        dims = global_shape(size, out, None, "size")
+        if dtype is None and out is None:
+            dtype = np.float64
+        full = Target(dims, dtype, 0, out, None, num_threads, name="size")
         if not _holds(full.shape, shape):
             raise ValueError(f"size {full.shape} does not hold {names[0]} and {names[1]} of shape {shape}")
         kind = np.float64 if full.dtype.itemsize == 8 else np.float32

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from . import _core
-from ._args import Array, Target, check_choice, check_fits, check_num_threads, check_number, check_stored
+from ._args import Array, Target, check_choice, check_fits, check_number, check_stored, global_shape
 from ._fans import AxisLike, Fans, resolve_fans
 from ._keys import key_bits
 from ._run import NORMAL, TRUNCATED, UNIFORM, run
@@ -33,17 +33,17 @@ def _fan_for(mode: str, fan_in: float | None, fan_out: float | None) -> float:
 
 
 def scaled(
-    target: Target, scale: float, mode: str, distribution: str, fans: Fans, key: int, threads: int
+    target: Target, scale: float, mode: str, distribution: str, fans: Fans, key: int
 ) -> Array:
     """Variance ``scale / fan``, block by block where the blocks' fans differ."""
     outs = fans.fan_out
     if outs is None or len(outs) == 1:
         size = _size(target, scale / _fan_for(mode, fans.fan_in, outs[0] if outs else None), distribution)
-        return _draw(target, size, distribution, key, threads)
+        return _draw(target, size, distribution, key)
     assert fans.sizes is not None and fans.out_axis is not None
     sizes = [_size(target, scale / _fan_for(mode, fans.fan_in, fan_out), distribution) for fan_out in outs]
     for part, size in zip(target.split(fans.out_axis, fans.sizes), sizes, strict=True):
-        _draw(part, size, distribution, key, threads)
+        _draw(part, size, distribution, key)
     return target.result
 
 
@@ -59,12 +59,12 @@ def _size(target: Target, variance: float, distribution: str) -> float:
     return check_fits(std, "the standard deviation", target.dtype)
 
 
-def _draw(target: Target, size: float, distribution: str, key: int, threads: int) -> Array:
+def _draw(target: Target, size: float, distribution: str, key: int) -> Array:
     if distribution == "normal":
-        return run(target, NORMAL, 0.0, size, key, threads)
+        return run(target, NORMAL, 0.0, size, key)
     if distribution == "uniform":
-        return run(target, UNIFORM, -size, size, key, threads)
-    return run(target, TRUNCATED, 0.0, size, key, threads, -2.0, 2.0)
+        return run(target, UNIFORM, -size, size, key)
+    return run(target, TRUNCATED, 0.0, size, key, -2.0, 2.0)
 
 
 def variance_scaling(
@@ -129,16 +129,16 @@ def variance_scaling(
     >>> round(float(w.var() * 192), 1)
     2.0
     """
-    target = Target(shape, dtype, out, shard)
+    dims = global_shape(shape, out, shard)
     scale = check_number(scale, "scale", low=0.0)
     check_choice(mode, "mode", MODES)
     check_choice(distribution, "distribution", DISTRIBUTIONS)
     fans = resolve_fans(
-        target.shape, layout=layout, in_axis=in_axis, out_axis=out_axis, batch_axis=batch_axis,
+        dims, layout=layout, in_axis=in_axis, out_axis=out_axis, batch_axis=batch_axis,
         groups=groups, blocks=blocks, fan_in=fan_in, fan_out=fan_out, need=mode,
     )
-    threads = check_num_threads(num_threads)
-    return scaled(target, scale, mode, distribution, fans, key_bits(seed), threads)
+    target = Target(dims, dtype, seed, out, shard, num_threads)
+    return scaled(target, scale, mode, distribution, fans, key_bits(seed))
 
 
 def lecun_normal(
@@ -197,13 +197,13 @@ def lecun_normal(
     >>> fastinit.lecun_normal((784, 256), seed=0).shape
     (784, 256)
     """
-    target = Target(shape, dtype, out, shard)
+    dims = global_shape(shape, out, shard)
     fans = resolve_fans(
-        target.shape, layout=layout, in_axis=in_axis, out_axis=out_axis, batch_axis=batch_axis,
+        dims, layout=layout, in_axis=in_axis, out_axis=out_axis, batch_axis=batch_axis,
         groups=groups, blocks=blocks, fan_in=fan_in, fan_out=fan_out, need="fan_in",
     )
-    threads = check_num_threads(num_threads)
-    return scaled(target, 1.0, "fan_in", "normal", fans, key_bits(seed), threads)
+    target = Target(dims, dtype, seed, out, shard, num_threads)
+    return scaled(target, 1.0, "fan_in", "normal", fans, key_bits(seed))
 
 
 def lecun_uniform(
@@ -262,10 +262,10 @@ def lecun_uniform(
     >>> fastinit.lecun_uniform((784, 256), seed=0).shape
     (784, 256)
     """
-    target = Target(shape, dtype, out, shard)
+    dims = global_shape(shape, out, shard)
     fans = resolve_fans(
-        target.shape, layout=layout, in_axis=in_axis, out_axis=out_axis, batch_axis=batch_axis,
+        dims, layout=layout, in_axis=in_axis, out_axis=out_axis, batch_axis=batch_axis,
         groups=groups, blocks=blocks, fan_in=fan_in, fan_out=fan_out, need="fan_in",
     )
-    threads = check_num_threads(num_threads)
-    return scaled(target, 1.0, "fan_in", "uniform", fans, key_bits(seed), threads)
+    target = Target(dims, dtype, seed, out, shard, num_threads)
+    return scaled(target, 1.0, "fan_in", "uniform", fans, key_bits(seed))

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from . import _core
-from ._args import Array, Target, check_fits, check_int, check_num_threads, check_number, check_stored
+from ._args import Array, Target, check_fits, check_int, check_number, check_stored, global_shape
 from ._fans import AxisLike, resolve_axes
-from ._keys import check_seed, key_bits
+from ._keys import key_bits
 from ._run import NORMAL, UNIFORM, run, then
 
 
@@ -46,14 +46,14 @@ def constant(
     >>> fastinit.constant(3, 0.5)
     array([0.5, 0.5, 0.5], dtype=float32)
     """
-    target = Target(shape, dtype, out, shard)
-    number = check_stored(check_number(value, "value"), "value", target.dtype)
-    check_seed(seed)
-    threads = check_num_threads(num_threads)
+    dims = global_shape(shape, out, shard)
+    number = check_number(value, "value")
+    target = Target(dims, dtype, seed, out, shard, num_threads)
+    check_stored(number, "value", target.dtype)
     if number == 0 and math.copysign(1.0, number) < 0:  # a sum with a product has no such zero
         then(_set, target.out, ..., number)
         return target.result
-    return run(target, UNIFORM, number, number, 0, threads)
+    return run(target, UNIFORM, number, number, 0)
 
 
 def _set(out: Array, index: Any, value: float) -> None:
@@ -136,12 +136,12 @@ def identity(
     """
     if isinstance(shape, (int, np.integer)) and not isinstance(shape, bool):
         shape = (shape, shape)
-    target = Target(shape, dtype, out, shard)
-    if len(target.shape) != 2:
-        raise ValueError(f"shape must have 2 dimensions, got {target.shape}")
-    number = check_stored(check_number(gain, "gain"), "gain", target.dtype)
-    check_seed(seed)
-    check_num_threads(num_threads)
+    dims = global_shape(shape, out, shard)
+    if len(dims) != 2:
+        raise ValueError(f"shape must have 2 dimensions, got {dims}")
+    number = check_number(gain, "gain")
+    target = Target(dims, dtype, seed, out, shard, num_threads)
+    check_stored(number, "gain", target.dtype)
     then(_set_diagonal, target.out, *target.ranges(), number)
     return target.result
 
@@ -203,19 +203,17 @@ def dirac(
     array([[1., 0.],
            [0., 1.]], dtype=float32)
     """
-    target = Target(shape, dtype, out, shard)
-    ndim = len(target.shape)
-    if ndim not in (3, 4, 5):
-        raise ValueError(f"shape must have 3, 4 or 5 dimensions, got {target.shape}")
+    dims = global_shape(shape, out, shard)
+    if len(dims) not in (3, 4, 5):
+        raise ValueError(f"shape must have 3, 4 or 5 dimensions, got {dims}")
     count = check_int(groups, "groups", low=1)
-    inputs, outputs, _ = resolve_axes(target.shape, layout, in_axis, out_axis, None)
+    inputs, outputs, _ = resolve_axes(dims, layout, in_axis, out_axis, None)
     if len(inputs) != 1 or len(outputs) != 1:
         raise ValueError(f"in_axis and out_axis must be one axis each, got {inputs} and {outputs}")
-    n_out = target.shape[outputs[0]]
+    n_out = dims[outputs[0]]
     if n_out % count:
         raise ValueError(f"groups must divide the out axis: {count} does not divide {n_out}")
-    check_seed(seed)
-    check_num_threads(num_threads)
+    target = Target(dims, dtype, seed, out, shard, num_threads)
     then(_set_dirac, target, inputs[0], outputs[0], n_out // count)
     return target.result
 
@@ -283,19 +281,21 @@ def sparse(
     >>> (w == 0).sum(axis=0)
     array([8, 8, 8, 8])
     """
-    target = Target(shape, dtype, out, shard)
-    if len(target.shape) != 2:
-        raise ValueError(f"shape must have 2 dimensions, got {target.shape}")
+    dims = global_shape(shape, out, shard)
+    if len(dims) != 2:
+        raise ValueError(f"shape must have 2 dimensions, got {dims}")
     fraction = check_number(sparsity, "sparsity")
     if not 0.0 <= fraction <= 1.0:
         raise ValueError(f"sparsity must be in [0, 1], got {sparsity!r}")
-    scale = check_fits(check_number(std, "std", low=0.0), "std", target.dtype)
-    (axis,), _, _ = resolve_axes(target.shape, layout, None, None, None)
+    scale = check_number(std, "std", low=0.0)
+    (axis,), _, _ = resolve_axes(dims, layout, None, None, None)
+    target = Target(dims, dtype, seed, out, shard, num_threads)
+    check_fits(scale, "std", target.dtype)
     # Asked now, as the mask may need it when the fill does not, and an error must come before both.
-    threads = check_num_threads(num_threads) or _core.default_num_threads()
+    threads = target.threads or _core.default_num_threads()
     key = key_bits(seed)
-    run(target, NORMAL, 0.0, scale, key, threads)
-    rows = target.shape[axis]
+    run(target, NORMAL, 0.0, scale, key)
+    rows = dims[axis]
     view = target.out if axis == 0 else target.out.T
     ranges = target.ranges()
     row, column = ranges[axis], ranges[1 - axis]

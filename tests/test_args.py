@@ -133,7 +133,7 @@ def test_a_shard_of_a_tensor_that_cannot_exist() -> None:
 def test_blocks_of_a_sliced_axis(start: int, stop: int, step: int, data: st.DataObject) -> None:
     cuts = sorted(data.draw(st.lists(st.integers(0, 60), max_size=4)))
     sizes = tuple(b - a for a, b in zip([0, *cuts], [*cuts, 60], strict=True))
-    target = Target((60,), None, None, (slice(start, stop, step),))
+    target = Target((60,), None, 0, None, (slice(start, stop, step),), None)
     target.out[:] = np.arange(60)[start:stop:step]
     begin = 0
     for part, size in zip(target.split(0, sizes), sizes, strict=True):

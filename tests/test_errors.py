@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from inspect import signature
+from itertools import combinations
 from typing import Any
 
 import numpy as np
 import pytest
 
 import fastinit as fi
+from fastinit.spec import INITIALIZERS
 
 NAN, INF = float("nan"), float("inf")
 
@@ -147,3 +150,25 @@ def test_impossible_isa_is_an_error() -> None:
                           capture_output=True, text=True, check=False)
     assert done.returncode != 0
     assert "FASTINIT_ISA: 'mmx' is not available on this machine; available: " in done.stderr
+
+
+# One wrong value for every argument there is.
+WRONG_VALUES: dict[str, Any] = {
+    **dict.fromkeys("mean std low high lower upper scale value sparsity negative_slope".split(), "text"),
+    **dict.fromkeys("mode distribution method bounds".split(), "nothing"),
+    **dict.fromkeys("nonlinearity layout out shard progress scaled correct_std".split(), 3),
+    **dict.fromkeys("shape in_axis out_axis batch_axis".split(), "x"),
+    **dict.fromkeys("groups blocks num_threads".split(), 0),
+    **dict.fromkeys("fan_in fan_out seed".split(), -1),
+    "gain": object(),
+    "dtype": "int8",
+}
+
+
+@pytest.mark.parametrize("name", INITIALIZERS)
+def test_arguments_are_checked_in_order(name: str) -> None:
+    shape = (3, 3, 4, 4) if name in ("dirac", "delta_orthogonal") else (4, 4)
+    for first, second in combinations(signature(getattr(fi, name)).parameters, 2):
+        wrong = {"shape": shape, first: WRONG_VALUES[first], second: WRONG_VALUES[second]}
+        with pytest.raises((TypeError, ValueError), match=f"^{first}"):
+            getattr(fi, name)(**wrong)

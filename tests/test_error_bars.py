@@ -143,6 +143,32 @@ def test_weights_of_convolutions(name: str) -> None:
             assert row.measured.weight_gradient.value == pytest.approx(10**row.log10_weight_gradient, rel=0.6), row.name
 
 
+# Behind places with one gradient: what slopes and the inputs they depend on have in common adds up,
+# strides keep places apart, and BatchNorm takes away what all places have in common.
+SHARED: dict[str, list[P.Layer]] = {
+    "mean pool": [P.Conv(64, 3, image=12, fan_in=3), A("relu"), P.Pool(2), D(10)],
+    "max pool": [P.Conv(64, 3, image=12, fan_in=3), A("relu"), P.Pool(2, "max"), D(10)],
+    "max pool, tanh": [P.Conv(64, 3, image=12, fan_in=3, **VALID), A("tanh"), P.Pool(2, "max"), P.Conv(64, 3),
+                       A("relu"), D(10)],
+    "strides": [P.Conv(32, 3, image=12, fan_in=3), A("relu"), P.Conv(48, 3, stride=2), A("relu"), P.Conv(64, 3, stride=2),
+                A("relu"), D(10)],
+    "norms": [P.Conv(64, 3, image=12, fan_in=8), P.BatchNorm(), A("relu"), P.Conv(64, 3), P.BatchNorm(), A("relu"), D(10)],
+    "residual": [P.Conv(64, 3, image=12, fan_in=8), R([A("relu"), P.Conv(64, 3)]), A("relu"), P.Conv(64, 3, stride=2),
+                 D(10)],
+    "all pixels as units": [P.Conv(32, 3, image=8, fan_in=3), A("relu"), P.Conv(32, 3), A("relu"), P.Pool(2),
+                            D(10, fan_in=512)],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SHARED)
+def test_weights_of_places_with_one_gradient(name: str) -> None:
+    measured = P.simulate(SHARED[name], BATCH, repeats=24, jacobian=False)
+    for row, found in zip(P.propagate(SHARED[name], batch=BATCH).layers, measured.layers, strict=True):
+        if isinstance(row.log10_weight_gradient, float) and "Conv" in row.name:
+            value, error = found.weight_gradient
+            assert 10**row.log10_weight_gradient == pytest.approx(value, abs=3.0 * error + 0.1 * value), row.name
+
+
 @pytest.mark.parametrize("kind", ["max", "mean"])
 @pytest.mark.parametrize("padding", ["valid", "same"])
 def test_pools_of_alike_pixels(padding: str, kind: str) -> None:

@@ -13,7 +13,7 @@ from ._fluctuation import MEAN, SECOND, Transfer, batch_mean, bounded
 from ._layers import Activation, BatchNorm, Dropout, LayerNorm, Pool, Residual
 from ._linear_layers import Conv, Dense, Gated
 from ._node import Node
-from ._pooling import pixels_alike, tap_fraction
+from ._pooling import pixels_alike, shared_taps, tap_fraction, windows
 from ._signal import Signal, exp, fraction_inside, log, log_add, slope_regions
 
 
@@ -33,7 +33,9 @@ class Gradient(NamedTuple):
     excess: float = 0.0  # part of g^2 along the signal, beyond that of a random direction
     grown: float = 0.0  # ln of what `excess` has made g^2 grow by
     pixels: int = 1  # places of an image with gradients of their own
-    alike: float = 1.0  # correlation of the gradients of places that share one
+    together: float = 1.0  # sum over pairs of places of E g g', over the sum over places of E g^2
+    bend: float = 0.0  # d together / d cosine of two places of the signal
+    centred: bool = False  # sums to 0 over inputs and places
     reach: tuple[float, float] = (0.0, 0.0)  # variance of ln q at the output, of one input and over two
 
     def variance(self, x: Signal, batch: int) -> float:
@@ -88,7 +90,7 @@ def back_through(nodes: tuple[Node, ...], g: Gradient, batch: int, weight: float
         if node.step.weights:
             log_weight = g.log_g + (node.before.log_q if node.gate is None else node.gate.log_hidden)
             if isinstance(layer, Conv):
-                log_weight += _places(node, layer, g)
+                log_weight += _places(node, g)
             both = g.through(node.transfer, np.array([0.0, 1.0, 0.0]))
             variance = both.variance(node.before, batch)
         row = Back(node, g, log_weight, variance)
@@ -100,13 +102,20 @@ def back_through(nodes: tuple[Node, ...], g: Gradient, batch: int, weight: float
     return rows, g
 
 
-def _places(node: Node, layer: Conv, g: Gradient) -> float:
-    """ln of the terms in a weight's gradient: a sum over the places of the image, alike in both factors."""
-    places = math.prod(node.step.image_out or ())
+def _places(node: Node, g: Gradient) -> float:
+    """ln of the terms in a weight's gradient, sum_p g_p x_p over the places p of the image.
+
+    Its square sums E g_p g_q E x_p x_q over pairs of places. Both factors follow the cosine c of the
+    signal there, which varies over the units: E c T(c) = c T + Var(c) T'. The second part is what
+    slopes f'(w x) and the x they depend on have in common, which is all where places are independent:
+    for a ReLU, E x f'(w x) = w / sqrt(2 pi q) adds up over the image.
+    """
+    x, places = node.before, math.prod(node.step.image_out or ())
     if places <= 1:
         return 0.0
-    coherent = (places / g.pixels - 1.0) * g.alike * pixels_alike(node.before)
-    return math.log(places * tap_fraction(node.step) * (1.0 + coherent))
+    pairs = (g.together - 1.0) * pixels_alike(x) + g.bend * x.scatter
+    each = x.below if g.centred and not math.isnan(x.below) else 1.0 + shared_taps(node.step) * pairs
+    return log(places * tap_fraction(node.step) * each)
 
 
 def _step(node: Node, g: Gradient, weight: float) -> Gradient:
@@ -120,21 +129,31 @@ def _step(node: Node, g: Gradient, weight: float) -> Gradient:
     kurtosis, n = node.slope_kurtosis, x.width
     if isinstance(layer, LayerNorm):  # the part along the signal is projected out
         before = before.coherent(-min(0.9, g.excess), -1.0 / x.width)
-        if isinstance(layer, BatchNorm):  # and what the places of an image have in common
-            before = before._replace(alike=0.0)
+        if isinstance(layer, BatchNorm):  # and what all places and inputs have in common
+            before = before._replace(together=1.0, bend=0.0, centred=True)
+        else:
+            before = before._replace(bend=g.bend * node.steep)
         return before.noisier(square * node.pull_noise, square * node.pull_noise)
+    before = before._replace(centred=False)
     if isinstance(layer, Activation):
         grown = g.excess * (node.curve.boost - 1.0)
         along = g.excess * node.curve.along + (node.curve.stretch - 1.0) / n
         before = before.coherent(grown, along / (1.0 + grown))._replace(common=g.common * node.linear)
-        before = before._replace(alike=g.alike * (node.linear + node.slope_share * (1.0 - node.linear)))
+        before = before._replace(
+            together=1.0 + (g.together - 1.0) * node.slopes,
+            bend=g.bend * node.steep * node.slopes + (g.together - 1.0) * node.slopes_bend,
+        )
         fresh = 2.0 * (kurtosis - 1.0) / n
         return before.noisier(square * (fresh + node.pull_noise), square * node.pull_noise * node.slope_share)
     if isinstance(layer, Dropout):
-        before = before._replace(common=g.common * node.linear)
+        before = before._replace(
+            common=g.common * node.linear, together=1.0 + (g.together - 1.0) * node.linear, bend=g.bend * node.linear**2
+        )
         return before.noisier(square * (2.0 * (kurtosis - 1.0) / n + node.pull_noise))
     if isinstance(layer, Pool):
-        return before._replace(width=n, excess=0.0, alike=g.alike / (node.slope_kurtosis if layer.kind == "max" else 1.0))
+        if layer.kind == "mean":  # its places have one gradient
+            return before._replace(width=n, excess=0.0, together=g.together * windows(step), bend=g.bend * windows(step))
+        return before._replace(width=n, excess=0.0)
     if isinstance(layer, Gated):
         return _gated(node, g, before, layer.hidden, square, weight)
     # what the gradients of all units share adds up where weights have a mean
@@ -143,9 +162,13 @@ def _step(node: Node, g: Gradient, weight: float) -> Gradient:
     alike = (w.mean**2 / w.second + shared) / (1.0 + shared) if w.mean else 0.0
     aligned = g.excess * g.width / n if isinstance(layer, Dense) else 0.0
     before = before.coherent(aligned, aligned / (1.0 + aligned))
-    if step.fan_in != n:  # all pixels, as units
+    if isinstance(layer, Conv):  # two places meet the same weight at the taps that both have
+        part, slope = shared_taps(step), node.after.elastic / x.elastic if x.elastic else 0.0
+        before = before._replace(together=1.0 + (g.together - 1.0) * part, bend=g.bend * part * slope)
+    elif step.fan_in != n:  # all pixels, as units
         n *= math.prod(step.image_in or ())
-        before = before._replace(alike=0.0)
+    else:
+        before = before._replace(together=float(math.prod(step.image_in or ())))
     fresh = 2.0 * max(0.0, 1.0 / n - 1.0 / g.width) if w.orthogonal else 2.0 / n
     before = before._replace(width=x.width, log_g=before.log_g + math.log1p(shared), common=alike)
     return before.noisier(square * fresh)
@@ -205,7 +228,8 @@ def _residual(node: Node, layer: Residual, g: Gradient, batch: int, weight: floa
     plain = log_add(straight, end.log_g - (end.grown - g.grown))
     after = Gradient(
         g.width, log_total, moved.pull + joint.pull, joint.own + weight * weight * fresh, joint.pair,
-        excess=min(1.0, max(-1.0 / g.width, excess)), pixels=g.pixels, alike=end.alike, reach=g.reach,
+        excess=min(1.0, max(-1.0 / g.width, excess)), pixels=g.pixels, reach=g.reach,
+        together=(1.0 - part) * g.together + part * end.together, bend=(1.0 - part) * g.bend * skip**2 + part * end.bend,
         grown=g.grown + (log_total - plain if plain > -math.inf else 0.0),
     )  # fmt: skip
     return rows, after

@@ -14,7 +14,7 @@ from ._layers import Activation, BatchNorm, Dropout, LayerNorm, Pool, Residual, 
 from ._linear_layers import Conv, Gated
 from ._network import Step
 from ._node import GateStatistics, Node
-from ._pooling import largest_slope, mean_of, overlap, pixels_alike, pool, tap_fraction
+from ._pooling import at_largest, mean_of, overlap, pixels_alike, pool, tap_fraction
 from ._signal import Curve, Origin, Signal, _grid, exp, log, log_add, mapped_below, scaled_moments
 from ._weights import Weights
 
@@ -28,8 +28,7 @@ def walk(steps: tuple[Step, ...], signal: Signal) -> tuple[Node, ...]:
         else:
             node = _RULES[next(kind for kind in _RULES if isinstance(step.layer, kind))](step, signal)
         if isinstance(step.layer, Pool) and step.layer.kind == "max" and nodes and signal.origin is not None:
-            # gradients pass the largest alone, whose slope is not that of the others
-            nodes[-1] = replace(nodes[-1], factor=largest_slope(step, signal))
+            nodes[-1] = at_largest(nodes[-1], step, signal)
         nodes.append(node)
         signal = node.after
     return tuple(nodes)
@@ -137,8 +136,18 @@ def _activation(step: Step, x: Signal) -> Node:
     factor = m.log_dphi2 + 0.5 * tilt * (tilt - 1.0) * loose
     return Node(
         step, x, after, factor, by, m.slope_kurtosis, min(1.0, max(0.0, new)), m.linear,
-        np.array(m.curve.slope[:3]) @ to_hermite(x.mean), m.curve.slope[3] / x.width, m.curve,
+        share, _slopes_bend(f, x), steep, np.array(m.curve.slope[:3]) @ to_hermite(x.mean), m.curve.slope[3] / x.width,
+        m.curve,
     )  # fmt: skip
+
+
+def _slopes_bend(f: Any, x: Signal) -> float:
+    """d (E f'(u) f'(v) / E f'^2) / d cosine, about x, by a difference."""
+    if math.isnan(x.below):
+        return 0.0
+    step = 0.1 * min(x.below, 2.0 - x.below)
+    near, far = (mapped_below(f, x.log_q, x.mean, x.below + s)[1] for s in (-step, step))
+    return 0.5 * (near - far) / step if step > 1e-9 else 0.0
 
 
 def _activated(curve: Curve, x: Signal) -> Transfer:

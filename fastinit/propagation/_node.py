@@ -35,6 +35,9 @@ class Node:
     slope_kurtosis: float = 1.0  # E d^2 / (E d)^2 of the squared slopes d
     slope_share: float = 1.0  # correlation of the slopes of two inputs
     linear: float = 1.0  # (E f')^2 / E f'^2
+    slopes: float = 1.0  # E f'(u) f'(v) / E f'^2 over two inputs (or places)
+    slopes_bend: float = 0.0  # its slope in their cosine
+    steep: float = 1.0  # slope of the map of the cosine
     pull: Array = field(default_factory=lambda: np.zeros(3))  # d ln factor / d state before the layer
     pull_noise: float = 0.0  # variance of the rest of ln factor
     curve: Curve = field(default_factory=Curve)

@@ -75,6 +75,16 @@ def tap_fraction(step: Step) -> float:
     return math.prod(float(taps.mean()) for taps in _taps(step))
 
 
+def shared_taps(step: Step) -> float:
+    """Part of the taps inside the image at one place that is inside at another one too, on average."""
+    places = math.prod(step.image_out or ())
+    if places <= 1 or step.image_in is None or step.weights[0].init in ("delta_orthogonal", "dirac"):
+        return 1.0
+    counts = [taps.sum(0) for taps in _taps(step)]
+    one, both = (math.prod(float((n**power).sum()) for n in counts) for power in (1, 2))
+    return (both - one) / (one * (places - 1.0))
+
+
 def overlap(conv: Step, size: int) -> float:
     """Taps inside the image at both of two places of a window, over those at one: zero padding makes places unlike."""
     if conv.image_out is None or min(conv.image_out) < size or conv.weights[0].init in ("delta_orthogonal", "dirac"):
@@ -129,8 +139,8 @@ def _before_maximum(x: Signal) -> Origin:
     return Origin(None, x.mean, max(0.0, 1.0 - x.mean * x.mean), x.below)
 
 
-def _largest(step: Step, x: Signal, shared: float = 1.0) -> tuple[Array, Array]:
-    """Pre-activations of the largest of a window and their weights, by what all have in common.
+def _largest(step: Step, x: Signal, shared: float = 1.0) -> tuple[Array, Array, Array]:
+    """Of the largest of a window: its own part e, its pre-activation, and weights, by what all have in common.
 
     Units with correlation r are sqrt(r) z + sqrt(1 - r) e_i; the largest e_i has the density
     k pdf cdf^(k - 1). Rows share a z.
@@ -147,20 +157,33 @@ def _largest(step: Step, x: Signal, shared: float = 1.0) -> tuple[Array, Array]:
     common, weight = (z, w) if alike > 1e-9 else (np.zeros(1), np.ones(1))
     std = math.sqrt(origin.variance)
     h = origin.mean + std * (math.sqrt(alike) * common[:, None] + math.sqrt(1.0 - alike) * z[None, :])
-    return h, weight[:, None] * own[None, :]
+    return z, h, weight[:, None] * own[None, :]
 
 
-def largest_slope(step: Step, x: Signal) -> float:
-    """ln E f'^2 at the largest of a window's pre-activations."""
-    h, weight = _largest(step, x)
-    slope = _before_maximum(x).function.eval(h.ravel())[1]
-    return log(float((weight * slope.reshape(h.shape) ** 2).sum())) if slope is not None else 0.0
+def at_largest(node: Node, step: Step, x: Signal) -> Node:
+    """An activation whose gradients pass the largest of a window alone, behind it.
+
+    A window picks the place by the signal there: E e f', e its own part of the pre-activation, is
+    that of the largest.
+    """
+    e, h, weight = _largest(step, x)
+    origin = _before_maximum(x)
+    slope = origin.function.eval(h.ravel())[1]
+    if slope is None:
+        return replace(node, factor=0.0)
+    slope = slope.reshape(h.shape)
+    square, rows = float((weight * slope**2).sum()), weight.sum(1)
+    if not square > 0.0:
+        return replace(node, factor=-math.inf)
+    slopes, along = (float(rows @ ((weight * slope * part).sum(1) / rows) ** 2) / square for part in (1.0, e))
+    centred = origin.variance / (origin.mean**2 + origin.variance)
+    return replace(node, factor=log(square), slopes=slopes, slopes_bend=along / centred if centred > 0.0 else 0.0)
 
 
 def _maximum(step: Step, x: Signal, shared: float = 1.0) -> tuple[float, float, float, float]:
     """E m, E m^2, E m^4 of the largest m of a window, and E m m' over two windows, in units of sqrt(E x^2)."""
     q = exp(x.log_q) if abs(x.log_q) < 600.0 else 1.0
-    h, weight = _largest(step, x, shared)
+    _, h, weight = _largest(step, x, shared)
     function = _before_maximum(x).function
     values = h if function is None else function.eval(h.ravel())[0].reshape(h.shape) / math.sqrt(q)
     rows = weight.sum(1)

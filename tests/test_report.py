@@ -333,6 +333,35 @@ def test_tables() -> None:
     assert str(report) == text
 
 
+DEAD = [D(weight=-np.ones((8, 8), np.float32), bias=np.full(8, -100.0)), A("relu"),
+        D(weight=np.random.default_rng(0).standard_normal((8, 8)))]  # fmt: skip
+BEYOND = {
+    "twenty squares": [D(512), A("squared_relu")] * 20,
+    "dead": DEAD,
+    "cubes": [D(64, "lecun_normal"), A(lambda x: x**3)] * 5,
+    "logarithms beyond float64": [D(512), A("squared_relu")] * 1100,
+}
+
+
+@pytest.mark.parametrize("name", BEYOND)
+@pytest.mark.filterwarnings("error")
+def test_numbers_beyond_float64_stay_short(name: str) -> None:
+    for dtype in ("float32", "float16"):
+        report = propagate(BEYOND[name], dtype=dtype)
+        text = report.table()
+        assert "nan" not in text and "nan" not in report.table(markdown=True) and "nan" not in report._repr_html_()
+        table = text.split("\n\n")[0].split("\n(")[0].splitlines()
+        assert len({len(line) for line in table}) == 1 and len(table[0]) < 160
+        assert report.level == "bad"
+        json.loads(report.to_json())
+
+
+def test_one_layer_is_no_layers() -> None:
+    text = propagate([D(8, "normal", std=1e-3), A("relu"), D(8)], batch=1, dtype="float16").table(rows=None)
+    assert "1 layers" not in text and "1 inputs" not in text
+    assert "first of 1 layer is" in propagate([D(8)]).verdict
+
+
 def test_pictures(tmp_path: Any) -> None:
     pytest.importorskip("matplotlib")
     report = fifty("relu", "he_normal")

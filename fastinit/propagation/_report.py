@@ -107,8 +107,15 @@ class LayerReport:
 
 
 def fixed(x: float) -> str:
-    """Two decimals, without a negative zero."""
-    return f"{x:.2f}".replace("-0.00", "0.00") if abs(x) < 0.005 else f"{x:.2f}"
+    """Two decimals, without a negative zero; three digits of what is too long for them."""
+    if abs(x) < 0.005:
+        return "0.00"
+    return f"{x:.2f}" if abs(x) < 1e6 else f"{x:.3g}"
+
+
+def counted(n: int, noun: str, many: str | None = None) -> str:
+    """``1 layer``, ``2 layers``; `many` where that takes more than an s."""
+    return f"{n} {noun if n == 1 else many or noun + 's'}"
 
 
 def power(log10: float) -> float:

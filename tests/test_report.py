@@ -356,6 +356,19 @@ def test_numbers_beyond_float64_stay_short(name: str) -> None:
         json.loads(report.to_json())
 
 
+def test_blocks_that_pass_nothing_and_single_units() -> None:
+    for block in (Residual([A("relu")], scale=0, skip=0), Residual([D(32, "zeros")], skip=0)):
+        report = propagate([D(32), block])
+        assert report.jacobian.mean == 0.0 and report.condition == math.inf and "nan" not in report.table()
+    for norm in (LayerNorm, RMSNorm, BatchNorm):
+        for width in (1, 2):
+            for init in ("he_normal", "ones"):
+                d = D(width, init)
+                for layers in ([d, norm(), A("squared_relu")] * 3, [Residual([d, A("tanh")]), norm()] * 3,
+                               [d, *[Residual([norm(), A("relu"), d])] * 3]):  # fmt: skip
+                    assert "nan" not in propagate(layers).table()
+
+
 def test_one_layer_is_no_layers() -> None:
     text = propagate([D(8, "normal", std=1e-3), A("relu"), D(8)], batch=1, dtype="float16").table(rows=None)
     assert "1 layers" not in text and "1 inputs" not in text

@@ -379,11 +379,26 @@ def test_pictures(tmp_path: Any) -> None:
     pytest.importorskip("matplotlib")
     report = fifty("relu", "he_normal")
     for name, r in (("theory", report), ("measured", report.with_measured(measured(report, 1.0))),
-                    ("zeros", fifty("relu", "zeros"))):  # fmt: skip
+                    ("zeros", fifty("relu", "zeros")), ("one", propagate([D(8)])),
+                    ("beyond", propagate(BEYOND["logarithms beyond float64"][-800:]))):  # fmt: skip
         path = tmp_path / f"{name}.png"
         r.plot(path)
         data = path.read_bytes()
         assert data.startswith(b"\x89PNG\r\n\x1a\n") and len(data) > 10_000
+
+
+def test_arguments_of_the_reports_methods(tmp_path: Any) -> None:
+    report = propagate([D(8)])
+    for call, kind, message in (
+        (lambda: report.table(rows="x"), TypeError, "rows must be an int, got 'x'"),
+        (lambda: report.table(rows=0), ValueError, "rows must be at least 1"),
+        (lambda: report.table("yes"), TypeError, "markdown must be a bool, got 'yes'"),
+        (lambda: report.plot(3), TypeError, "path must be the name of a file, such as out.png, got 3"),
+        (lambda: report.plot(""), ValueError, "path must be the name of a file.*got an empty name"),
+        (lambda: report.plot(tmp_path), ValueError, "path must be the name of a file.*got a folder"),
+    ):  # fmt: skip
+        with pytest.raises(kind, match=message):
+            call()
 
 
 def test_a_function_as_activation() -> None:

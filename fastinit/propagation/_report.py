@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
-from .._args import check_choice
+from .._args import check_choice, check_int
 from ._measured import Measured, MeasuredLayer, Measurement
 from ._phases import DepthScales, JacobianSpectrum
 
@@ -285,16 +285,22 @@ class Report:
         """Aligned text or Markdown: the layers (at most `rows` of them, evenly chosen; None for all) and the verdict."""
         from ._table import render
 
+        if not isinstance(markdown, bool):
+            raise TypeError(f"markdown must be a bool, got {markdown!r}")
+        if rows is not None:
+            check_int(rows, "rows", low=1)
         return render(self, markdown, rows)
 
     def plot(self, path: str | os.PathLike[str]) -> None:
-        """Write a picture (PNG, SVG, PDF by the suffix): variance, gradients, correlation, spectrum.
+        """Write a picture (PNG, SVG, PDF by the suffix; PNG without one): variance, gradients, correlation, spectrum.
 
         Theory with its band of finite width, measured values as points. Needs matplotlib
         (``pip install 'fastinit[plot]'``).
 
         Raises
         ------
+        TypeError, ValueError
+            `path` is not the name of a file, is a folder, or has a suffix that matplotlib does not know.
         ModuleNotFoundError
             matplotlib is not installed.
         """

@@ -15,6 +15,7 @@ import numpy as np
 import fastinit
 
 from . import _fill_command, _propagate_command, _tour
+from .propagation._report import plain_json
 from .spec import INITIALIZERS
 
 # What follows an option and is its value although it starts with "-": -1e-3, -inf, -8:,: .
@@ -105,12 +106,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(f"{program}: interrupted", file=sys.stderr)
         return 130
-    except (TypeError, ValueError, OverflowError, MemoryError, OSError) as error:
+    except (TypeError, ValueError, OverflowError, MemoryError, OSError, ImportError) as error:
         message = " ".join(str(error).split()) or type(error).__name__
         print(f"{program}: error: {message}", file=sys.stderr)
         return 2
     try:
-        print(json.dumps(result, indent=2) if options.json else text, flush=True)
+        print(json.dumps(plain_json(result), indent=2, allow_nan=False) if options.json else text, flush=True)
     except OSError as error:
         # What is left in the buffer would fail once more at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

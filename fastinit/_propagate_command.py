@@ -24,7 +24,8 @@ from .propagation import (
     propagate,
     simulate,
 )
-from .propagation._report import plain_json
+from .propagation._plot import picture_path
+from .propagation._report import counted, power
 from .propagation._table import from_log10, number, percent
 
 NORMS = {"none": None, "layer": LayerNorm, "rms": RMSNorm, "batch": BatchNorm}
@@ -38,11 +39,17 @@ SCHEMES: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("LeCun", "lecun_normal", {}),
     ("orthogonal", "orthogonal", {}),
 )
+#: Options that a comparison has no use for, and what the others are without them.
+DEFAULTS: dict[str, Any] = {
+    "init": "he_normal", "gain": None, "std": None, "scale": None, "simulate": False, "repeats": 4, "seed": 0,
+    "plot": None, "rows": 16,
+}  # fmt: skip
 _GAIN_OF = {"relu": 2.0**0.5, "leaky_relu": 2.0**0.5}
 
 
 def add_parsers(commands: Any, raw: Any) -> list[argparse.ArgumentParser]:
     """The two commands' options."""
+    absent = argparse.SUPPRESS  # what is not given shows in --compare; see DEFAULTS
     p = commands.add_parser(
         "propagate", help="will a network train, as it is initialized?", formatter_class=raw, allow_abbrev=False,
         description="Variance of signals and gradients through depth, before any training, and a verdict.",
@@ -51,10 +58,10 @@ def add_parsers(commands: Any, raw: Any) -> list[argparse.ArgumentParser]:
     p.add_argument("--depth", type=int, default=50, help="layers with weights, default 50")
     p.add_argument("--width", type=int, default=512, help="units of every layer, default 512")
     p.add_argument("--activation", default="relu", help="default relu")
-    p.add_argument("--init", default="he_normal", help="initializer, default he_normal")
-    p.add_argument("--gain", type=float, help="gain of the initializer")
-    p.add_argument("--std", type=float, help="std of the initializer")
-    p.add_argument("--scale", type=float, help="scale of variance_scaling")
+    p.add_argument("--init", default=absent, help="initializer, default he_normal")
+    p.add_argument("--gain", type=float, default=absent, help="gain of the initializer")
+    p.add_argument("--std", type=float, default=absent, help="std of the initializer")
+    p.add_argument("--scale", type=float, default=absent, help="scale of variance_scaling")
     p.add_argument("--bias-std", type=float, default=0.0, help="std of Gaussian biases, default 0")
     p.add_argument("--residual", type=float, nargs="?", const=1.0, metavar="SCALE",
                    help="residual blocks of one layer, branches times SCALE (default 1)")  # fmt: skip
@@ -72,12 +79,12 @@ def add_parsers(commands: Any, raw: Any) -> list[argparse.ArgumentParser]:
     for command in (p, w):
         command.add_argument("--dtype", default="float32", help="of the activations, default float32")
         command.add_argument("--batch", type=int, default=256, help="number of inputs, default 256")
-        command.add_argument("--simulate", action="store_true", help="measure too, with real draws")
-        command.add_argument("--repeats", type=int, default=4, help="of the simulation, default 4")
-        command.add_argument("--seed", type=int, default=0, help="of the simulation, default 0")
-        command.add_argument("--plot", metavar="FILE", help="write a picture, such as out.png")
+        command.add_argument("--simulate", action="store_true", default=absent, help="measure too, with real draws")
+        command.add_argument("--repeats", type=int, default=absent, help="of the simulation, default 4")
+        command.add_argument("--seed", type=int, default=absent, help="of the simulation, default 0")
+        command.add_argument("--plot", metavar="FILE", default=absent, help="write a picture, such as out.png")
         command.add_argument("--markdown", action="store_true", help="print Markdown")
-        command.add_argument("--rows", type=int, default=16, help="layers to show, 0 for all; default 16")
+        command.add_argument("--rows", type=int, default=absent, help="layers to show, 0 for all; default 16")
     return [p, w]
 
 
@@ -97,21 +104,26 @@ def run_propagate(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     """The result as plain data, and as text."""
     if options.compare:
         return _compare(options)
+    options = _settled(options)
     kwargs = {k: getattr(options, k) for k in ("gain", "std", "scale") if getattr(options, k) is not None}
     return _report(network(options, options.init, kwargs), options)
 
 
+def _settled(options: argparse.Namespace) -> argparse.Namespace:
+    return argparse.Namespace(**{**DEFAULTS, **vars(options)})
+
+
 def _report(layers: list[Layer], options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     rows = check_int(options.rows, "--rows", low=0) or None
+    picture = None if options.plot is None else picture_path(options.plot, "--plot")
     report = propagate(layers, dtype=options.dtype, batch=check_int(options.batch, "--batch", low=1))
     if options.simulate:
         report = report.with_measured(_simulated(layers, options))
     text = report.table(markdown=options.markdown, rows=rows)
-    if options.plot is not None:
-        report.plot(options.plot)
-        text += f"\n\npicture: {options.plot}"
-    result: dict[str, Any] = plain_json(report.to_dict())
-    return result, text
+    if picture is not None:
+        report.plot(picture)
+        text += f"\n\npicture: {picture}"
+    return report.to_dict(), text
 
 
 def _simulated(layers: list[Layer], options: argparse.Namespace) -> Any:
@@ -141,7 +153,7 @@ def compare_rows(reports: list[tuple[str, Report]]) -> list[dict[str, Any]]:
         saturated = [x.saturated for x in r.layers if x.saturated is not None]
         rows.append({
             "init": label, "sigma_w2": last.sigma_w2, "signal_log10": r.log10_signal_ratio,
-            "signal_per_layer": 10.0**shift, "gradient_log10": r.log10_gradient_ratio, "correlation": last.correlation,
+            "signal_per_layer": power(shift), "gradient_log10": r.log10_gradient_ratio, "correlation": last.correlation,
             "dead": r.dead, "saturated": sum(saturated) / len(saturated) if saturated else None, "phase": r.phase,
             "jacobian_mean": r.jacobian.mean, "jacobian_spread": _spread(r), "overflow": r.overflow[r.dtype],
             "symmetric": r.symmetric, "level": r.level, "words": _words(r),
@@ -209,13 +221,14 @@ def compare_table(rows: list[dict[str, Any]], markdown: bool = False) -> str:
 
 
 def _compare(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    given = next((name for name in DEFAULTS if name in vars(options)), None)
+    if given is not None:
+        raise ValueError(f"--{given} must not be given with --compare, which sets the usual initializers side by side")
     rows = compare_rows(scheme_reports(options))
     norm = "" if options.norm == "none" else f", {options.norm} norm"
     residual = "" if options.residual is None else f", residual branches x {options.residual:g}"
-    title = f"{options.depth} layers of {options.width} units, {options.activation}{norm}{residual}"
-    result: dict[str, Any] = plain_json({
-        "depth": options.depth, "width": options.width, "activation": options.activation, "rows": rows,
-    })  # fmt: skip
+    title = f"{counted(options.depth, 'layer')} of {counted(options.width, 'unit')}, {options.activation}{norm}{residual}"
+    result = {"depth": options.depth, "width": options.width, "activation": options.activation, "rows": rows}
     return result, f"{title}\n\n{compare_table(rows, options.markdown)}"
 
 
@@ -224,6 +237,7 @@ def _compare(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
 
 def run_weights(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     """The report of a file's matrices, chained in the file's order."""
+    options = _settled(options)
     tensors = read_tensors(options.file)
     layers, used, left = chain_of(tensors, options.activation, options.layout)
     result, text = _report(layers, options)

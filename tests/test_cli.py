@@ -295,7 +295,8 @@ def test_tour_command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Mo
     assert main([]) == 0
     assert capsys.readouterr().out.startswith(f"fastinit {fi.__version__}")
     assert main(["--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["n"] == 64
+    printed = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
+    assert printed["n"] == 64 and printed["depth"]["relu"][0]["gradient_log10"] == "-inf"
 
 
 def test_info_and_help(capsys: pytest.CaptureFixture[str]) -> None:

@@ -40,6 +40,21 @@ def test_residual_norm_and_picture(tmp_path: Path, capsys: pytest.CaptureFixture
     assert full["layers"][-1]["log10_second"] == pytest.approx(np.log10(8.0))
 
 
+def test_a_picture_without_suffix(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("matplotlib")
+    for name, written in (("plain", "plain.png"), ("dot.", "dot.png"), (".hidden", ".hidden.png"), ("a.svg", "a.svg")):
+        out = run(f"propagate --depth 1 --width 8 --plot {tmp_path / name}", capsys)
+        assert out.endswith(f"picture: {tmp_path / written}\n") and (tmp_path / written).is_file()
+    assert len(list(tmp_path.iterdir())) == 4
+
+
+def test_a_comparison_beyond_float64(capsys: pytest.CaptureFixture[str]) -> None:
+    for depth in (30, 1100):
+        text = run(f"propagate --compare --activation squared_relu --width 16 --depth {depth}", capsys)
+        assert "nan" not in text and max(map(len, text.splitlines())) < 200
+    json.loads(run("propagate --compare --activation squared_relu --json", capsys), parse_constant=pytest.fail)
+
+
 def test_simulate_puts_measured_values_beside(capsys: pytest.CaptureFixture[str]) -> None:
     result = json.loads(run("propagate --depth 4 --width 64 --simulate --batch 32 --repeats 3 --seed 5 --json", capsys))
     assert (result["measured"]["batch"], result["measured"]["repeats"]) == (32, 3)
@@ -86,6 +101,13 @@ def test_the_tour_ends_with_the_comparison() -> None:
     ("--dtype int8", "dtype must be one of"),
     ("--batch 0", "--batch must be at least 1"),
     ("--rows -1", "--rows must be at least 0"),
+    *((f"--compare {o}", f"{o.split()[0]} must not be given with --compare") for o in (
+        "--init normal", "--gain 1", "--std 1", "--scale 1", "--simulate", "--repeats 4", "--seed 0", "--plot o.png",
+        "--rows 16")),
+    ("--plot .", "--plot must be the name of a file, such as out.png, got a folder: '.'"),
+    ("--plot=", "--plot must be the name of a file, such as out.png, got an empty name: ''"),
+    ("--plot /tmp", "got a folder: '/tmp'"),
+    ("--plot out.nope", "nope"),
 ])  # fmt: skip
 def test_propagate_errors(line: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
     err = run(f"propagate {line}", capsys, 2)

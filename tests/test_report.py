@@ -333,15 +333,72 @@ def test_tables() -> None:
     assert str(report) == text
 
 
+DEAD = [D(weight=-np.ones((8, 8), np.float32), bias=np.full(8, -100.0)), A("relu"),
+        D(weight=np.random.default_rng(0).standard_normal((8, 8)))]  # fmt: skip
+BEYOND = {
+    "twenty squares": [D(512), A("squared_relu")] * 20,
+    "dead": DEAD,
+    "cubes": [D(64, "lecun_normal"), A(lambda x: x**3)] * 5,
+    "logarithms beyond float64": [D(512), A("squared_relu")] * 1100,
+}
+
+
+@pytest.mark.parametrize("name", BEYOND)
+@pytest.mark.filterwarnings("error")
+def test_numbers_beyond_float64_stay_short(name: str) -> None:
+    for dtype in ("float32", "float16"):
+        report = propagate(BEYOND[name], dtype=dtype)
+        text = report.table()
+        assert "nan" not in text and "nan" not in report.table(markdown=True) and "nan" not in report._repr_html_()
+        table = text.split("\n\n")[0].split("\n(")[0].splitlines()
+        assert len({len(line) for line in table}) == 1 and len(table[0]) < 160
+        assert report.level == "bad"
+        json.loads(report.to_json())
+
+
+def test_blocks_that_pass_nothing_and_single_units() -> None:
+    for block in (Residual([A("relu")], scale=0, skip=0), Residual([D(32, "zeros")], skip=0)):
+        report = propagate([D(32), block])
+        assert report.jacobian.mean == 0.0 and report.condition == math.inf and "nan" not in report.table()
+    for norm in (LayerNorm, RMSNorm, BatchNorm):
+        for width in (1, 2):
+            for init in ("he_normal", "ones"):
+                d = D(width, init)
+                for layers in ([d, norm(), A("squared_relu")] * 3, [Residual([d, A("tanh")]), norm()] * 3,
+                               [d, *[Residual([norm(), A("relu"), d])] * 3]):  # fmt: skip
+                    assert "nan" not in propagate(layers).table()
+
+
+def test_one_layer_is_no_layers() -> None:
+    text = propagate([D(8, "normal", std=1e-3), A("relu"), D(8)], batch=1, dtype="float16").table(rows=None)
+    assert "1 layers" not in text and "1 inputs" not in text
+    assert "first of 1 layer is" in propagate([D(8)]).verdict
+
+
 def test_pictures(tmp_path: Any) -> None:
     pytest.importorskip("matplotlib")
     report = fifty("relu", "he_normal")
     for name, r in (("theory", report), ("measured", report.with_measured(measured(report, 1.0))),
-                    ("zeros", fifty("relu", "zeros"))):  # fmt: skip
+                    ("zeros", fifty("relu", "zeros")), ("one", propagate([D(8)])),
+                    ("beyond", propagate(BEYOND["logarithms beyond float64"][-800:]))):  # fmt: skip
         path = tmp_path / f"{name}.png"
         r.plot(path)
         data = path.read_bytes()
         assert data.startswith(b"\x89PNG\r\n\x1a\n") and len(data) > 10_000
+
+
+def test_arguments_of_the_reports_methods(tmp_path: Any) -> None:
+    report = propagate([D(8)])
+    for call, kind, message in (
+        (lambda: report.table(rows="x"), TypeError, "rows must be an int, got 'x'"),
+        (lambda: report.table(rows=0), ValueError, "rows must be at least 1"),
+        (lambda: report.table("yes"), TypeError, "markdown must be a bool, got 'yes'"),
+        (lambda: report.plot(3), TypeError, "path must be the name of a file, such as out.png, got 3"),
+        (lambda: report.plot(""), ValueError, "path must be the name of a file.*got an empty name"),
+        (lambda: report.plot(tmp_path), ValueError, "path must be the name of a file.*got a folder"),
+    ):  # fmt: skip
+        with pytest.raises(kind, match=message):
+            call()
 
 
 def test_a_function_as_activation() -> None:

@@ -319,6 +319,8 @@ ERRORS = [
     (ValueError, "dtype must be one of float32, float16, bfloat16; got 'float64'",
      lambda: P.simulate([P.Dense(3)], dtype="float64")),
     (TypeError, "dtype must be", lambda: P.simulate([P.Dense(3)], dtype="int8")),
+    (ValueError, r"0: Dense\(1000000000000\) has 10{24} weights; at most 2\*\*60 can be simulated",
+     lambda: P.simulate([P.Dense(10**12)], 1)),
     (ValueError, "input_var < 0", lambda: P.simulate([P.Dense(3)], input_var=-1.0)),
     (ValueError, "input_mean must be finite", lambda: P.simulate([P.Dense(3)], input_mean=math.inf)),
     (TypeError, "jacobian must be a bool", lambda: P.simulate([P.Dense(3)], jacobian=1)),

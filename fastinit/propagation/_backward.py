@@ -136,7 +136,7 @@ def _step(node: Node, g: Gradient, weight: float) -> Gradient:
         return before.noisier(square * node.pull_noise, square * node.pull_noise)
     before = before._replace(centred=False)
     if isinstance(layer, Activation):
-        grown = g.excess * (node.curve.boost - 1.0)
+        grown = max(-0.9, g.excess * (node.curve.boost - 1.0))
         along = g.excess * node.curve.along + (node.curve.stretch - 1.0) / n
         before = before.coherent(grown, along / (1.0 + grown))._replace(common=g.common * node.linear)
         before = before._replace(
@@ -160,7 +160,8 @@ def _step(node: Node, g: Gradient, weight: float) -> Gradient:
     w = step.weights[0]
     shared = w.mean**2 * (g.width - 1.0) * g.common / w.second if w.second else 0.0
     alike = (w.mean**2 / w.second + shared) / (1.0 + shared) if w.mean else 0.0
-    aligned = g.excess * g.width / n if isinstance(layer, Dense) else 0.0
+    # -1/n at least: nothing is left of a single unit's gradient behind a norm
+    aligned = max(-0.5, g.excess * g.width / n) if isinstance(layer, Dense) else 0.0
     before = before.coherent(aligned, aligned / (1.0 + aligned))
     if isinstance(layer, Conv):  # two places meet the same weight at the taps that both have
         part, slope = shared_taps(step), node.after.elastic / x.elastic if x.elastic else 0.0
@@ -279,10 +280,12 @@ def spectrum_through(nodes: tuple[Node, ...], start: Spectrum | None = None) -> 
             inner = spectrum_through(node.body)
             a, b = 2.0 * log(abs(layer.skip)), 2.0 * log(abs(layer.scale)) + inner.log_mean
             total = log_add(a, b)
-            if total > -math.inf:
-                u, v = math.exp(a - total), math.exp(b - total) if b > -math.inf else 0.0
-                k += u * u + 4.0 * u * v + v * v * inner.relative - 1.0
             mean += total
+            if total == -math.inf:  # nothing passes
+                rank, even = 0.0, False
+                continue
+            u, v = math.exp(a - total), math.exp(b - total) if b > -math.inf else 0.0
+            k += u * u + 4.0 * u * v + v * v * inner.relative - 1.0
             even = even and (v == 0.0 or (u == 0.0 and inner.even))
             rank = rank if u > 0.0 else min(rank, inner.rank)
             continue

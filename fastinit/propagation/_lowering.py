@@ -20,6 +20,7 @@ from ._weights import Weights
 CoreStep = tuple[Any, ...]
 Windows = tuple[int, ...]
 
+_MOST = 2**60  # weights of a layer: their indices fit 64 bits
 _ONE, _NONE = (1, 1, 1), (0, 0, 0)
 
 
@@ -122,6 +123,8 @@ def _pool(step: Step, layer: Pool) -> Windows:
 def _numbers(weights: Weights, name: str, key: Key, groups: int = 1) -> Any:
     """How the core gets a weight: drawn tile by tile, the caller's array, or made when it is needed."""
     size = math.prod(weights.shape)
+    if size > _MOST:
+        raise ValueError(f"{name} has {size} weights; at most 2**60 can be simulated")
     if weights.array is not None:
         return _given(weights.array)
     seed = key.fold_in(name)

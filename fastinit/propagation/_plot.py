@@ -3,22 +3,33 @@
 from __future__ import annotations
 
 import math
+import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ._report import fixed
+from ._report import counted, fixed
 
 if TYPE_CHECKING:
-    import os
-
     from ._report import LayerReport, Report
 
 _THEORY, _MEASURED, _GRID = "#1f5fa8", "#c8501e", "#d9d9d9"
 
 
+def picture_path(path: str | os.PathLike[str], name: str = "path") -> str:
+    """Where the picture goes: .png where it has no suffix."""
+    if not isinstance(path, (str, os.PathLike)) or not isinstance(os.fspath(path), str):
+        raise TypeError(f"{name} must be the name of a file, such as out.png, got {path!r}")
+    text = os.fspath(path)
+    if not os.path.basename(text) or os.path.isdir(text):
+        what = "a folder" if text else "an empty name"
+        raise ValueError(f"{name} must be the name of a file, such as out.png, got {what}: {text!r}")
+    return text if os.path.splitext(text)[1].strip(".") else text.rstrip(".") + ".png"
+
+
 def draw(report: Report, path: str | os.PathLike[str]) -> None:
     """Four panels, legible at the width of a README."""
+    place = picture_path(path)
     try:
         from matplotlib.figure import Figure
     except ModuleNotFoundError as error:
@@ -35,11 +46,23 @@ def draw(report: Report, path: str | os.PathLike[str]) -> None:
         panel.grid(color=_GRID, linewidth=0.6)
         panel.set_axisbelow(True)
         panel.spines[["top", "right"]].set_visible(False)
+    for panel in panels[:3]:  # over layers
+        panel.xaxis.get_major_locator().set_params(integer=True)
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
     phase = f"{report.phase}, log10 gradient ratio {fixed(report.log10_gradient_ratio)}"
-    figure.suptitle(f"{report.depth} layers: {report.verdict.splitlines()[0].rstrip('.').lower()} ({phase})", fontsize=12)
-    figure.savefig(path)
+    verdict = report.verdict.splitlines()[0].rstrip(".").lower()
+    figure.suptitle(f"{counted(report.depth, 'layer')}: {verdict} ({phase})", fontsize=12)
+    figure.savefig(place)
+
+
+def _line(rows: list[LayerReport]) -> str:
+    """A line through one layer alone would not show."""
+    return "-" if len(rows) > 1 else "D"
+
+
+def _note(panel: Any, text: str) -> None:
+    panel.text(0.5, 0.5, text, transform=panel.transAxes, ha="center", va="center")
 
 
 def _finite(value: float) -> float:
@@ -51,7 +74,7 @@ def _curve(panel: Any, rows: list[LayerReport], stored: str, measured: str, titl
     values = np.array([_finite(getattr(r, stored)) for r in rows])
     low, high = np.array([[_finite(v) for v in getattr(r, f"{stored}_band")] for r in rows]).T
     panel.fill_between(at, low, high, color=_THEORY, alpha=0.2, linewidth=0, label="2 sd of finite width")
-    panel.plot(at, values, color=_THEORY, linewidth=1.8, label="theory")
+    panel.plot(at, values, _line(rows), color=_THEORY, linewidth=1.8, label="theory")
     seen = [(x, getattr(r.measured, measured, None)) for x, r in zip(at, rows, strict=True)]
     points = [(x, m) for x, m in seen if m is not None and m.value > 0.0 and math.isfinite(m.value)]
     if points:
@@ -60,7 +83,8 @@ def _curve(panel: Any, rows: list[LayerReport], stored: str, measured: str, titl
         error /= np.array([m.value for _, m in points]) * math.log(10.0)
         panel.errorbar([x for x, _ in points], y, error, fmt="o", markersize=3, color=_MEASURED, label="measured")
     if not np.isfinite(values).any():
-        panel.text(0.5, 0.5, "all zero", transform=panel.transAxes, ha="center", va="center")
+        beyond = any(getattr(r, stored) == math.inf for r in rows)
+        _note(panel, "beyond float64" if beyond else "all zero")
     elif np.nanmax(high) - np.nanmin(low) < 0.5:  # a flat line is flat
         middle = 0.5 * (np.nanmax(high) + np.nanmin(low))
         panel.set_ylim(middle - 0.5, middle + 0.5)
@@ -72,7 +96,7 @@ def _curve(panel: Any, rows: list[LayerReport], stored: str, measured: str, titl
 def _correlation(panel: Any, rows: list[LayerReport]) -> None:
     at = np.arange(1, len(rows) + 1)
     values = np.array([math.nan if r.correlation is None else r.correlation for r in rows])
-    panel.plot(at, values, color=_THEORY, linewidth=1.8)
+    panel.plot(at, values, _line(rows), color=_THEORY, linewidth=1.8)
     seen = [(x, r.measured.correlation) for x, r in zip(at, rows, strict=True) if r.measured and r.measured.correlation]
     if seen:
         panel.plot([x for x, _ in seen], [m.value for _, m in seen], "o", markersize=3, color=_MEASURED)
@@ -107,4 +131,4 @@ def _spectrum(panel: Any, report: Report) -> None:
     if panel.get_legend_handles_labels()[0]:
         panel.legend(frameon=False, fontsize=9)
     else:
-        panel.text(0.5, 0.5, "all zero", transform=panel.transAxes, ha="center", va="center")
+        _note(panel, "all zero" if j.mean == 0.0 else "beyond float64")

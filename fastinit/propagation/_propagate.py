@@ -157,6 +157,7 @@ def _measured_input(batch: Array, width: int) -> Signal:
     )  # fmt: skip
 
 
+@np.errstate(over="ignore", invalid="ignore")  # of error bars that leave float64
 def analyse(network: Network, start: Input, dtype: str, formats: tuple[str, ...] = tuple(LIMITS)) -> Report:
     """The report without its verdict; overflow and underflow in `formats`."""
     nodes = walk(network.steps, start.signal)
@@ -252,7 +253,7 @@ def band(log_value: float, variance: float) -> tuple[float, float]:
 
 def _fractions(layer: Activation, x: Signal, batch: int) -> tuple[float, float, float]:
     flat, zeros, none = slope_regions(layer.function)
-    std = exp(0.5 * x.log_q)
+    std = exp(min(600.0, 0.5 * x.log_q))  # the fractions are the same at any larger scale
     mean = x.mean * std if x.mean else 0.0
     std *= math.sqrt(max(0.0, 1.0 - x.mean * x.mean))
     below = 0.0 if math.isnan(x.below) else min(1.0, x.below / max(1e-300, 1.0 - x.mean * x.mean))
@@ -297,6 +298,8 @@ def _gradient_ratio(rows: list[Back]) -> tuple[float, float]:
     lengths = math.log(sizes[0]) - math.log(sizes[1])
     if first.log_g == -math.inf:
         return -math.inf, 0.0
+    if not first.log_g < math.inf:  # beyond float64 as a logarithm too
+        return math.inf, 0.0
     value = (first.log_g - last.log_g + lengths) / math.log(10.0)
     variances = [b.at.variance(b.node.after, 1) for b in (linear[0], linear[-1])]
     return value, math.sqrt(max(0.0, variances[0] - variances[1])) / math.log(10.0)

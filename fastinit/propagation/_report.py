@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
-from .._args import check_choice
+from .._args import check_choice, check_int
 from ._measured import Measured, MeasuredLayer, Measurement
 from ._phases import DepthScales, JacobianSpectrum
 
@@ -107,8 +107,15 @@ class LayerReport:
 
 
 def fixed(x: float) -> str:
-    """Two decimals, without a negative zero."""
-    return f"{x:.2f}".replace("-0.00", "0.00") if abs(x) < 0.005 else f"{x:.2f}"
+    """Two decimals, without a negative zero; three digits of what is too long for them."""
+    if abs(x) < 0.005:
+        return "0.00"
+    return f"{x:.2f}" if abs(x) < 1e6 else f"{x:.3g}"
+
+
+def counted(n: int, noun: str, many: str | None = None) -> str:
+    """``1 layer``, ``2 layers``; `many` where that takes more than an s."""
+    return f"{n} {noun if n == 1 else many or noun + 's'}"
 
 
 def power(log10: float) -> float:
@@ -278,16 +285,22 @@ class Report:
         """Aligned text or Markdown: the layers (at most `rows` of them, evenly chosen; None for all) and the verdict."""
         from ._table import render
 
+        if not isinstance(markdown, bool):
+            raise TypeError(f"markdown must be a bool, got {markdown!r}")
+        if rows is not None:
+            check_int(rows, "rows", low=1)
         return render(self, markdown, rows)
 
     def plot(self, path: str | os.PathLike[str]) -> None:
-        """Write a picture (PNG, SVG, PDF by the suffix): variance, gradients, correlation, spectrum.
+        """Write a picture (PNG, SVG, PDF by the suffix; PNG without one): variance, gradients, correlation, spectrum.
 
         Theory with its band of finite width, measured values as points. Needs matplotlib
         (``pip install 'fastinit[plot]'``).
 
         Raises
         ------
+        TypeError, ValueError
+            `path` is not the name of a file, is a folder, or has a suffix that matplotlib does not know.
         ModuleNotFoundError
             matplotlib is not installed.
         """

@@ -171,9 +171,10 @@ def _curve(function: _core.Activation, variance: float, mean: float) -> Curve:
     value = parts(phi / math.sqrt(second))
     if not squares > 0.0:
         return Curve(value, squared)
+    h, phi, slope = h / math.sqrt(size), phi / math.sqrt(second), slope / math.sqrt(squares)
     return Curve(
-        value, squared, parts(slope**2 / squares), float(w @ (h * phi * slope)) ** 2 / (size * second * squares),
-        float(w @ (h * slope) ** 2) / (size * squares), float(w @ (phi * slope) ** 2) / (second * squares),
+        value, squared, parts(slope**2), float(w @ (h * phi * slope)) ** 2,
+        float(w @ (h * slope) ** 2), float(w @ (phi * slope) ** 2),
     )  # fmt: skip
 
 

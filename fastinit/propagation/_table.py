@@ -6,7 +6,7 @@ import html
 import math
 from typing import TYPE_CHECKING
 
-from ._report import fixed
+from ._report import counted, fixed
 
 if TYPE_CHECKING:
     from ._measured import Measurement
@@ -24,24 +24,26 @@ def number(value: float | None, digits: int = 3) -> str:
 
 def from_log10(x: float | None) -> str:
     """10^x in scientific notation, however large."""
-    if x is None:
+    if x is None or math.isnan(x):
         return "-"
     if math.isinf(x):
         return "0" if x < 0 else "inf"
     if -3.0 < x < 4.0:
         return f"{10.0**x:.3g}"
+    if abs(x) >= 1e6:  # the exponent alone is longer than a column
+        return f"10^{x:.3g}"
     whole = math.floor(x)
     lead = f"{10.0 ** (x - whole):.2f}"
     return f"1.00e{whole + 1:+03d}" if lead == "10.00" else f"{lead}e{whole:+03d}"
 
 
 def _cosine(c: float | None) -> str:
-    return "-" if c is None else f"{c:.3f}".replace("-0.000", "0.000")
+    return "-" if c is None or math.isnan(c) else f"{c:.3f}".replace("-0.000", "0.000")
 
 
 def percent(x: float | None) -> str:
     """A fraction as per cent."""
-    return "-" if x is None else f"{100.0 * x:.0f}%"
+    return "-" if x is None or math.isnan(x) else f"{100.0 * x:.0f}%"
 
 
 def _measured(value: Measurement | None, flagged: bool) -> str:
@@ -53,9 +55,14 @@ def _measured(value: Measurement | None, flagged: bool) -> str:
 
 def _band(log10: float, band: tuple[float, float]) -> str:
     """The range as factors on the value."""
-    if math.isinf(log10) or band[1] - band[0] < 1e-4:
+    if not math.isfinite(log10) or not band[1] - band[0] >= 1e-4:
         return "-"
-    return f"x{10.0 ** (band[0] - log10):.2f}..{10.0 ** (band[1] - log10):.2f}"
+    return f"x{_factor(band[0] - log10)}..{_factor(band[1] - log10)}"
+
+
+def _factor(log10: float) -> str:
+    """10^x beside 1: with two decimals, where these say it."""
+    return f"{10.0**log10:.2f}" if -2.0 <= log10 < 4.0 else from_log10(log10)
 
 
 def _rows(report: Report) -> list[tuple[LayerReport, LayerReport | None]]:
@@ -102,7 +109,7 @@ def _table(report: Report, rows: int | None) -> tuple[list[str], list[list[str]]
 def _network(report: Report) -> list[tuple[str, str]]:
     j, s = report.jacobian, report.scales
     lines = [
-        ("log10 gradient ratio", f"{fixed(report.log10_gradient_ratio)} +- {report.log10_gradient_ratio_sd:.2f}"),
+        ("log10 gradient ratio", f"{fixed(report.log10_gradient_ratio)} +- {fixed(report.log10_gradient_ratio_sd)}"),
         ("log10 signal ratio", fixed(report.log10_signal_ratio)),
         ("phase", report.phase),
     ]
@@ -119,7 +126,7 @@ def _network(report: Report) -> list[tuple[str, str]]:
         lines.append(("loss scale", f"2^{int(math.log2(report.loss_scale))}"))
     seen = report.measured
     if seen is not None:
-        lines.append(("measured with", f"{seen.batch} inputs, {seen.repeats} repeats, {seen.dtype}"))
+        lines.append(("measured with", f"{counted(seen.batch, 'input')}, {counted(seen.repeats, 'repeat')}, {seen.dtype}"))
         if seen.jacobian_mean is not None and seen.jacobian_largest is not None:
             lines.append(("measured Jacobian", f"mean {number(seen.jacobian_mean.value)}, "
                                                f"largest {number(seen.jacobian_largest.value)}"))  # fmt: skip
@@ -143,7 +150,7 @@ def render(report: Report, markdown: bool, rows: int | None) -> str:
              for row in [head, *cells]]  # fmt: skip
     hidden = len(_rows(report)) - len(cells)
     if hidden:
-        lines.append(f"({hidden} layers between are not shown)")
+        lines.append(f"({counted(hidden, 'layer')} between {'is' if hidden == 1 else 'are'} not shown)")
     left = max(len(k) for k, _ in numbers)
     lines += ["", *(f"{k:<{left}}  {v}" for k, v in numbers), "", report.verdict]
     return "\n".join(lines)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ._layers import Activation, Layer, Residual
 from ._linear_layers import Conv, Dense
 from ._network import Network, resolve_network
-from ._report import LEVELS, Remedy, Report, fixed
+from ._report import LEVELS, Remedy, Report, counted, fixed
 from ._signal import exp, log, log_add
 
 if TYPE_CHECKING:
@@ -45,33 +45,39 @@ def findings(report: Report) -> list[tuple[int, str]]:
         found.append((2, "No gradient reaches the first layer: the network is dead."))
     else:
         grade = _grade(abs(total), "gradient")
-        first = f"The gradient at the first of {report.depth} layers is"
+        first = f"The gradient at the first of {counted(report.depth, 'layer')} is"
         if grade == 0:
             words = "as large as at the last"
         else:
             way = "smaller (vanishing)" if total < 0 else "larger (exploding)"
-            words = f"10^{abs(total):.1f} times {way} than at the last"
-        found.append((grade, f"{first} {words} (log10 ratio {fixed(total)} +- {sd:.2f})."))
+            words = f"{_times(abs(total))} {way} than at the last"
+        found.append((grade, f"{first} {words} (log10 ratio {fixed(total)} +- {fixed(sd)})."))
     signal = report.log10_signal_ratio
     if math.isfinite(signal) and _grade(abs(signal), "signal"):
         words = "shrinks" if signal < 0 else "grows"
-        found.append((_grade(abs(signal), "signal"), f"The signal {words}: log10 E x^2 changes by {signal:.2f}."))
+        found.append((_grade(abs(signal), "signal"), f"The signal {words}: log10 E x^2 changes by {fixed(signal)}."))
     scales = report.scales
     if scales is not None and scales.xi_c < math.inf and scales.xi_c > 0.0:
         ratio = report.depth / scales.xi_c
         if _grade(ratio, "depth"):
             to = "the same" if scales.c > 1.0 - 1e-6 else f"a correlation of {scales.c:.2f}"
-            found.append((_grade(ratio, "depth"), f"All inputs become {to} within about {6 * scales.xi_c:.0f} layers "
+            reach = counted(max(1, round(6 * scales.xi_c)), "layer")
+            found.append((_grade(ratio, "depth"), f"All inputs become {to} within about {reach} "
                                                   f"(depth / xi_c = {ratio:.1f})."))  # fmt: skip
     if _grade(report.dead, "dead") and total != -math.inf:
         found.append((_grade(report.dead, "dead"),
-                      f"{report.dead:.0%} of the units are dead: slope 0 for all {report.batch} inputs."))  # fmt: skip
+                      f"{report.dead:.0%} of the units are dead: slope 0 for all "
+                      f"{counted(report.batch, 'input')}."))  # fmt: skip
     saturated = [r.saturated for r in report.layers if r.saturated is not None and not r.zero]
     mean = sum(saturated) / len(saturated) if saturated else 0.0
     if _grade(mean, "saturated"):
         found.append((_grade(mean, "saturated"), f"{mean:.0%} of the activations are saturated."))
     found += _range_findings(report)
     return sorted(found, key=lambda item: -item[0])
+
+
+def _times(log10: float) -> str:
+    return "infinitely many times" if math.isinf(log10) else f"10^{log10:.{'1f' if log10 < 1e6 else '3g'}} times"
 
 
 def _range_findings(report: Report) -> Iterator[tuple[int, str]]:
@@ -101,7 +107,7 @@ def suggested_loss_scale(report: Report) -> float | None:
     """
     if report.dtype != "float16" or report.log10_gradient_ratio == -math.inf:
         return None
-    logs = [r.log10_gradient for r in report.layers if r.log10_gradient > -math.inf]
+    logs = [r.log10_gradient for r in report.layers if math.isfinite(r.log10_gradient)]
     if not logs:
         return None
     low, high = 0.5 * min(logs), 0.5 * max(logs)

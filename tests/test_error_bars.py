@@ -78,6 +78,50 @@ def test_residual_and_gated_blocks(kind: str, activation: str) -> None:
     held(network(kind, 64, 4, activation))
 
 
+# Branches without a random matrix: the block is a function of each unit.
+UNITS: dict[str, list[P.Layer]] = {
+    "relu": [A("relu")],
+    "tanh and identity": [A("tanh"), D(128, "identity", gain=1.5)],
+    "LayerNorm": [P.LayerNorm(), A("silu")],
+    "RMSNorm": [P.RMSNorm()],
+    "Dropout": [P.Dropout(0.3)],
+    "gelu and Dropout": [A("gelu"), P.Dropout(0.5)],
+    "residual": [A("tanh"), R([A("relu")], scale=0.5)],
+}
+
+
+@pytest.mark.parametrize(("scale", "skip"), [(1.0, 1.0), (0.6, -0.3), (-0.4, 1.0)])
+@pytest.mark.parametrize("name", UNITS)
+def test_branches_that_depend_on_their_input(name: str, scale: float, skip: float) -> None:
+    block = R(UNITS[name], scale=scale, skip=skip)
+    layers = [D(128), block, D(128), block, D(128)]
+    report = P.propagate(layers, batch=BATCH)
+    loose = any(isinstance(x, P.LayerNorm) for x in block.layers) and scale * skip < 0.0
+    assert report.layers[len(report.layers) // 2 - 1].approximate == loose
+    if loose:
+        return
+    held(layers)
+    _, values = draws(layers, repeats=60)
+    for i, row in enumerate(report.layers):
+        if "." not in row.name.split(":")[0]:
+            for theory, found in ((row.second, values[:, i, 0]), (10**row.log10_gradient, values[:, i, 1])):
+                error = found.std() / math.sqrt(len(found))
+                assert found.mean() == pytest.approx(theory, abs=4.0 * error + 0.01 * theory), row.name
+
+
+def test_second_moment_of_a_relu_block() -> None:
+    """E (x + relu x)^2 = q (1 + 1/2 + 1), and of the slopes 1 + 1/2 + 1."""
+    report = P.propagate([D(128), R([A("relu")]), D(128)])
+    assert report.layers[-2].second == pytest.approx(5.0, rel=1e-12)
+    assert 10 ** report.layers[0].log10_gradient == pytest.approx(5.0, rel=1e-12)
+
+
+@pytest.mark.parametrize("branch", [[P.BatchNorm()], [P.Dropout(0.5), A("tanh")], [R([D(128)])]])
+def test_blocks_whose_dependence_is_left_out_say_so(branch: list[P.Layer]) -> None:
+    report = P.propagate([D(128), R(branch), D(128)])
+    assert [row.name for row in report.layers if row.approximate and ": Residual" in row.name] == ["1: Residual"]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("batch", [1, 16])
 @pytest.mark.parametrize(("n", "depth"), [(64, 16), (256, 4), (256, 16)])

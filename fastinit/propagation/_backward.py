@@ -13,6 +13,7 @@ from ._fluctuation import MEAN, SECOND, Transfer, batch_mean, bounded
 from ._layers import Activation, BatchNorm, Dropout, LayerNorm, Pool, Residual
 from ._linear_layers import Conv, Dense, Gated
 from ._node import Node
+from ._pointwise import as_activation
 from ._pooling import pixels_alike, shared_taps, tap_fraction, windows
 from ._signal import Signal, exp, fraction_inside, log, log_add, slope_regions
 
@@ -94,7 +95,10 @@ def back_through(nodes: tuple[Node, ...], g: Gradient, batch: int, weight: float
             both = g.through(node.transfer, np.array([0.0, 1.0, 0.0]))
             variance = both.variance(node.before, batch)
         row = Back(node, g, log_weight, variance)
-        if isinstance(layer, Residual):
+        if node.whole is not None and isinstance(layer, Residual):
+            inner, _ = back_through(node.body, g._replace(log_g=g.log_g + 2.0 * log(abs(layer.scale))), batch)
+            g = _step(as_activation(node, node.whole), g, weight)
+        elif isinstance(layer, Residual):
             inner, g = _residual(node, layer, g, batch, weight)
         else:
             g = _step(node, g, weight)
@@ -271,6 +275,8 @@ def spectrum_through(nodes: tuple[Node, ...], start: Spectrum | None = None) -> 
     s = start or Spectrum(0.0, 1.0, math.inf, True)
     mean, k, rank, even = s.log_mean, s.relative, s.rank, s.even
     for node in nodes:
+        if node.whole is not None:
+            node = as_activation(node, node.whole)
         layer = node.step.layer
         n = node.before.width * math.prod(node.step.image_in or (1,))
         m = node.after.width * math.prod(node.step.image_out or (1,))

@@ -14,6 +14,7 @@ from ._layers import Activation, BatchNorm, Dropout, LayerNorm, Pool, Residual, 
 from ._linear_layers import Conv, Gated
 from ._network import Step
 from ._node import GateStatistics, Node
+from ._pointwise import Branch, activation_step, depends_on_its_input, pointwise, with_masks
 from ._pooling import at_largest, mean_of, overlap, pixels_alike, pool, tap_fraction
 from ._signal import Curve, Origin, Signal, _grid, exp, log, log_add, mapped_below, scaled_moments
 from ._weights import Weights
@@ -228,10 +229,33 @@ def _dropout(step: Step, x: Signal) -> Node:
 
 
 def _residual(step: Step, x: Signal) -> Node:
-    """``a x + b f(x)``: q' = a^2 q + b^2 q_f for a branch with independent weights (Yang & Schoenholz 2017)."""
+    """``a x + b f(x)``: q' = a^2 q + b^2 q_f for a branch with independent weights (Yang & Schoenholz 2017).
+
+    A branch without is a function of x, unit by unit, and the block an activation; or, where layers
+    mix the units or masks come before an activation, its dependence on x is left out.
+    """
     layer = step.layer
     assert isinstance(layer, Residual)
     body = walk(step.body, replace(x, state=replace(x.state, matrix=np.eye(3))))
+    if layer.skip * layer.scale != 0.0 and x.log_q > -math.inf and depends_on_its_input(step.body):
+        branch = pointwise(body)
+        if branch is None:
+            return replace(_sum(step, layer, x, body), approximate=True)
+        return _block_of_units(step, layer, x, body, branch)
+    return _sum(step, layer, x, body)
+
+
+def _block_of_units(step: Step, layer: Residual, x: Signal, body: tuple[Node, ...], branch: Branch) -> Node:
+    """A block that is an activation of x."""
+    whole = branch.sum_with(layer.skip, layer.scale)
+    node = _activation(activation_step(step, whole), x)
+    node = with_masks(node, layer, branch, body[-1].after.log_q)
+    # the divisor of a norm is that of wide layers: what it fluctuates by remains where x cancels
+    loose = layer.skip * layer.scale < 0.0 and any(isinstance(n.step.layer, LayerNorm) for n in body)
+    return replace(node, step=step, body=body, whole=whole, approximate=loose or not x.gaussian)
+
+
+def _sum(step: Step, layer: Residual, x: Signal, body: tuple[Node, ...]) -> Node:
     f = body[-1].after
     log_a, log_b = 2.0 * log(abs(layer.skip)), 2.0 * log(abs(layer.scale))
     top = max(log_a + x.log_q, log_b + f.log_q)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -44,3 +44,6 @@ class Node:
     body: tuple[Node, ...] = ()
     branch: Transfer = field(default_factory=Transfer)  # of Residual by its branch; `transfer` is the skip's
     gate: GateStatistics | None = None
+    whole: Any = None  # the activation that a Residual is, whose branch takes each unit by itself
+    masked: bool = False  # and Dropout at the end of that
+    approximate: bool = False

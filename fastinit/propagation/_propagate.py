@@ -241,7 +241,7 @@ def _row(back: Back, last: Node | None, batch: int, formats: tuple[str, ...]) ->
         overflow={n: _beyond(y.log_q, LIMITS[n][0]) for n in formats},
         underflow={n: _below(y.log_q, LIMITS[n][1]) for n in formats},
         gradient_underflow={n: _below(g.log_g, LIMITS[n][1]) for n in formats},
-        approximate=isinstance(layer, Activation) and not x.gaussian,
+        approximate=node.approximate or (isinstance(layer, Activation) and not x.gaussian),
     )
 
 

@@ -125,7 +125,10 @@ def power(log10: float) -> float:
 
 @dataclass(frozen=True)
 class Remedy:
-    """A change that mends the network, and the numbers after it."""
+    """A change that mends the network, and the numbers after it.
+
+    `bias_std` is that of all biases after the change, 0 for zero biases; None where they stay.
+    """
 
     change: str
     level: str
@@ -133,6 +136,7 @@ class Remedy:
     log10_signal_ratio: float
     dead: float
     overflow: float
+    bias_std: float | None = None
 
 
 @dataclass(frozen=True)

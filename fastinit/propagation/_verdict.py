@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ._layers import Activation, Layer, Residual
-from ._linear_layers import Conv, Dense
+from .._args import Array
+from ._layers import Activation, Dropout, Layer, Residual
+from ._linear_layers import Conv, Dense, Gated
 from ._network import Network, resolve_network
 from ._report import LEVELS, Remedy, Report, counted, fixed
 from ._signal import exp, log, log_add
@@ -142,34 +143,35 @@ def _best_remedy(report: Report, network: Network, start: Input) -> Remedy | Non
 
     best: tuple[tuple[int, float], Remedy] | None = None
     layers = tuple(step.layer for step in network.steps)
-    late: list[tuple[float, str, list[Layer]]] = []  # those that lose the signal: only where nothing else helps
+    late: list[tuple[float, Change]] = []  # those that lose the signal: only where nothing else helps
 
-    def consider(change: str, changed: list[Layer]) -> bool:
+    def consider(change: Change) -> bool:
         """Whether it is as good as it gets."""
         nonlocal best
         try:
-            after = _graded(analyse(resolve_network(changed, network.fan_in), start, report.dtype, (report.dtype,)))
+            changed = resolve_network(change.layers, network.fan_in)
+            after = _graded(analyse(changed, start, report.dtype, (report.dtype,)))
         except ValueError:
             return False  # such as a widened bias that this law cannot take
         rank = _rank(after)
         rank = (rank[0], round(rank[1], 1))  # of equals the first, which is the simplest
         if rank < (_rank(report)[0], 0.8 * _rank(report)[1]) and (best is None or rank < best[0]):
             best = rank, Remedy(
-                change, after.level, after.log10_gradient_ratio, after.log10_signal_ratio, after.dead,
-                after.overflow[report.dtype],
+                change.words, after.level, after.log10_gradient_ratio, after.log10_signal_ratio, after.dead,
+                after.overflow[report.dtype], change.bias_std,
             )  # fmt: skip
         return best is not None and best[0][0] == 0 and best[0][1] < 0.5
 
-    for change, changed in _candidates(layers, report):
+    for change in _candidates(layers, report):
         if change is None:  # other activations: only where no initializer lifts the verdict
             if best is not None and best[0][0] < LEVELS.index(report.level):
                 break
-        elif (drift := _drift(changed, start.signal.log_q)) > THRESHOLDS["signal"][1] * math.log(10.0):
-            late.append((drift, change, changed))
-        elif consider(change, changed):
+        elif (drift := _drift(change.layers, start.signal.log_q)) > THRESHOLDS["signal"][1] * math.log(10.0):
+            late.append((drift, change))
+        elif consider(change):
             break
     if best is None and late:
-        consider(*min(late, key=lambda item: item[0])[1:])
+        consider(min(late, key=lambda item: item[0])[1])
     return None if best is None else best[1]
 
 
@@ -200,99 +202,134 @@ def _flat(layers: tuple[Layer, ...]) -> list[Layer]:
     return flat
 
 
-def _candidates(layers: tuple[Layer, ...], report: Report) -> Iterator[tuple[str | None, list[Layer]]]:
-    """Changes worth trying, the simplest first, each as (words, layers); None before those that swap the activation."""
+class Change(NamedTuple):
+    """A change in words, and the layers after exactly that change."""
+
+    words: str
+    layers: list[Layer]
+    bias_std: float | None  # of all biases after it; None where they stay
+
+
+def _candidates(layers: tuple[Layer, ...], report: Report) -> Iterator[Change | None]:
+    """Changes worth trying, the simplest first; None before those that swap the activation."""
     flat = _flat(layers)
     blocks = sum(isinstance(layer, Residual) for layer in layers)
     if blocks:
         scale = 1.0 / math.sqrt(blocks)
-        yield f"scale the {blocks} residual branches by 1/sqrt({blocks}) = {scale:.4g}", _mapped(
-            layers, lambda x: Residual(x.layers, scale, x.skip) if isinstance(x, Residual) else x, inside=False
-        )
+        scaled = [Residual(x.layers, scale, x.skip) if isinstance(x, Residual) else x for x in layers]
+        yield Change(f"scale the {blocks} residual branches by 1/sqrt({blocks}) = {scale:.4g}", scaled, None)
     active = [layer for layer in flat if isinstance(layer, Activation)]
+    keep, dropped = _kept(flat)
+    if not active or any(isinstance(layer, Gated) for layer in flat):
+        yield from _gains(layers, f"linear{dropped}", keep, 0.0)
     if not active:
-        yield from _gains(layers, None, "linear", 1.0, 0.0)
         return
     main = max(active, key=lambda a: sum(a.function is b.function for b in active))
-    name = main.activation if isinstance(main.activation, str) else "the activation"
     bias = max((r.sigma_b2 or 0.0) for r in report.layers)
     f = main.function
     second = f.second_moment(1.0)
     if second > 0.0:
-        yield from _gains(layers, name, "exact gain", 1.0 / second, 0.0)
+        yield from _gains(layers, f"exact gain{dropped}", keep / second, 0.0)
     critical = f.critical_point(bias)
     if critical is not None:
-        yield from _gains(layers, name, f"critical for sigma_b {math.sqrt(bias):.3g}", critical[0], bias)
+        yield from _gains(layers, f"critical for sigma_b {math.sqrt(bias):.3g}", critical[0], bias)
     for q in (1.0, 0.25):
         sw, sb, _ = f.critical_line(q)
         if sb >= 0.0 and math.isfinite(sw):
-            yield from _gains(layers, name, f"critical at q = {q:g}", sw, sb)
-    yield None, []  # what follows swaps the activation
-    if name in ("relu", "relu6", "squared_relu"):
-        gain2 = 2.0 / (1.0 + 0.1**2)
+            yield from _gains(layers, f"critical at q = {q:g}", sw, sb)
+    yield None  # what follows swaps the activation
+    if main.activation in ("relu", "relu6", "squared_relu"):
         leaky = _mapped(layers, lambda x: Activation("leaky_relu", negative_slope=0.1) if x in active else x)
-        yield from _gains(tuple(leaky), "leaky_relu", "", gain2, 0.0,
+        yield from _gains(tuple(leaky), "", 2.0 / (1.0 + 0.1**2), 0.0,
                           "leaky_relu with negative_slope 0.1 instead of relu, and ")  # fmt: skip
 
 
+def _kept(flat: list[Layer]) -> tuple[float, str]:
+    """The part of E x^2 that undoes what dropout adds per layer with weights, and words that say so."""
+    rates = [layer.p for layer in flat if isinstance(layer, Dropout)]
+    count = sum(isinstance(layer, (Dense, Conv, Gated)) for layer in flat)
+    logs = sum(math.log1p(-p) for p in rates)
+    return (math.exp(logs / count), " under dropout") if logs else (1.0, "")
+
+
 def _gains(
-    layers: tuple[Layer, ...], name: str | None, why: str, sigma_w2: float, sigma_b2: float, prefix: str = ""
-) -> Iterator[tuple[str, list[Layer]]]:
+    layers: tuple[Layer, ...], why: str, sigma_w2: float, sigma_b2: float, prefix: str = ""
+) -> Iterator[Change]:
+    """All weights with this sigma_w2 and all biases with this sigma_b2."""
     reason = f" ({why})" if why else ""
-    bias = f" and bias_std {math.sqrt(sigma_b2):.4g}" if sigma_b2 else ""
-    given = any(isinstance(x, (Dense, Conv)) and x.weight is not None for x in _flat(layers))
-    if given:
-        yield (
-            f"{prefix}multiply each weight so that sigma_w2 = {sigma_w2:.4g}{bias}{reason}",
-            _mapped(layers, lambda x: _rescaled(x, sigma_w2, sigma_b2)),
-        )
-        return
+    std = math.sqrt(sigma_b2)
+    flat = _flat(layers)
+    bias = f" and bias_std {std:.4g}" if std else " and zero biases" if any(map(_biased, flat)) else ""
     plain = {1.0: "'lecun_normal'", 2.0: "'he_normal'"}
     known = next((text for value, text in plain.items() if abs(sigma_w2 - value) < 1e-9), None)
-    normal = known or f"'variance_scaling' with scale {sigma_w2:.4g}"
+    normal = "init " + (known or f"'variance_scaling' with scale {sigma_w2:.4g}")
+    kwargs = {"scale": sigma_w2}
+    given = [_given(layer) for layer in flat if isinstance(layer, (Dense, Conv, Gated))]
+    if any(given):
+        rest = "" if all(given) else f" and {normal} for the others"
+        yield Change(
+            f"{prefix}multiply each weight so that sigma_w2 = {sigma_w2:.4g}{rest}{bias}{reason}",
+            _mapped(layers, lambda x: _rescaled(x, sigma_w2, std) if _given(x)
+                    else _redrawn(x, "variance_scaling", kwargs, std)), std,
+        )  # fmt: skip
+        return
     gain = math.sqrt(sigma_w2)
-    yield (
-        f"{prefix}init {normal}{bias}: sigma_w {gain:.4g}{reason}",
-        _mapped(layers, lambda x: _redrawn(x, "variance_scaling", {"scale": sigma_w2}, sigma_b2)),
-    )
-    yield (
+    yield Change(
+        f"{prefix}{normal}{bias}: sigma_w {gain:.4g}{reason}",
+        _mapped(layers, lambda x: _redrawn(x, "variance_scaling", kwargs, std)), std,
+    )  # fmt: skip
+    yield Change(
         f"{prefix}init 'orthogonal' with gain {gain:.4g}{bias}{reason}",
-        _mapped(layers, lambda x: _redrawn(x, "orthogonal", {"gain": gain}, sigma_b2)),
-    )
+        _mapped(layers, lambda x: _redrawn(x, "orthogonal", {"gain": gain}, std)), std,
+    )  # fmt: skip
 
 
-def _mapped(layers: Any, change: Callable[[Any], Layer], inside: bool = True) -> list[Layer]:
+def _mapped(layers: Any, change: Callable[[Any], Layer]) -> list[Layer]:
     result: list[Layer] = []
     for layer in layers:
-        if isinstance(layer, Residual) and inside:
+        if isinstance(layer, Residual):
             result.append(Residual(_mapped(layer.layers, change), layer.scale, layer.skip))
         else:
             result.append(change(layer))
     return result
 
 
-def _redrawn(layer: Layer, init: str, kwargs: dict[str, Any], sigma_b2: float) -> Layer:
-    std = math.sqrt(sigma_b2)
+def _given(layer: Layer) -> bool:
+    """Whether its weights are arrays."""
+    return getattr(layer, "weight", None) is not None or getattr(layer, "gate", None) is not None
+
+
+def _biased(layer: Layer) -> bool:
+    bias = getattr(layer, "bias", None)
+    return getattr(layer, "bias_std", 0.0) != 0.0 or (bias is not None and bool(bias.any()))
+
+
+def _redrawn(layer: Layer, init: str, kwargs: dict[str, Any], bias_std: float) -> Layer:
     if isinstance(layer, Dense):
-        return Dense(layer.width, init, bias_std=std, fan_in=layer.fan_in, **kwargs)
+        return Dense(layer.width, init, bias_std=bias_std, fan_in=layer.fan_in, **kwargs)
+    if isinstance(layer, Gated):
+        return Gated(layer.hidden, layer.width, layer.function, init, bias_std=bias_std, fan_in=layer.fan_in, **kwargs)
     if isinstance(layer, Conv):
-        return Conv(layer.width, layer.kernel, init, bias_std=std, stride=layer.stride, padding=layer.padding,
+        return Conv(layer.width, layer.kernel, init, bias_std=bias_std, stride=layer.stride, padding=layer.padding,
                     groups=layer.groups, image=layer.image, fan_in=layer.fan_in, **kwargs)  # fmt: skip
     return layer
 
 
-def _rescaled(layer: Layer, sigma_w2: float, sigma_b2: float) -> Layer:
-    if not isinstance(layer, (Dense, Conv)) or layer.weight is None:
-        return layer
-    weight = layer.weight.astype("float64")
-    fan_in = weight.size / weight.shape[-1]
-    second = float((weight * weight).mean())
-    if second == 0.0:
-        return layer
-    weight *= math.sqrt(sigma_w2 / fan_in / second)
-    bias: dict[str, Any] = {"bias": layer.bias, "bias_std": layer.bias_std}
-    if sigma_b2:
-        bias = {"bias_std": math.sqrt(sigma_b2)}
+def _rescaled(layer: Layer, sigma_w2: float, bias_std: float) -> Layer:
+    if isinstance(layer, Gated):
+        gate, up, down = (_times(w, sigma_w2) for w in (layer.gate, layer.up, layer.down))
+        return Gated(gate=gate, up=up, down=down, activation=layer.function, bias_std=bias_std)
     if isinstance(layer, Dense):
-        return Dense(weight=weight, **bias)
-    return Conv(weight=weight, stride=layer.stride, padding=layer.padding, groups=layer.groups, image=layer.image, **bias)
+        return Dense(weight=_times(layer.weight, sigma_w2), bias_std=bias_std)
+    assert isinstance(layer, Conv)
+    return Conv(weight=_times(layer.weight, sigma_w2), bias_std=bias_std, stride=layer.stride, padding=layer.padding,
+                groups=layer.groups, image=layer.image)  # fmt: skip
+
+
+def _times(weight: Array | None, sigma_w2: float) -> Array:
+    """The weight, of any scale, with fan_in E W^2 = sigma_w2; zeros stay."""
+    assert weight is not None
+    wide = weight.astype("float64")
+    second = float((wide * wide).mean())
+    fan_in = wide.size / wide.shape[-1]
+    return wide * math.sqrt(sigma_w2 / fan_in / second) if second else wide

@@ -317,16 +317,16 @@ def _redrawn(layer: Layer, init: str, kwargs: dict[str, Any], bias_std: float) -
 
 def _rescaled(layer: Layer, sigma_w2: float, bias_std: float) -> Layer:
     if isinstance(layer, Gated):
-        gate, up, down = (_times(w, sigma_w2) for w in (layer.gate, layer.up, layer.down))
+        gate, up, down = (_scaled(w, sigma_w2) for w in (layer.gate, layer.up, layer.down))
         return Gated(gate=gate, up=up, down=down, activation=layer.function, bias_std=bias_std)
     if isinstance(layer, Dense):
-        return Dense(weight=_times(layer.weight, sigma_w2), bias_std=bias_std)
+        return Dense(weight=_scaled(layer.weight, sigma_w2), bias_std=bias_std)
     assert isinstance(layer, Conv)
-    return Conv(weight=_times(layer.weight, sigma_w2), bias_std=bias_std, stride=layer.stride, padding=layer.padding,
+    return Conv(weight=_scaled(layer.weight, sigma_w2), bias_std=bias_std, stride=layer.stride, padding=layer.padding,
                 groups=layer.groups, image=layer.image)  # fmt: skip
 
 
-def _times(weight: Array | None, sigma_w2: float) -> Array:
+def _scaled(weight: Array | None, sigma_w2: float) -> Array:
     """The weight, of any scale, with fan_in E W^2 = sigma_w2; zeros stay."""
     assert weight is not None
     wide = weight.astype("float64")

@@ -15,7 +15,7 @@ from ._linear_layers import Conv, Gated
 from ._network import Step
 from ._node import GateStatistics, Node
 from ._pointwise import Branch, activation_step, depends_on_its_input, pointwise, with_masks
-from ._pooling import at_largest, mean_of, overlap, pixels_alike, pool, tap_fraction
+from ._pooling import ONE_TAP, at_largest, mean_of, overlap, pixels_alike, pool, tap_fraction
 from ._signal import Curve, Origin, Signal, _grid, exp, log, log_add, mapped_below, scaled_moments
 from ._weights import Weights
 
@@ -94,7 +94,7 @@ def _dense(step: Step, x: Signal) -> Node:
             fewer = math.prod(step.image_out) / math.prod(step.image_in)
         back = log(w.fan_out * w.second * taps * fewer)
         # a window takes the mean over its taps, between which only what inputs share stays
-        window = 1 if w.init in ("delta_orthogonal", "dirac") else math.prod(step.layer.kernel)
+        window = 1 if w.init in ONE_TAP else math.prod(step.layer.kernel)
         state = replace(x.state, own=x.state.own / window + (1.0 - 1.0 / window) * x.state.pair)
         x = replace(x, state=state, scatter=x.scatter / window)
     elif step.image_in is not None and not step.spatial and step.fan_in == x.width:
@@ -194,13 +194,13 @@ def _norm(step: Step, x: Signal) -> Node:
     matrix[SECOND] = rest * square
     if isinstance(layer, RMSNorm):
         matrix[MEAN] = np.array([1.0, 0.0, 0.0]) - 0.5 * (1.0 - rest) * mean * square
-    if isinstance(layer, BatchNorm):  # over the inputs, all of it is held
-        matrix = zero()
-    by = Transfer(matrix)
+    by, scatter = Transfer(matrix), x.scatter
+    if isinstance(layer, BatchNorm):  # over the inputs mean and second moment are held, but not the shape
+        scatter, by = _batch_shape(x, max(kept * kept, 1e-12))
     kurtosis = x.kurtosis if x.gaussian or isinstance(layer, RMSNorm) else 3.0
     after = Signal(
         x.width, log_q, mean, common, kurtosis, below, by.after(x.state), elastic=x.elastic * rest, gaussian=x.gaussian,
-        scatter=x.scatter, inputs=x.inputs,
+        scatter=scatter, inputs=x.inputs,
     )  # fmt: skip
     if isinstance(layer, BatchNorm):
         # E 1/var above 1 / E var: the variance of w x over inputs fluctuates from unit to unit
@@ -211,6 +211,17 @@ def _norm(step: Step, x: Signal) -> Node:
     pull = (rest - 1.0) * square
     bent = (1.0 - rest) * bounded(float(square @ x.state.own @ square)) + log(1.0 - (1.0 - rest) * fixed)
     return Node(step, x, after, bent - log_divisor, by, pull=pull)
+
+
+def _batch_shape(x: Signal, variance2: float) -> tuple[float, Transfer]:
+    """Behind BatchNorm: the variance of the cosine c of two inputs, and the noise of the units' shapes.
+
+    With mean and variance held, what is left of f^2 begins with odd orders, so that E c^3 counts over two
+    inputs, c before the units draw anew. It is bounded by E abs(c)^3 = sqrt(8 / pi) Var(c)^(3/2).
+    """
+    scatter, latent = (min(1.0, s / variance2) for s in (x.scatter, x.scatter - cosine_noise(x.cosine, x.width)))
+    together = min(1.0, math.sqrt(8.0 / math.pi) * max(0.0, latent) ** 1.5)
+    return scatter, Transfer(zero(), *(np.diag((0.0, 0.0, c / x.width)) for c in (1.0, together)))
 
 
 def _dropout(step: Step, x: Signal) -> Node:

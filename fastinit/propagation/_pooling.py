@@ -16,6 +16,8 @@ from ._network import Step
 from ._node import Node
 from ._signal import Origin, Signal, _grid, exp, log, mapped_below
 
+ONE_TAP = ("delta_orthogonal", "dirac")  # initializers with weights in the middle alone
+
 
 def pool(step: Step, x: Signal, shared: float = 1.0) -> Node:
     """Means and maxima over units, and over pixels, of which any two are as alike as two inputs.
@@ -70,7 +72,7 @@ def _taps(conv: Step) -> list[Array]:
 
 def tap_fraction(step: Step) -> float:
     """Part of the taps of a zero-padded convolution that fall inside the image, on average."""
-    if step.image_in is None or step.image_out is None or step.weights[0].init in ("delta_orthogonal", "dirac"):
+    if step.image_in is None or step.image_out is None or step.weights[0].init in ONE_TAP:
         return 1.0  # one tap, in the middle
     return math.prod(float(taps.mean()) for taps in _taps(step))
 
@@ -78,7 +80,7 @@ def tap_fraction(step: Step) -> float:
 def shared_taps(step: Step) -> float:
     """Part of the taps inside the image at one place that is inside at another one too, on average."""
     places = math.prod(step.image_out or ())
-    if places <= 1 or step.image_in is None or step.weights[0].init in ("delta_orthogonal", "dirac"):
+    if places <= 1 or step.image_in is None or step.weights[0].init in ONE_TAP:
         return 1.0
     counts = [taps.sum(0) for taps in _taps(step)]
     one, both = (math.prod(float((n**power).sum()) for n in counts) for power in (1, 2))
@@ -87,7 +89,7 @@ def shared_taps(step: Step) -> float:
 
 def overlap(conv: Step, size: int) -> float:
     """Taps inside the image at both of two places of a window, over those at one: zero padding makes places unlike."""
-    if conv.image_out is None or min(conv.image_out) < size or conv.weights[0].init in ("delta_orthogonal", "dirac"):
+    if conv.image_out is None or min(conv.image_out) < size or conv.weights[0].init in ONE_TAP:
         return 1.0
     both = one = 1.0
     for taps in _taps(conv):

@@ -168,6 +168,15 @@ def test_gradients_of_all_inputs_pass_the_same_weights(name: str) -> None:
         assert 1.0 / 1.5 < ratio < 1.5, (names[i], ratio)
 
 
+@pytest.mark.parametrize("activation", ["relu", "tanh", "gelu"])
+def test_kurtosis_behind_layer_norm(activation: str) -> None:
+    """At large width it is an affine map of its input."""
+    layers = [D(512), A(activation), P.LayerNorm(), D(512), A(activation), P.RMSNorm()]
+    measured = P.simulate(layers, 64, repeats=4, jacobian=False)
+    for row, found in zip(P.propagate(layers).layers, measured.layers, strict=True):
+        assert row.kurtosis == pytest.approx(found.kurtosis.value, rel=0.05), row.name
+
+
 @pytest.mark.parametrize("batch", [16, 256])
 def test_activations_behind_batch_norm(batch: int) -> None:
     """Mean and variance of a unit are held over the batch; the mean of relu^2 is not."""

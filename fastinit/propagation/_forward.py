@@ -198,6 +198,8 @@ def _norm(step: Step, x: Signal) -> Node:
     if isinstance(layer, BatchNorm):  # over the inputs mean and second moment are held, but not the shape
         scatter, by = _batch_shape(x, max(kept * kept, 1e-12))
     kurtosis = x.kurtosis if x.gaussian or isinstance(layer, RMSNorm) else 3.0
+    if not x.gaussian and not isinstance(layer, (RMSNorm, BatchNorm)):  # of wide layers, an affine map
+        kurtosis = _centred_kurtosis(x)
     after = Signal(
         x.width, log_q, mean, common, kurtosis, below, by.after(x.state), elastic=x.elastic * rest, gaussian=x.gaussian,
         scatter=scatter, inputs=x.inputs,
@@ -211,6 +213,20 @@ def _norm(step: Step, x: Signal) -> Node:
     pull = (rest - 1.0) * square
     bent = (1.0 - rest) * bounded(float(square @ x.state.own @ square)) + log(1.0 - (1.0 - rest) * fixed)
     return Node(step, x, after, bent - log_divisor, by, pull=pull)
+
+
+def _centred_kurtosis(x: Signal) -> float:
+    """Of x about its mean, by the activation that made x; else as if x were symmetric about it."""
+    rest = 1.0 - x.mean * x.mean
+    if x.origin is not None and abs(x.log_q) < 600.0:
+        z, w = _grid()
+        f = x.origin.function.eval(x.origin.mean + math.sqrt(x.origin.variance) * z)[0]
+        f = f - float(w @ f)
+        second = float(w @ f**2)
+        return max(1.0, float(w @ f**4) / second**2) if second > 0.0 else 3.0
+    if rest < 1e-9:
+        return 3.0
+    return max(1.0, (x.kurtosis - 6.0 * x.mean**2 * rest - x.mean**4) / rest**2)
 
 
 def _batch_shape(x: Signal, variance2: float) -> tuple[float, Transfer]:

@@ -168,6 +168,18 @@ def test_gradients_of_all_inputs_pass_the_same_weights(name: str) -> None:
         assert 1.0 / 1.5 < ratio < 1.5, (names[i], ratio)
 
 
+@pytest.mark.parametrize(("mean", "var", "image"), [(0.5, 0.06, 8), (1.0, 0.01, 8), (1.0, 0.01, 32), (0.0, 1.0, 8)])
+def test_batch_norm_behind_zero_padding(mean: float, var: float, image: int) -> None:
+    """What the inputs have in common differs between places next to zero padding: part of a channel's variance."""
+    layers = [P.Conv(64, 3, image=image, fan_in=3), P.BatchNorm(), A("relu"), P.Conv(64, 3)]
+    measured = P.simulate(layers, 32, repeats=12, jacobian=False, input_mean=mean, input_var=var)
+    report = P.propagate(layers, batch=32, input_mean=mean, input_var=var)
+    for row, found in zip(report.layers, measured.layers, strict=True):
+        value, error = found.gradient
+        assert 10**row.log10_gradient == pytest.approx(value, abs=4.0 * error + 0.08 * value), row.name
+    assert report.layers[1].correlation == pytest.approx(measured.layers[1].correlation.value, abs=0.08)
+
+
 @pytest.mark.parametrize("activation", ["relu", "tanh", "gelu"])
 def test_kurtosis_behind_layer_norm(activation: str) -> None:
     """At large width it is an affine map of its input."""

@@ -15,7 +15,7 @@ from ._linear_layers import Conv, Gated
 from ._network import Step
 from ._node import GateStatistics, Node
 from ._pointwise import Branch, activation_step, depends_on_its_input, pointwise, with_masks
-from ._pooling import ONE_TAP, at_largest, mean_of, overlap, pixels_alike, pool, tap_fraction
+from ._pooling import ONE_TAP, at_largest, channel_variances, mean_of, overlap, pixels_alike, pool, tap_fraction
 from ._signal import Curve, Origin, Signal, _grid, exp, log, log_add, mapped_below, scaled_moments
 from ._weights import Weights
 
@@ -26,6 +26,9 @@ def walk(steps: tuple[Step, ...], signal: Signal) -> tuple[Node, ...]:
     for step in steps:
         if isinstance(step.layer, Pool):
             node = pool(step, signal, _shared(step.layer, nodes))
+        elif isinstance(step.layer, BatchNorm):
+            padded = bool(nodes) and isinstance(nodes[-1].step.layer, Conv)
+            node = _norm(step, signal, channel_variances(nodes[-1]) if padded else None)
         else:
             node = _RULES[next(kind for kind in _RULES if isinstance(step.layer, kind))](step, signal)
         if isinstance(step.layer, Pool) and step.layer.kind == "max" and nodes and signal.origin is not None:
@@ -163,7 +166,7 @@ def _activated(curve: Curve, x: Signal) -> Transfer:
     return Transfer(matrix @ to_hermite(x.mean), own, pair)
 
 
-def _norm(step: Step, x: Signal) -> Node:
+def _norm(step: Step, x: Signal, channels: tuple[float, float] | None = None) -> Node:
     """Divides by the root of the (centred) second moment plus eps; the gradient is divided by it too."""
     layer = step.layer
     assert isinstance(layer, LayerNorm)
@@ -171,7 +174,7 @@ def _norm(step: Step, x: Signal) -> Node:
     if isinstance(layer, RMSNorm):
         kept = 1.0
     elif isinstance(layer, BatchNorm):
-        kept = min(1.0, gap)  # variance of a unit over inputs with correlation c: q (1 - c)
+        kept = channels[0] if channels else min(1.0, gap)  # variance of a unit over inputs with correlation c: q (1 - c)
     else:
         kept = max(0.0, 1.0 - x.common) * (1.0 - 1.0 / x.width)  # the mean over the units takes one
     log_part = x.log_q + log(kept)
@@ -184,7 +187,7 @@ def _norm(step: Step, x: Signal) -> Node:
     if isinstance(layer, RMSNorm):
         mean, common, below = x.mean, x.common, x.below
     elif isinstance(layer, BatchNorm):
-        mean, common, below = 0.0, 0.0, 1.0
+        mean, common, below = 0.0, 0.0, min(1.0, gap / max(kept, 1e-12))
     else:
         mean, common, below = 0.0, 0.0, min(2.0, gap / max(1.0 - x.common, 1e-12))
     rest = math.exp(log(layer.eps) - log_divisor) if layer.eps else 0.0
@@ -206,7 +209,7 @@ def _norm(step: Step, x: Signal) -> Node:
     )  # fmt: skip
     if isinstance(layer, BatchNorm):
         # E 1/var above 1 / E var: the variance of w x over inputs fluctuates from unit to unit
-        spread = 2.0 / max(x.inputs or x.width, 4)
+        spread = channels[1] if channels else 2.0 / max(x.inputs or x.width, 4)
         return Node(step, x, after, spread - log_divisor, by, pull_noise=spread / x.width)
     # E 1/q is above 1 / E q, and the directions of x (and of the mean) are projected out
     fixed = min(1.0, (1.0 if isinstance(layer, RMSNorm) else 2.0) / x.width)

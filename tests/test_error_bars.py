@@ -147,6 +147,59 @@ def test_chains(name: str) -> None:
     held(CHAINS[name])
 
 
+NARROW: dict[str, list[P.Layer]] = {
+    "one output": [D(128), A("relu"), D(1)],
+    "two outputs": [D(64), A("relu"), D(64), A("relu"), D(64), A("relu"), D(2)],
+    "dropout": [D(64), A("relu"), P.Dropout(0.5), D(64), A("relu"), P.Dropout(0.5), D(1)],
+    "blocks": [D(64), *[R([A("relu"), D(64)])] * 3, D(1)],
+    "gated": [D(64), *[R([P.RMSNorm(), P.Gated(128)])] * 2, D(1)],
+    "a convolution": [P.Conv(16, 3, image=12, fan_in=3), A("relu"), P.Conv(16, 3), A("relu"), P.Conv(16, 3)],
+    "pixels into one": [P.Conv(16, 3, image=12, fan_in=3), A("relu"), P.Conv(16, 3), A("relu"), D(1)],
+}
+
+
+@pytest.mark.parametrize("name", NARROW)
+def test_gradients_of_all_inputs_pass_the_same_weights(name: str) -> None:
+    """Of few outputs, or over many places, the norm of the weights does not average out."""
+    layers = NARROW[name]
+    names, values = draws(layers, 64, 60)
+    for i, row in enumerate(P.propagate(layers, batch=64).layers):
+        ratio = np.log(values[:, i, 1]).std() / spread(row.log10_gradient_band)
+        assert 1.0 / 1.5 < ratio < 1.5, (names[i], ratio)
+
+
+@pytest.mark.parametrize(("mean", "var", "image"), [(0.5, 0.06, 8), (1.0, 0.01, 8), (1.0, 0.01, 32), (0.0, 1.0, 8)])
+def test_batch_norm_behind_zero_padding(mean: float, var: float, image: int) -> None:
+    """What the inputs have in common differs between places next to zero padding: part of a channel's variance."""
+    layers = [P.Conv(64, 3, image=image, fan_in=3), P.BatchNorm(), A("relu"), P.Conv(64, 3)]
+    measured = P.simulate(layers, 32, repeats=12, jacobian=False, input_mean=mean, input_var=var)
+    report = P.propagate(layers, batch=32, input_mean=mean, input_var=var)
+    for row, found in zip(report.layers, measured.layers, strict=True):
+        value, error = found.gradient
+        assert 10**row.log10_gradient == pytest.approx(value, abs=4.0 * error + 0.08 * value), row.name
+    assert report.layers[1].correlation == pytest.approx(measured.layers[1].correlation.value, abs=0.08)
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh", "gelu"])
+def test_kurtosis_behind_layer_norm(activation: str) -> None:
+    """At large width it is an affine map of its input."""
+    layers = [D(512), A(activation), P.LayerNorm(), D(512), A(activation), P.RMSNorm()]
+    measured = P.simulate(layers, 64, repeats=4, jacobian=False)
+    for row, found in zip(P.propagate(layers).layers, measured.layers, strict=True):
+        assert row.kurtosis == pytest.approx(found.kurtosis.value, rel=0.05), row.name
+
+
+@pytest.mark.parametrize("batch", [16, 256])
+def test_activations_behind_batch_norm(batch: int) -> None:
+    """Mean and variance of a unit are held over the batch; the mean of relu^2 is not."""
+    layers = [D(128), P.BatchNorm(), A("relu")] * 5
+    _, values = draws(layers, batch, 60)
+    for i, row in enumerate(P.propagate(layers, batch=batch).layers):
+        if "Activation" in row.name:
+            ratio = np.log(values[:, i, 0]).std() / spread(row.log10_second_band)
+            assert 1.0 / 1.6 < ratio < 1.6, (row.name, ratio)
+
+
 VALID: dict[str, Any] = {"padding": "valid"}
 IMAGES: dict[str, list[P.Layer]] = {
     "3x3": [P.Conv(24, 3, image=8, fan_in=8), A("relu"), P.Conv(24, 3), A("relu"), P.Conv(24, 3)],

@@ -14,7 +14,7 @@ from ._layers import Activation, BatchNorm, Dropout, LayerNorm, Pool, Residual
 from ._linear_layers import Conv, Dense, Gated
 from ._node import Node
 from ._pointwise import as_activation
-from ._pooling import pixels_alike, shared_taps, tap_fraction, windows
+from ._pooling import ONE_TAP, pixels_alike, shared_taps, tap_fraction, windows
 from ._signal import Signal, exp, fraction_inside, log, log_add, slope_regions
 
 
@@ -37,6 +37,7 @@ class Gradient(NamedTuple):
     together: float = 1.0  # sum over pairs of places of E g g', over the sum over places of E g^2
     bend: float = 0.0  # d together / d cosine of two places of the signal
     centred: bool = False  # sums to 0 over inputs and places
+    square: float = 0.0  # E c^2, c the cosine of the gradients of two inputs (or places)
     reach: tuple[float, float] = (0.0, 0.0)  # variance of ln q at the output, of one input and over two
 
     def variance(self, x: Signal, batch: int) -> float:
@@ -61,6 +62,10 @@ class Gradient(NamedTuple):
         """With g^2 larger by a factor 1 + growth because of the part of it along the signal."""
         more = math.log1p(growth)
         return self._replace(log_g=self.log_g + more, grown=self.grown + more, excess=min(1.0, excess))
+
+    def parted(self, slopes: float, squares: float, width: int) -> Gradient:
+        """Times slopes of `width` units, unlike for two inputs: of the means E f'f'' and E f'^2 f''^2 where E f'^2 = 1."""
+        return self._replace(square=min(1.0, self.square * slopes**2 + max(0.0, squares - slopes**2) / width))
 
     def noisier(self, own: float, pair: float = 0.0) -> Gradient:
         return self._replace(own=self.own + own, pair=self.pair + pair)
@@ -148,11 +153,14 @@ def _step(node: Node, g: Gradient, weight: float) -> Gradient:
             bend=g.bend * node.steep * node.slopes + (g.together - 1.0) * node.slopes_bend,
         )
         fresh = 2.0 * (kurtosis - 1.0) / n
-        return before.noisier(square * (fresh + node.pull_noise), square * node.pull_noise * node.slope_share)
+        alike = (g.square * fresh + node.pull_noise) * node.slope_share
+        before = before.parted(node.slopes, 1.0 + (kurtosis - 1.0) * node.slope_share, n)
+        return before.noisier(square * (fresh + node.pull_noise), square * alike)
     if isinstance(layer, Dropout):
         before = before._replace(
             common=g.common * node.linear, together=1.0 + (g.together - 1.0) * node.linear, bend=g.bend * node.linear**2
         )
+        before = before.parted(node.linear, 1.0, n)
         return before.noisier(square * (2.0 * (kurtosis - 1.0) / n + node.pull_noise))
     if isinstance(layer, Pool):
         if layer.kind == "mean":  # its places have one gradient
@@ -160,6 +168,9 @@ def _step(node: Node, g: Gradient, weight: float) -> Gradient:
         return before._replace(width=n, excess=0.0)
     if isinstance(layer, Gated):
         return _gated(node, g, before, layer.hidden, square, weight)
+    # a place's gradient comes from a window of them
+    window = math.prod(layer.kernel) if isinstance(layer, Conv) and step.weights[0].init not in ONE_TAP else 1
+    same = g.square / window
     # what the gradients of all units share adds up where weights have a mean
     w = step.weights[0]
     shared = w.mean**2 * (g.width - 1.0) * g.common / w.second if w.second else 0.0
@@ -175,8 +186,10 @@ def _step(node: Node, g: Gradient, weight: float) -> Gradient:
     else:
         before = before._replace(together=float(math.prod(step.image_in or ())))
     fresh = 2.0 * max(0.0, 1.0 / n - 1.0 / g.width) if w.orthogonal else 2.0 / n
-    before = before._replace(width=x.width, log_g=before.log_g + math.log1p(shared), common=alike)
-    return before.noisier(square * fresh)
+    before = before._replace(
+        width=x.width, log_g=before.log_g + math.log1p(shared), common=alike, square=same + (1.0 - same) ** 2 * 0.5 * fresh
+    )
+    return before.noisier(square * fresh, square * fresh * same)  # two inputs meet the same weights
 
 
 def _gated(node: Node, g: Gradient, before: Gradient, hidden: int, square: float, weight: float) -> Gradient:
@@ -185,11 +198,12 @@ def _gated(node: Node, g: Gradient, before: Gradient, hidden: int, square: float
     assert gate is not None
     behind = float((gate.behind.T @ g.pull)[SECOND])
     rows = square * gate.rows + 2.0 * weight * behind * gate.along
-    before = before._replace(width=node.before.width, common=0.0, excess=0.0)
     fresh = 2.0 * node.slope_kurtosis / hidden + 2.0 / node.before.width
+    same = g.square * node.slope_share**2
+    before = before._replace(width=node.before.width, common=0.0, excess=0.0, square=min(1.0, same + 0.5 * fresh))
     shift = bounded(behind * gate.along) if weight == 1.0 else 0.0
     before = before._replace(log_g=before.log_g + shift)
-    return before.noisier(square * fresh + rows, rows * node.slope_share)
+    return before.noisier(square * fresh + rows, rows * node.slope_share + square * fresh * same)
 
 
 def _residual(node: Node, layer: Residual, g: Gradient, batch: int, weight: float) -> tuple[list[Back], Gradient]:
@@ -232,7 +246,9 @@ def _residual(node: Node, layer: Residual, g: Gradient, batch: int, weight: floa
         log_total = total + math.log(grown)
     plain = log_add(straight, end.log_g - (end.grown - g.grown))
     after = Gradient(
-        g.width, log_total, moved.pull + joint.pull, joint.own + weight * weight * fresh, joint.pair,
+        g.width, log_total, moved.pull + joint.pull, joint.own + weight * weight * fresh,
+        joint.pair + weight * weight * fresh * math.sqrt(g.square * end.square),
+        square=((1.0 - part) * math.sqrt(g.square) + part * math.sqrt(end.square)) ** 2,
         excess=min(1.0, max(-1.0 / g.width, excess)), pixels=g.pixels, reach=g.reach,
         together=(1.0 - part) * g.together + part * end.together, bend=(1.0 - part) * g.bend * skip**2 + part * end.bend,
         grown=g.grown + (log_total - plain if plain > -math.inf else 0.0),

@@ -16,6 +16,8 @@ from ._network import Step
 from ._node import Node
 from ._signal import Origin, Signal, _grid, exp, log, mapped_below
 
+ONE_TAP = ("delta_orthogonal", "dirac")  # initializers with weights in the middle alone
+
 
 def pool(step: Step, x: Signal, shared: float = 1.0) -> Node:
     """Means and maxima over units, and over pixels, of which any two are as alike as two inputs.
@@ -70,7 +72,7 @@ def _taps(conv: Step) -> list[Array]:
 
 def tap_fraction(step: Step) -> float:
     """Part of the taps of a zero-padded convolution that fall inside the image, on average."""
-    if step.image_in is None or step.image_out is None or step.weights[0].init in ("delta_orthogonal", "dirac"):
+    if step.image_in is None or step.image_out is None or step.weights[0].init in ONE_TAP:
         return 1.0  # one tap, in the middle
     return math.prod(float(taps.mean()) for taps in _taps(step))
 
@@ -78,16 +80,45 @@ def tap_fraction(step: Step) -> float:
 def shared_taps(step: Step) -> float:
     """Part of the taps inside the image at one place that is inside at another one too, on average."""
     places = math.prod(step.image_out or ())
-    if places <= 1 or step.image_in is None or step.weights[0].init in ("delta_orthogonal", "dirac"):
+    if places <= 1 or step.image_in is None or step.weights[0].init in ONE_TAP:
         return 1.0
     counts = [taps.sum(0) for taps in _taps(step)]
     one, both = (math.prod(float((n**power).sum()) for n in counts) for power in (1, 2))
     return (both - one) / (one * (places - 1.0))
 
 
+def channel_variances(conv: Node) -> tuple[float, float] | None:
+    """Of the variances v of channels over inputs and places: the part of v in E h^2, and ln (E v E 1/v).
+
+    A patch holds (a_i + e_i) at the taps t inside the image, a_i the same for all inputs and places. Zero
+    padding makes what a_i adds differ between places: v = w' S w, S = (1 - c) D x 1 + c M x a a', with
+    the covariance M over places of which taps are inside and D its diagonal without centring. For
+    Gaussian w with eigenvalues s_k of S, E 1/v = int_0^inf prod_k (1 + 2 s_k u)^(-1/2) du.
+    """
+    x, w = conv.before, conv.step.weights[0]
+    if conv.step.image_out is None or w.init in ONE_TAP or math.isnan(x.below):
+        return None
+    both: Array = np.ones((1, 1))
+    once: Array = np.ones(1)
+    for taps in _taps(conv.step):
+        both, once = np.kron(both, taps.T @ taps / len(taps)), np.kron(once, taps.mean(0))
+    n, gap = w.shape[-2], min(1.0, x.below)
+    centred = both - np.outer(once, once)
+    along = np.linalg.eigvalsh(gap * np.diag(once) + n * (1.0 - gap) * centred)
+    eigen = np.concatenate([along.clip(0.0), np.tile(gap * once, n - 1)])
+    total = float(eigen.sum())
+    if (eigen > 1e-9 * total).sum() < 3:  # no finite mean of 1 / v
+        return None
+    log_u = np.linspace(-25.0, 25.0, 501)
+    values = np.exp(log_u - 0.5 * np.log1p(2.0 * eigen[:, None] / total * np.exp(log_u)).sum(0))
+    inverse = float(values.sum()) * (log_u[1] - log_u[0])
+    part = conv.after.elastic / x.elastic if x.elastic else 1.0  # without the bias
+    return part * total / (n * float(once.sum())), log(inverse)
+
+
 def overlap(conv: Step, size: int) -> float:
     """Taps inside the image at both of two places of a window, over those at one: zero padding makes places unlike."""
-    if conv.image_out is None or min(conv.image_out) < size or conv.weights[0].init in ("delta_orthogonal", "dirac"):
+    if conv.image_out is None or min(conv.image_out) < size or conv.weights[0].init in ONE_TAP:
         return 1.0
     both = one = 1.0
     for taps in _taps(conv):

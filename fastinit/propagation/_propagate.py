@@ -195,7 +195,7 @@ def analyse(network: Network, start: Input, dtype: str, formats: tuple[str, ...]
 def _random_gradient(last: Node) -> Gradient:
     width, fluctuation = last.step.fan_out, last.after.state
     reach = float(fluctuation.own[SECOND, SECOND]), float(fluctuation.pair[SECOND, SECOND])
-    return Gradient(width, own=2.0 / width, pixels=_pixels(last.step), reach=reach)
+    return Gradient(width, own=2.0 / width, pixels=_pixels(last.step), square=1.0 / width, reach=reach)
 
 
 def _pixels(step: Step) -> int:

@@ -103,6 +103,8 @@ BAD = [
     (lambda: Dense(4, bias_std=-1.0), ValueError, "bias_std < 0"),
     (lambda: Dense(4, bias_std=math.nan), ValueError, "bias_std must be finite"),
     (lambda: Dense(weight=NAN), ValueError, "weight has 2 non-finite of 4 values"),
+    (lambda: Dense(weight=np.full((2, 3), 1e300)), ValueError, r"weight must have values of at most 1e\+140.*got 1e\+300"),
+    (lambda: Dense(weight=np.ones((2, 3)), bias=np.full(3, -1e200)), ValueError, "bias must have values of at most"),
     (lambda: Dense(weight=np.ones((2, 3)), bias=np.ones(2)), ValueError, r"bias must have shape \(3,\)"),
     (lambda: Dense(weight=np.ones((2, 3)), init="zeros"), TypeError, "init must not be given with weight"),
     (lambda: Dense(weight=np.ones((2, 3)), width=4), ValueError, "width must be that of weight, 3"),
@@ -147,6 +149,16 @@ BAD = [
 def test_errors(call: Any, kind: type[Exception], message: str) -> None:
     with pytest.raises(kind, match=message):
         call()
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("size", [5e-324, 1e-200, 1e-170, 1e-100, 1e100])
+def test_weights_and_inputs_of_any_size(size: float) -> None:
+    draw = np.random.default_rng(0).standard_normal((3, 3)) * size
+    for array in (draw, np.full((3, 3), size)):
+        assert "nan" not in propagate([Dense(weight=array), Activation("relu"), Dense(weight=array)]).table()
+        assert "nan" not in propagate([Dense(3)], batch=array).table()
+    assert propagate([Dense(4, "constant", value=min(size, 1.0))] * 2).symmetric
 
 
 def test_norms_have_their_kinds() -> None:

@@ -152,7 +152,7 @@ def _measured_input(batch: Array, width: int) -> Signal:
     # the lengths are those of the batch: known, not drawn
     scatter = float(np.var(np.log(np.maximum(lengths, 1e-300) / q)))
     return Signal(
-        width, math.log(q), ratio, ratio * ratio, float((x**4).mean()) / (q * q), min(2.0, max(0.0, 1.0 - cosine)),
+        width, math.log(q), ratio, ratio * ratio, float(((x / math.sqrt(q)) ** 4).mean()), min(2.0, max(0.0, 1.0 - cosine)),
         state=Transfer(own=np.diag((0.0, scatter, 0.0))), gaussian=False,
     )  # fmt: skip
 

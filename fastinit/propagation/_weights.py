@@ -19,6 +19,7 @@ from ..spec import INITIALIZERS
 #: Initializers that orthogonalize: known by their second moment, E W^2 = g^2 / max(fan_in, fan_out).
 ORTHOGONAL = ("orthogonal", "delta_orthogonal")
 _FOREIGN = ("seed", "out", "num_threads", "dtype", "shard", "layout", "in_axis", "out_axis", "batch_axis", "blocks")
+_LARGEST = 1e140
 _PROBES = 64  # random vectors for the spread of a given matrix's spectrum
 
 Init = str | Callable[..., Any]
@@ -103,6 +104,9 @@ def finite_array(value: Any, name: str) -> Array:
     bad = array.size - int(np.isfinite(wide).sum())
     if bad:
         raise ValueError(f"{name} has {bad} non-finite of {array.size} values")
+    top = float(np.max(np.abs(wide))) if wide.dtype.itemsize > 4 else 0.0
+    if top > _LARGEST:
+        raise ValueError(f"{name} must have values of at most {_LARGEST:g}, whose squares float64 holds; got {top:g}")
     return array
 
 
@@ -160,7 +164,7 @@ def resolve_weights(
         bias_mean, bias_second = 0.0, bias_std * bias_std
     return Weights(
         shape, fan_in, fan_out, None if array is not None else init, dict(kwargs), array, found.law,
-        found.mean, found.second, orthogonal, spread, bias, bias_std, bias_mean, bias_second,
+        found.mean if found.second else 0.0, found.second, orthogonal, spread, bias, bias_std, bias_mean, bias_second,
     )
 
 
@@ -181,11 +185,10 @@ def _of_array(array: Array) -> _Moments:
 def _spread_of(matrix: Array) -> float:
     """n tr((W^T W)^2) / (tr W^T W)^2 by random probes (Hutchinson 1990), n the inputs of W."""
     n, m = int(matrix.shape[0]), int(matrix.shape[1])
-    wide: Array = matrix.astype(np.float32)
-    top = float(np.max(np.abs(wide)))
+    top = np.max(np.abs(matrix.astype(np.float64)))
     if top == 0.0:
         return 1.0 + n / m
-    wide /= top
+    wide: Array = (matrix / top).astype(np.float32)
     z = np.random.default_rng(0).choice(np.array([-1.0, 1.0], np.float32), (_PROBES, n))
     image = z @ wide
     back = image @ wide.T

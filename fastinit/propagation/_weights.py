@@ -95,7 +95,10 @@ class Weights:
 
 def finite_array(value: Any, name: str) -> Array:
     """A real array without NaN or infinity; the message counts them."""
-    array = np.asarray(value)
+    try:
+        array = np.asarray(value)
+    except ValueError as error:  # rows of different lengths
+        raise ValueError(f"{name} must be an array of real numbers: {error}") from None
     if array.dtype.kind not in "fiu" and array.dtype.name not in ("bfloat16", "float8_e4m3fn", "float8_e5m2"):
         raise TypeError(f"{name} must be an array of real numbers, got dtype {array.dtype}")
     if array.size == 0:
@@ -204,11 +207,21 @@ def _of_orthogonal(name: str, shape: tuple[int, ...], init: str, kwargs: dict[st
     gain = check_number(rest.pop("gain", 1.0), f"{name}: gain")
     if rest:
         raise TypeError(f"{name}: {next(iter(rest))} is not an argument of {init}; it takes gain, method")
+    if init == "delta_orthogonal" and (not shape[:-2] or shape[-2] > shape[-1]):
+        raise ValueError(f"{name}: {init} needs a convolution with no more inputs than outputs, got shape {shape}")
     taps = math.prod(shape[:-2])
     # orthogonal flattens the receptive field and the inputs; delta_orthogonal fills one tap
     rows = shape[-2] if init == "delta_orthogonal" else taps * shape[-2]
     second = gain * gain / max(rows, shape[-1])
     return _Moments(None, 0.0, second / taps if init == "delta_orthogonal" else second)
+
+
+def drawn(init: Callable[..., Any], shape: tuple[int, ...], **kwargs: Any) -> Array:
+    """What a function gives for a layer's weights."""
+    array = np.asarray(init(shape, **kwargs))
+    if array.shape != shape:
+        raise ValueError(f"init must return an array of shape {shape}, got {array.shape}")
+    return array
 
 
 def _of_init(
@@ -219,7 +232,11 @@ def _of_init(
     known = _parameters(function)
     given = {"groups": groups} if groups > 1 and "groups" in known else {}
     if not isinstance(init, str):
-        return _of_array(finite_array(init(shape, seed=0, **kwargs, **given), "the drawn weights"))
+        return _of_array(finite_array(drawn(init, shape, seed=0, **kwargs, **given), "the drawn weights"))
+    strange = next((k for k in kwargs if k not in known), None)
+    if strange is not None:
+        takes = ", ".join(k for k in known[1:] if k not in (*_FOREIGN, "fan_in", "groups", "progress")) or "none"
+        raise TypeError(f"{strange} is not an argument of {init}; it takes {takes}")
     if init in ("zeros", "ones", "constant"):
         value = 1.0 if init == "ones" else kwargs.get("value", 0.0)
         INITIALIZERS[init](1, **kwargs)

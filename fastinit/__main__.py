@@ -19,7 +19,7 @@ from .propagation._report import plain_json
 from .spec import INITIALIZERS
 
 # What follows an option and is its value although it starts with "-": -1e-3, -inf, -8:,: .
-_NEGATIVE = re.compile(r"-(?:[\d.]|inf\b)")
+_NEGATIVE = re.compile(r"(?i)-(?:[\d.]|inf(?:inity)?\b)")
 
 
 def _joined(argv: Sequence[str]) -> list[str]:

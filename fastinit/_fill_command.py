@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from ._args import Array, check_dtype, check_shape
+from ._args import COMPLEX, Array, check_dtype, check_shape
 from ._keys import Key
 from .spec import INITIALIZERS
 
@@ -206,16 +206,20 @@ def _sync(path: str) -> None:
 
 @contextmanager
 def _stopping_cleanly() -> Iterator[None]:
-    """While it runs SIGTERM, by which batch systems end a job, unwinds as Ctrl-C does."""
+    """While it runs SIGTERM, by which batch systems end a job, and SIGHUP, of a closed terminal, unwind as Ctrl-C does."""
     # Other threads may set no handler, and one that Python does not know could not be set back.
-    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) is None:
+    if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    before: dict[int, Any] = {}
+    for number in (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):  # Windows has no SIGHUP
+        if signal.getsignal(number) not in (None, signal.SIG_IGN):  # ignored: nohup, which wants it to go on
+            before.setdefault(number, signal.signal(number, lambda number, _: sys.exit(128 + number)))
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _write(path: str, dtype: np.dtype[Any], block: tuple[range, ...], make: Callable[..., Any],
@@ -246,7 +250,9 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     """Fill the file and return what was done. Under its final name only when complete."""
     kwargs = arguments_of(options)
     shape = parse_shape(options.shape)
-    dtype = check_dtype(options.dtype)
+    if len(shape) == 1 and options.initializer in ("identity", "eye"):
+        shape *= 2  # as the function takes it
+    dtype = check_dtype(options.dtype, also=COMPLEX if options.initializer == "orthogonal" else ())
     slices = parse_shard(options.shard) if options.shard is not None else ()
     if len(slices) > len(shape):
         raise ValueError(f"--shard has {len(slices)} slices for a shape of {len(shape)} dimensions")
@@ -286,6 +292,6 @@ def describe(result: dict[str, Any]) -> str:
     """The result as a line or two."""
     shape = "x".join(map(str, result["shape"])) or "()"
     text = f"{result['path']}: {shape} {result['dtype']}, {result['seconds']:.2f} s, {result['gb_per_s']:.2f} GB/s"
-    if stored_as(check_dtype(result["dtype"])).kind == "V":
+    if stored_as(check_dtype(result["dtype"], also=COMPLEX)).kind == "V":
         text += f"\nread it with: np.load({result['path']!r}).view(ml_dtypes.{result['dtype']})"
     return text

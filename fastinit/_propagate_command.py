@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import json
+import operator
 import re
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +47,15 @@ DEFAULTS: dict[str, Any] = {
     "init": "he_normal", "gain": None, "std": None, "scale": None, "simulate": False, "repeats": 4, "seed": 0,
     "plot": None, "rows": 16,
 }  # fmt: skip
+#: Names of NumPy's and ml_dtypes' dtypes for those of .safetensors.
+SAFETENSORS = {
+    "BOOL": "bool", "U8": "uint8", "I8": "int8", "U16": "uint16", "I16": "int16", "U32": "uint32", "I32": "int32",
+    "U64": "uint64", "I64": "int64", "F16": "float16", "BF16": "bfloat16", "F32": "float32", "F64": "float64",
+    "F8_E4M3": "float8_e4m3fn", "F8_E5M2": "float8_e5m2", "F8_E8M0": "float8_e8m0fnu", "C64": "complex64",
+}  # fmt: skip
+#: What readers of files raise for broken ones.
+_DAMAGES = (zipfile.BadZipFile, zlib.error, ValueError, TypeError, AttributeError, LookupError, EOFError, RuntimeError,
+            OSError)  # fmt: skip
 _GAIN_OF = {"relu": 2.0**0.5, "leaky_relu": 2.0**0.5}
 
 
@@ -242,45 +254,69 @@ def run_weights(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     layers, used, left = chain_of(tensors, options.activation, options.layout)
     result, text = _report(layers, options)
     result["tensors"], result["left_out"] = used, left
-    lines = [f"{len(used)} matrices of {options.file}: {', '.join(used[:6])}{', ...' if len(used) > 6 else ''}"]
+    many = counted(len(used), "matrix", "matrices")
+    lines = [f"{many} of {options.file}: {', '.join(used[:6])}{', ...' if len(used) > 6 else ''}"]
     if left:
-        lines.append(f"left out, not in the chain: {', '.join(left[:6])}{', ...' if len(left) > 6 else ''}")
+        shapes = [f"{name} ({'x'.join(map(str, tensors[name].shape))})" for name in left[:6]]
+        lines.append(f"left out, not in the chain: {', '.join(shapes)}{', ...' if len(left) > 6 else ''}")
+        if any(tensors[name].ndim > 2 for name in left):
+            lines.append("convolutions are not followed: the verdict is that of the matrices alone")
     return result, "\n".join([*lines, "", text])
 
 
 def read_tensors(file: str) -> dict[str, Array]:
-    """All arrays of a .npz or .safetensors file by name."""
+    """All arrays of a .npz or .safetensors file by name, in the file's order."""
     path = Path(file)
     kind = path.suffix.lower()
     check_choice(kind, "FILE's suffix", (".npz", ".safetensors"))
     if not path.is_file():
         raise FileNotFoundError(f"FILE {file!r} does not exist or is no file")
-    if kind == ".npz":
-        try:
-            with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
-                return {name: archive[name] for name in archive.files}
-        except (zipfile.BadZipFile, ValueError, EOFError, KeyError, OSError) as error:
-            raise ValueError(f"FILE {file!r} is damaged or no .npz file: {error}") from error
     try:
-        from safetensors import SafetensorError, safe_open
-    except ModuleNotFoundError as error:
-        raise ValueError("FILE needs the safetensors package: pip install 'fastinit[safetensors]'") from error
-    import ml_dtypes  # noqa: F401  (bfloat16 arrays)
+        return _read_npz(path) if kind == ".npz" else _read_safetensors(path)
+    except _DAMAGES as error:
+        raise ValueError(f"FILE {file!r} is damaged or no {kind} file: {error}") from error
 
-    try:
-        with safe_open(path, framework="numpy") as archive:
-            return {name: archive.get_tensor(name) for name in archive.keys()}  # noqa: SIM118
-    except (SafetensorError, TypeError, ValueError, OSError) as error:
-        raise ValueError(f"FILE {file!r} is damaged or no .safetensors file: {error}") from error
+
+def _read_npz(path: Path) -> dict[str, Array]:
+    with path.open("rb") as stream:
+        archive = np.load(stream, allow_pickle=False)
+        if isinstance(archive, np.ndarray):
+            raise ValueError("it holds one array, as .npy; numpy.savez writes .npz")
+        members = ((name, archive[name]) for name in archive.files)
+        return {name: array for name, array in members if isinstance(array, np.ndarray)}  # others are bytes
+
+
+def _read_safetensors(path: Path) -> dict[str, Array]:
+    """Eight bytes of the header's length, a header in JSON, the data. NumPy alone has no float8."""
+    import ml_dtypes
+
+    data = np.fromfile(path, np.uint8)
+    start = 8 + int.from_bytes(data[:8].tobytes(), "little")
+    header = json.loads(data[8:start].tobytes())
+    header.pop("__metadata__", None)
+    tensors = {}
+    for name, entry in sorted(header.items(), key=lambda item: item[1]["data_offsets"]):
+        begin, end = (start + operator.index(offset) for offset in entry["data_offsets"])
+        if not start <= begin <= end <= data.size or entry["dtype"] not in SAFETENSORS:
+            raise ValueError(f"tensor {name!r} has dtype {entry['dtype']} and bytes {begin} to {end} of {data.size}")
+        dtype = SAFETENSORS[entry["dtype"]]
+        aligned = data[begin:end].copy()
+        tensors[name] = aligned.view(getattr(ml_dtypes, dtype, dtype)).reshape(entry["shape"])
+    return tensors
+
+
+def _in_order(names: list[str]) -> list[str]:
+    """The file's order; one by the alphabet, as safetensors writes, with the numbers in the names by size."""
+    return sorted(names, key=_natural) if names == sorted(names) else names
 
 
 def _natural(name: str) -> list[Any]:
-    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]
+    return [int(part) if i % 2 else part for i, part in enumerate(re.split(r"(\d+)", name))]
 
 
 def chain_of(tensors: dict[str, Array], activation: str, layout: str) -> tuple[list[Layer], list[str], list[str]]:
-    """Matrices that fit one behind the other, in the natural order of their names, with their biases."""
-    names = sorted((n for n, t in tensors.items() if t.ndim == 2 and min(t.shape) > 1), key=_natural)
+    """Matrices that fit one behind the other, in the file's order, with their biases; what else has dimensions."""
+    names = _in_order([n for n, t in tensors.items() if t.ndim == 2 and min(t.shape) > 1])
     layers: list[Layer] = []
     used: list[str] = []
     width = None
@@ -305,4 +341,4 @@ def chain_of(tensors: dict[str, Array], activation: str, layout: str) -> tuple[l
         raise ValueError(
             f"FILE has no matrices of floating-point numbers; it has {', '.join(sorted(tensors)[:6]) or 'no arrays'}"
         )
-    return layers, used, [n for n in names if n not in used]
+    return layers, used, [n for n, t in tensors.items() if t.ndim >= 2 and n not in used]

@@ -55,6 +55,9 @@ FILLS = [
     ("normal ()", lambda: fi.normal((), seed=0)),
     ("uniform 0x3", lambda: fi.uniform((0, 3), seed=0)),
     ("uniform 5x3 --shard 2:2", lambda: fi.uniform((0, 3), seed=0)),
+    ("identity 5", lambda: fi.identity(5)),
+    ("orthogonal 9x5 --dtype complex64", lambda: fi.orthogonal((9, 5), dtype="complex64", seed=0)),
+    ("truncated_normal 50 --lower -infinity --upper 1", lambda: fi.truncated_normal(50, lower=-np.inf, upper=1.0, seed=0)),
     ("identity 9x5 --gain 2", lambda: fi.identity((9, 5), 2.0)),
     ("dirac 3x4x4", lambda: fi.dirac((3, 4, 4))),
     ("constant 11 --value -0.5", lambda: fi.constant(11, -0.5)),
@@ -224,13 +227,15 @@ def test_memory_does_not_follow_the_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="sends signals")
-@pytest.mark.parametrize(("number", "message"), [(signal.SIGINT, "fastinit fill: interrupted"), (signal.SIGTERM, "")])
+@pytest.mark.parametrize(("number", "message"), [(signal.SIGINT, "fastinit fill: interrupted"), (signal.SIGTERM, ""),
+                                                (getattr(signal, "SIGHUP", signal.SIGTERM), "")])  # fmt: skip
 def test_a_signal_leaves_nothing(number: int, message: str, tmp_path: Path) -> None:
     path = tmp_path / "w.npy"
     # A shell may have started the tests with SIGINT ignored, which children inherit.
     code = (
         "import signal, sys\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "hasattr(signal, 'SIGHUP') and signal.signal(signal.SIGHUP, signal.SIG_DFL)\n"
         "from fastinit.__main__ import main\n"
         "sys.exit(main(sys.argv[1:]))\n"
     )

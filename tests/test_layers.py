@@ -21,6 +21,7 @@ from fastinit.propagation import (
     Pool,
     Residual,
     RMSNorm,
+    c_map,
     propagate,
 )
 from fastinit.propagation._network import resolve_network
@@ -103,6 +104,8 @@ BAD = [
     (lambda: Dense(4, bias_std=-1.0), ValueError, "bias_std < 0"),
     (lambda: Dense(4, bias_std=math.nan), ValueError, "bias_std must be finite"),
     (lambda: Dense(weight=NAN), ValueError, "weight has 2 non-finite of 4 values"),
+    (lambda: Dense(weight=np.full((2, 3), 1e300)), ValueError, r"weight must have values of at most 1e\+140.*got 1e\+300"),
+    (lambda: Dense(weight=np.ones((2, 3)), bias=np.full(3, -1e200)), ValueError, "bias must have values of at most"),
     (lambda: Dense(weight=np.ones((2, 3)), bias=np.ones(2)), ValueError, r"bias must have shape \(3,\)"),
     (lambda: Dense(weight=np.ones((2, 3)), init="zeros"), TypeError, "init must not be given with weight"),
     (lambda: Dense(weight=np.ones((2, 3)), width=4), ValueError, "width must be that of weight, 3"),
@@ -129,8 +132,22 @@ BAD = [
      r"2: Conv\(4\) needs an image, but 1: Activation\(relu\) gives 8 units"),
     (lambda: propagate([Dense(3), Residual([Dense(4)])]), ValueError,
      r"1.0: Dense\(4\) ends the branch of 1: Residual with 4, but 0: Dense\(3\) gives it 3"),
-    (lambda: propagate([Dense(3), Dense(4, "he_normal", std=1.0)]), TypeError, r"1: Dense\(4\): he_normal.*std"),
+    (lambda: propagate([Dense(3), Dense(4, "he_normal", std=1.0)]), TypeError,
+     r"1: Dense\(4\): std is not an argument of he_normal; it takes mode"),
     (lambda: propagate([Dense(3), Dense(4, "orthogonal", std=1.0)]), TypeError, r"1: Dense\(4\): std is not"),
+    (lambda: propagate([Dense(3), Dense(4, "normal", gain=2.0)]), TypeError,
+     r"1: .*gain is not.*normal; it takes mean, std$"),
+    (lambda: propagate([Dense(8, "delta_orthogonal")]), ValueError, r"0: Dense\(8\): delta_orthogonal needs a convolution"),
+    (lambda: propagate([Conv(4, 3, "delta_orthogonal", fan_in=8)]), ValueError,
+     r"0: Conv\(4\): .*no more inputs than outputs"),
+    (lambda: propagate([Dense(4, lambda shape, seed: np.ones(3))]), ValueError,
+     r"0: Dense\(4\): init must return an array of shape \(4, 4\), got \(3,\)"),
+    (lambda: propagate([Conv(4, 3, image=8, fan_in=1)], batch=np.ones((2, 9, 9, 1))), ValueError,
+     r"batch has images of \(9, 9\), but 0: Conv\(4\) takes \(8, 8\)"),
+    (lambda: Dense(4, layout="oi"), TypeError, "layout must not be given without weight"),
+    (lambda: Dense(weight=[[1.0, 2.0], [3.0]]), ValueError, "weight must be an array of real numbers: "),
+    (lambda: c_map("relu", 0.5, 1.0, 1.0, complement="no"), TypeError, "complement must be a bool, got 'no'"),
+    (lambda: c_map("squared_relu", 0.5, 1e200, 1.0), ValueError, "q makes the next layer's second moment larger"),
     (lambda: propagate([Dense(9), Pool(2)]), ValueError, "windows of 2, which do not divide the 9 units"),
     (lambda: propagate([Activation("relu")]), ValueError, "Dense, Conv or Gated"),
     (lambda: propagate([Dense(3)], -1.0), ValueError, "input_var < 0"),
@@ -147,6 +164,16 @@ BAD = [
 def test_errors(call: Any, kind: type[Exception], message: str) -> None:
     with pytest.raises(kind, match=message):
         call()
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("size", [5e-324, 1e-200, 1e-170, 1e-100, 1e100])
+def test_weights_and_inputs_of_any_size(size: float) -> None:
+    draw = np.random.default_rng(0).standard_normal((3, 3)) * size
+    for array in (draw, np.full((3, 3), size)):
+        assert "nan" not in propagate([Dense(weight=array), Activation("relu"), Dense(weight=array)]).table()
+        assert "nan" not in propagate([Dense(3)], batch=array).table()
+    assert propagate([Dense(4, "constant", value=min(size, 1.0))] * 2).symmetric
 
 
 def test_norms_have_their_kinds() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 import fastinit as fi
-from fastinit import _tour
+from fastinit import _propagate_command, _tour
 from fastinit.__main__ import main
 from fastinit.propagation import Activation, Dense, propagate
 
@@ -162,6 +163,69 @@ def test_weights_left_out_and_errors(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "does not exist" in run(f"weights {tmp_path}/none.npz", capsys, 2)
     (tmp_path / "model.bin").write_bytes(b"x")
     assert "suffix must be one of .npz, .safetensors" in run(f"weights {tmp_path}/model.bin", capsys, 2)
+
+
+def test_the_files_order(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shapes = {"stem": (64, 32), "body": (128, 64), "final": (10, 128)}
+    tensors = {f"{name}.weight": np.ones(shape, np.float32) / 8 for name, shape in shapes.items()}
+    np.savez(tmp_path / "m.npz", **tensors)
+    write_safetensors(tmp_path / "m.safetensors", tensors)
+    for file in ("m.npz", "m.safetensors"):
+        assert json.loads(run(f"weights {tmp_path / file} --json", capsys))["tensors"] == list(tensors)
+    numbered = {f"layer{i}.weight": np.ones((8, 8)) for i in sorted(range(12), key=str)}
+    write_safetensors(tmp_path / "n.safetensors", numbered)
+    used = json.loads(run(f"weights {tmp_path}/n.safetensors --json", capsys))["tensors"]
+    assert used == [f"layer{i}.weight" for i in range(12)]
+    np.savez(tmp_path / "s.npz", **{"b²": np.ones((8, 8)), "a²3": np.ones((8, 8))})
+    assert json.loads(run(f"weights {tmp_path}/s.npz --json", capsys))["tensors"] == ["b²", "a²3"]
+
+
+def write_safetensors(path: Path, tensors: dict[str, Any]) -> None:
+    """In the order given, which the library's own writer does not keep."""
+    header, at = {}, 0
+    for name, array in tensors.items():
+        kind = {v: k for k, v in _propagate_command.SAFETENSORS.items()}[array.dtype.name]
+        header[name] = {"dtype": kind, "shape": array.shape, "data_offsets": [at, at := at + array.nbytes]}
+    text = json.dumps(dict(sorted(header.items()))).encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text + b"".join(a.tobytes() for a in tensors.values()))
+
+
+@pytest.mark.parametrize("dtype", ["float8_e4m3fn", "float8_e5m2", "bfloat16", "float16", "float64"])
+def test_dtypes_of_safetensors(dtype: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tensors = {"a.weight": fi.normal((16, 32), seed=0, dtype=dtype), "b": np.arange(5)}
+    write_safetensors(tmp_path / "m.safetensors", tensors)
+    result = json.loads(run(f"weights {tmp_path}/m.safetensors --json", capsys))
+    want = (np.asarray(tensors["a.weight"], np.float64) ** 2).mean() * 32
+    assert result["layers"][0]["sigma_w2"] == pytest.approx(want, rel=1e-6)
+
+
+def test_what_is_no_matrix_is_left_out_or_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "m.npz"
+    np.savez(path, conv=np.ones((8, 3, 3, 3)), a=np.ones((8, 8)), head=np.ones((1, 8)), bias=np.ones(8))
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("notes.txt", "no array")
+    text = run(f"weights {path}", capsys)
+    assert "left out, not in the chain: conv (8x3x3x3), head (1x8)" in text and "convolutions are not followed" in text
+    assert json.loads(run(f"weights {path} --json", capsys))["left_out"] == ["conv", "head"]
+    with path.open("wb") as stream:
+        np.save(stream, np.ones((8, 8)))
+    assert "it holds one array, as .npy" in run(f"weights {path}", capsys, 2)
+
+
+@pytest.mark.parametrize("kind", ["npz", "safetensors"])
+def test_damaged_files(kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / f"m.{kind}"
+    tensors = {"a": np.ones((8, 8)), "b": np.ones((4, 8))}
+    np.savez_compressed(path, **tensors) if kind == "npz" else write_safetensors(path, tensors)
+    good, rng = path.read_bytes(), np.random.default_rng(0)
+    for _ in range(150):
+        bad = bytearray(good[: rng.integers(len(good))] if rng.random() < 0.3 else good)
+        for at in rng.integers(0, max(1, min(len(bad), 200)), 3 if bad else 0):
+            bad[at] = rng.integers(256)
+        path.write_bytes(bad)
+        code = main(["weights", str(path)])
+        printed = capsys.readouterr()
+        assert code in (0, 2) and (code == 0) == (printed.err == "")
 
 
 @pytest.mark.parametrize("command", ["propagate", "weights"])

@@ -304,6 +304,12 @@ def test_digits() -> None:
     assert P.simulate(convs, images[..., None], repeats=1).layers[-1].nonfinite.value == 0.0
 
 
+def test_nothing_finite_has_no_correlation() -> None:
+    row = P.simulate([P.Dense(64, "normal", std=3e4)] * 3, 16, dtype="float16", jacobian=False).layers[-1]
+    assert row.nonfinite is not None and row.nonfinite.value == 1.0
+    assert row.correlation is not None and np.isnan(row.correlation.value)
+
+
 ERRORS = [
     (TypeError, "layers must be a sequence", lambda: P.simulate(P.Dense(3))),
     (ValueError, "layers must not be empty", lambda: P.simulate([])),
@@ -313,12 +319,17 @@ ERRORS = [
      lambda: P.simulate([P.Dense(3), P.Activation("relu"), P.Dense(4, fan_in=5)])),
     (ValueError, r"takes 3 inputs, but the input gives 4", lambda: P.simulate([P.Dense(2, fan_in=3)], np.ones((5, 4)))),
     (ValueError, "batch has 1 non-finite of 4 values", lambda: P.simulate([P.Dense(2)], np.array([[1.0, 2], [np.nan, 3]]))),
-    (ValueError, "batch must be finite in float32", lambda: P.simulate([P.Dense(2)], np.full((2, 2), 1e300))),
+    (ValueError, "batch must be finite in float32", lambda: P.simulate([P.Dense(2)], np.full((2, 2), 1e100))),
     (ValueError, "at least 1, got 0", lambda: P.simulate([P.Dense(3)], repeats=0)),
     (TypeError, "seed must be", lambda: P.simulate([P.Dense(3)], seed="x")),
     (ValueError, "dtype must be one of float32, float16, bfloat16; got 'float64'",
      lambda: P.simulate([P.Dense(3)], dtype="float64")),
-    (TypeError, "dtype must be", lambda: P.simulate([P.Dense(3)], dtype="int8")),
+    (TypeError, "dtype must be one of float32, float16, bfloat16; got 'float99'",
+     lambda: P.simulate([P.Dense(3)], dtype="float99")),
+    (ValueError, r"batch has images of \(9, 9\), but 0: Conv\(4\) takes \(8, 8\)",
+     lambda: P.simulate([P.Conv(4, 3, image=8, fan_in=1)], np.ones((2, 9, 9, 1)))),
+    (ValueError, r"0: Dense\(4\): init must return an array of shape",
+     lambda: P.simulate([P.Dense(4, lambda shape, seed: np.ones(3))])),
     (ValueError, r"0: Dense\(1000000000000\) has 10{24} weights; at most 2\*\*60 can be simulated",
      lambda: P.simulate([P.Dense(10**12)], 1)),
     (ValueError, "input_var < 0", lambda: P.simulate([P.Dense(3)], input_var=-1.0)),

@@ -26,6 +26,8 @@ def _layout_axes(layout: Any, ndim: int) -> tuple[int, ...]:
 
 def _given(weight: Any, name: str, ndim: int, layout: Any) -> Array | None:
     if weight is None:
+        if layout is not None:
+            raise TypeError(f"layout must not be given without {name}, whose axes it names; got {layout!r}")
         return None
     array = finite_array(weight, name)
     if array.ndim != ndim:

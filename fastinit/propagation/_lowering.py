@@ -15,7 +15,7 @@ from ._layers import Activation, BatchNorm, Dropout, LayerNorm, Pool, Residual, 
 from ._linear_layers import Conv, Dense, Gated
 from ._network import Network, Step
 from ._signal import small_slope
-from ._weights import Weights
+from ._weights import Weights, drawn
 
 CoreStep = tuple[Any, ...]
 Windows = tuple[int, ...]
@@ -154,7 +154,7 @@ def _maker(weights: Weights, seed: Key, groups: int) -> Callable[[Array], None]:
             INITIALIZERS[init](weights.shape, seed=seed, out=target, **kwargs, **more)
         else:
             assert init is not None
-            np.copyto(target, init(weights.shape, seed=seed, **kwargs), casting="unsafe")
+            np.copyto(target, drawn(init, weights.shape, seed=seed, **kwargs), casting="unsafe")
 
     return make
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 from .._activations import ActivationLike, resolve
@@ -237,6 +238,8 @@ def c_map(
     1.177807
     """
     f = resolve(activation, params)
+    if not isinstance(complement, bool):
+        raise TypeError(f"complement must be a bool, got {complement!r}")
     c = _check_correlation(c, "c", 0.0, 2.0) if complement else _check_correlation(c, "c", -1.0, 1.0)
     q = _check_positive(q, "q")
     sigma_w2 = check_number(sigma_w2, "sigma_w2", low=0.0)
@@ -244,4 +247,6 @@ def c_map(
     new, below, _, next_q, _ = f.c_map(c, q, sigma_w2, sigma_b2, bool(complement))
     if not next_q > 0.0:
         raise ValueError(f"sigma_w2 and sigma_b2 make the next layer zero, got {sigma_w2!r} and {sigma_b2!r}")
+    if next_q == math.inf:
+        raise ValueError(f"q makes the next layer's second moment larger than float64 holds, got {q!r}")
     return below if complement else new

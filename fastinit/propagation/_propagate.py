@@ -101,6 +101,7 @@ def propagate(
     given = None if isinstance(batch, (int, np.integer)) else _given_inputs(batch)
     count = check_int(batch, "batch", low=1) if given is None else int(given.shape[0])
     network = resolve_network(layers, _units(given, layers))
+    check_images(given, network)
     start = _random_input(network, variance, mean) if given is None else _measured_input(given, network.fan_in)
     report = analyse(network, Input(start, count), kind.name)
     return judge(report, network, Input(start, count))
@@ -122,6 +123,13 @@ def _units(given: Array | None, layers: Any) -> int | None:
     if isinstance(first, Conv) and given.ndim > 2:
         return int(given.shape[-1])
     return int(np.prod(given.shape[1:], dtype=np.int64))
+
+
+def check_images(given: Array | None, network: Network) -> None:
+    """Given images have the size that the network is told."""
+    first = network.steps[0]
+    if given is not None and given.ndim > 2 and network.image is not None and given.shape[1:-1] != network.image:
+        raise ValueError(f"batch has images of {given.shape[1:-1]}, but {first.name} takes {network.image}")
 
 
 def _random_input(network: Network, variance: float, mean: float) -> Signal:
@@ -152,7 +160,7 @@ def _measured_input(batch: Array, width: int) -> Signal:
     # the lengths are those of the batch: known, not drawn
     scatter = float(np.var(np.log(np.maximum(lengths, 1e-300) / q)))
     return Signal(
-        width, math.log(q), ratio, ratio * ratio, float((x**4).mean()) / (q * q), min(2.0, max(0.0, 1.0 - cosine)),
+        width, math.log(q), ratio, ratio * ratio, float(((x / math.sqrt(q)) ** 4).mean()), min(2.0, max(0.0, 1.0 - cosine)),
         state=Transfer(own=np.diag((0.0, scatter, 0.0))), gaussian=False,
     )  # fmt: skip
 

@@ -25,7 +25,7 @@ from ._layers import Layer
 from ._lowering import Lowering, columns
 from ._measured import Measured, MeasuredLayer, Measurement
 from ._network import Network, resolve_network
-from ._propagate import _given_inputs, _units
+from ._propagate import _given_inputs, _units, check_images
 
 DTYPES = ("float32", "float16", "bfloat16")
 EXACT_WIDTH = 1024  # up to it all singular values of the Jacobian are found
@@ -117,12 +117,12 @@ def simulate(
     given = None if isinstance(batch, (int, np.integer)) else _given_inputs(batch)
     count = check_int(batch, "batch", low=1) if given is None else int(given.shape[0])
     network = resolve_network(layers, _units(given, layers))
+    check_images(given, network)
     size = columns(network.fan_in, network.image)
     x0 = None if given is None else _as_rows(given, size)
     root = Key(seed)
     repeats = check_int(repeats, "repeats", low=1)
-    kind = check_dtype(dtype).name
-    check_choice(kind, "dtype", DTYPES)
+    kind = _check_dtype(dtype)
     std = math.sqrt(check_fits(check_number(input_var, "input_var", low=0.0), "input_var", np.dtype(np.float32)))
     mean = check_fits(check_number(input_mean, "input_mean"), "input_mean", np.dtype(np.float32))
     if not isinstance(jacobian, (bool, np.bool_)):
@@ -150,6 +150,13 @@ def simulate(
         _layers(names, np.array(rows, np.float64), count), count, repeats, seed, kind,
         spectra[0].values if spectra else None, **_spectral(spectra),
     )  # fmt: skip
+
+
+def _check_dtype(dtype: Any) -> str:
+    try:
+        return check_choice(check_dtype(dtype).name, "dtype", DTYPES)
+    except TypeError:
+        raise TypeError(f"dtype must be one of {', '.join(DTYPES)}; got {dtype!r}") from None
 
 
 def _output_size(network: Network) -> int:
@@ -197,6 +204,8 @@ def _layers(names: list[str | None], rows: Array, batch: int) -> tuple[MeasuredL
     optional = {"saturated", "dead", "weight_gradient"} | ({"correlation"} if batch == 1 else set())
     known = {f.name for f in fields(MeasuredLayer)}
     layers = []
+    # where nothing is finite there is no cosine
+    rows[rows[:, :, at["nonfinite"]] == 1.0, at["correlation"]] = math.nan
     for i, name in enumerate(names):
         if name is None:
             continue

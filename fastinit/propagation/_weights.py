@@ -19,6 +19,7 @@ from ..spec import INITIALIZERS
 #: Initializers that orthogonalize: known by their second moment, E W^2 = g^2 / max(fan_in, fan_out).
 ORTHOGONAL = ("orthogonal", "delta_orthogonal")
 _FOREIGN = ("seed", "out", "num_threads", "dtype", "shard", "layout", "in_axis", "out_axis", "batch_axis", "blocks")
+_LARGEST = 1e140
 _PROBES = 64  # random vectors for the spread of a given matrix's spectrum
 
 Init = str | Callable[..., Any]
@@ -94,7 +95,10 @@ class Weights:
 
 def finite_array(value: Any, name: str) -> Array:
     """A real array without NaN or infinity; the message counts them."""
-    array = np.asarray(value)
+    try:
+        array = np.asarray(value)
+    except ValueError as error:  # rows of different lengths
+        raise ValueError(f"{name} must be an array of real numbers: {error}") from None
     if array.dtype.kind not in "fiu" and array.dtype.name not in ("bfloat16", "float8_e4m3fn", "float8_e5m2"):
         raise TypeError(f"{name} must be an array of real numbers, got dtype {array.dtype}")
     if array.size == 0:
@@ -103,6 +107,9 @@ def finite_array(value: Any, name: str) -> Array:
     bad = array.size - int(np.isfinite(wide).sum())
     if bad:
         raise ValueError(f"{name} has {bad} non-finite of {array.size} values")
+    top = float(np.max(np.abs(wide))) if wide.dtype.itemsize > 4 else 0.0
+    if top > _LARGEST:
+        raise ValueError(f"{name} must have values of at most {_LARGEST:g}, whose squares float64 holds; got {top:g}")
     return array
 
 
@@ -160,7 +167,7 @@ def resolve_weights(
         bias_mean, bias_second = 0.0, bias_std * bias_std
     return Weights(
         shape, fan_in, fan_out, None if array is not None else init, dict(kwargs), array, found.law,
-        found.mean, found.second, orthogonal, spread, bias, bias_std, bias_mean, bias_second,
+        found.mean if found.second else 0.0, found.second, orthogonal, spread, bias, bias_std, bias_mean, bias_second,
     )
 
 
@@ -181,11 +188,10 @@ def _of_array(array: Array) -> _Moments:
 def _spread_of(matrix: Array) -> float:
     """n tr((W^T W)^2) / (tr W^T W)^2 by random probes (Hutchinson 1990), n the inputs of W."""
     n, m = int(matrix.shape[0]), int(matrix.shape[1])
-    wide: Array = matrix.astype(np.float32)
-    top = float(np.max(np.abs(wide)))
+    top = np.max(np.abs(matrix.astype(np.float64)))
     if top == 0.0:
         return 1.0 + n / m
-    wide /= top
+    wide: Array = (matrix / top).astype(np.float32)
     z = np.random.default_rng(0).choice(np.array([-1.0, 1.0], np.float32), (_PROBES, n))
     image = z @ wide
     back = image @ wide.T
@@ -201,11 +207,21 @@ def _of_orthogonal(name: str, shape: tuple[int, ...], init: str, kwargs: dict[st
     gain = check_number(rest.pop("gain", 1.0), f"{name}: gain")
     if rest:
         raise TypeError(f"{name}: {next(iter(rest))} is not an argument of {init}; it takes gain, method")
+    if init == "delta_orthogonal" and (not shape[:-2] or shape[-2] > shape[-1]):
+        raise ValueError(f"{name}: {init} needs a convolution with no more inputs than outputs, got shape {shape}")
     taps = math.prod(shape[:-2])
     # orthogonal flattens the receptive field and the inputs; delta_orthogonal fills one tap
     rows = shape[-2] if init == "delta_orthogonal" else taps * shape[-2]
     second = gain * gain / max(rows, shape[-1])
     return _Moments(None, 0.0, second / taps if init == "delta_orthogonal" else second)
+
+
+def drawn(init: Callable[..., Any], shape: tuple[int, ...], **kwargs: Any) -> Array:
+    """What a function gives for a layer's weights."""
+    array = np.asarray(init(shape, **kwargs))
+    if array.shape != shape:
+        raise ValueError(f"init must return an array of shape {shape}, got {array.shape}")
+    return array
 
 
 def _of_init(
@@ -216,7 +232,11 @@ def _of_init(
     known = _parameters(function)
     given = {"groups": groups} if groups > 1 and "groups" in known else {}
     if not isinstance(init, str):
-        return _of_array(finite_array(init(shape, seed=0, **kwargs, **given), "the drawn weights"))
+        return _of_array(finite_array(drawn(init, shape, seed=0, **kwargs, **given), "the drawn weights"))
+    strange = next((k for k in kwargs if k not in known), None)
+    if strange is not None:
+        takes = ", ".join(k for k in known[1:] if k not in (*_FOREIGN, "fan_in", "groups", "progress")) or "none"
+        raise TypeError(f"{strange} is not an argument of {init}; it takes {takes}")
     if init in ("zeros", "ones", "constant"):
         value = 1.0 if init == "ones" else kwargs.get("value", 0.0)
         INITIALIZERS[init](1, **kwargs)

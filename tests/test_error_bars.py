@@ -180,6 +180,17 @@ def test_batch_norm_behind_zero_padding(mean: float, var: float, image: int) -> 
     assert report.layers[1].correlation == pytest.approx(measured.layers[1].correlation.value, abs=0.08)
 
 
+def test_batch_norm_behind_places_that_differ() -> None:
+    """Two places are then less alike than two inputs are; that neighbours are more so is left out, and said."""
+    block = [P.Conv(16, 3), P.BatchNorm(), A("relu")]
+    layers = [P.Conv(16, 3, image=8, fan_in=3), *block[1:], *block, D(10)]
+    measured = P.simulate(layers, 64, repeats=12, jacobian=False, input_mean=0.5, input_var=0.06)
+    report = P.propagate(layers, batch=64, input_mean=0.5, input_var=0.06)
+    for row, found in zip(report.layers, measured.layers, strict=True):
+        assert 10**row.log10_gradient == pytest.approx(found.gradient.value, rel=0.2), row.name
+    assert [row.name for row in report.layers if row.approximate] == ["4: BatchNorm"]
+
+
 @pytest.mark.parametrize("activation", ["relu", "tanh", "gelu"])
 def test_kurtosis_behind_layer_norm(activation: str) -> None:
     """At large width it is an affine map of its input."""

@@ -29,6 +29,8 @@ def walk(steps: tuple[Step, ...], signal: Signal) -> tuple[Node, ...]:
         elif isinstance(step.layer, BatchNorm):
             padded = bool(nodes) and isinstance(nodes[-1].step.layer, Conv)
             node = _norm(step, signal, channel_variances(nodes[-1]) if padded else None)
+            if padded:  # what differs between places is alike at neighbours, which is left out
+                node = replace(node, approximate=nodes[-1].before.apart is not None)
         else:
             node = _RULES[next(kind for kind in _RULES if isinstance(step.layer, kind))](step, signal)
         if isinstance(step.layer, Pool) and step.layer.kind == "max" and nodes and signal.origin is not None:
@@ -66,6 +68,7 @@ def _through(weights: Weights, x: Signal, taps: float = 1.0) -> tuple[Signal, Tr
     gap = 0.0 if math.isnan(x.below) else x.below
     apart = n * weights.second * gap + shared * (x.common - x.mean * x.mean) * gap
     below = min(2.0, apart * scale * scale)
+    places = None if x.apart is None or gap == 0.0 else min(2.0, below * x.apart / gap)
     matrix = zero()
     matrix[MEAN, MEAN] = drift
     matrix[SECOND, SECOND] = part - (drift * x.mean) ** 2
@@ -82,7 +85,7 @@ def _through(weights: Weights, x: Signal, taps: float = 1.0) -> tuple[Signal, Tr
     by = Transfer(matrix, own, pair)
     after = Signal(
         m, log_q, mean, common, 3.0, below, by.after(x.state), x.elastic * part,
-        scatter=scatter + cosine_noise(1.0 - below, m), inputs=weights.fan_in,
+        scatter=scatter + cosine_noise(1.0 - below, m), inputs=weights.fan_in, apart=places,
     )  # fmt: skip
     return after, by
 
@@ -135,6 +138,7 @@ def _activation(step: Step, x: Signal) -> Node:
         x.width, m.log_phi2 + bent, m.mean, common, m.kurtosis, below,
         state=by.after(x.state), elastic=x.elastic * m.elastic, gaussian=False,
         origin=origin if x.gaussian else None, scatter=scatter,
+        apart=None if x.apart is None else mapped_below(f, x.log_q, x.mean, x.apart)[0],
     )  # fmt: skip
     new = (share - m.linear) / (1.0 - m.linear) if m.linear < 1.0 - 1e-9 else 1.0
     factor = m.log_dphi2 + 0.5 * tilt * (tilt - 1.0) * loose
@@ -205,7 +209,7 @@ def _norm(step: Step, x: Signal, channels: tuple[float, float] | None = None) ->
         kurtosis = _centred_kurtosis(x)
     after = Signal(
         x.width, log_q, mean, common, kurtosis, below, by.after(x.state), elastic=x.elastic * rest, gaussian=x.gaussian,
-        scatter=scatter, inputs=x.inputs,
+        scatter=scatter, inputs=x.inputs, apart=1.0 if channels and below < 1.0 else None,
     )  # fmt: skip
     if isinstance(layer, BatchNorm):
         # E 1/var above 1 / E var: the variance of w x over inputs fluctuates from unit to unit
@@ -252,7 +256,7 @@ def _dropout(step: Step, x: Signal) -> Node:
     by = Transfer(np.diag((root, 1.0, 1.0)), np.diag((1.0 - keep, kurtosis - x.kurtosis, 0.0)) / x.width)
     after = replace(
         x, log_q=x.log_q - math.log(keep), mean=x.mean * root, common=x.common * keep, kurtosis=kurtosis,
-        below=1.0 - keep + keep * x.below,
+        below=1.0 - keep + keep * x.below, apart=None if x.apart is None else 1.0 - keep + keep * x.apart,
         gaussian=x.gaussian and keep == 1.0, origin=None, state=by.after(x.state),
     )  # fmt: skip
     return Node(step, x, after, -math.log(keep), by, 1.0 / keep, 0.0, keep, pull_noise=(1.0 / keep - 1.0) / x.width)

@@ -45,7 +45,7 @@ def pool(step: Step, x: Signal, shared: float = 1.0) -> Node:
         below = _maximum_below(x, k)
     after = replace(
         x, width=width, log_q=x.log_q + math.log(second), mean=mean, common=mean * mean, kurtosis=kurtosis,
-        below=below, gaussian=False, origin=None, state=by.after(x.state),
+        below=below, apart=None, gaussian=False, origin=None, state=by.after(x.state),
     )  # fmt: skip
     return Node(step, x, after, math.log(part), by, float(k))
 
@@ -102,7 +102,7 @@ def channel_variances(conv: Node) -> tuple[float, float] | None:
     once: Array = np.ones(1)
     for taps in _taps(conv.step):
         both, once = np.kron(both, taps.T @ taps / len(taps)), np.kron(once, taps.mean(0))
-    n, gap = w.shape[-2], min(1.0, x.below)
+    n, gap = w.shape[-2], min(1.0, x.below_places)
     centred = both - np.outer(once, once)
     along = np.linalg.eigvalsh(gap * np.diag(once) + n * (1.0 - gap) * centred)
     eigen = np.concatenate([along.clip(0.0), np.tile(gap * once, n - 1)])
@@ -141,7 +141,7 @@ def pixels_alike(x: Signal, shared: float = 1.0) -> float:
         q = mean * mean + variance
         below, _ = mapped_below(function, log(q), mean / math.sqrt(q), 1.0 - shared * (1.0 - below))
         return max(x.common, min(1.0, 1.0 - below))
-    return max(x.common, min(1.0, shared * (1.0 - x.below)))
+    return max(x.common, min(1.0, shared * (1.0 - x.below_places)))
 
 
 def mean_of(x: Signal, k: int, width: int, alike: float) -> tuple[Signal, Transfer]:
@@ -153,7 +153,7 @@ def mean_of(x: Signal, k: int, width: int, alike: float) -> tuple[Signal, Transf
     by = _fewer(x, width, 2.0 + excess)
     return replace(
         x, width=width, log_q=x.log_q + math.log(part), mean=x.mean / math.sqrt(part), common=min(1.0, x.common / part),
-        kurtosis=3.0 + excess, below=min(2.0, x.below / k / part), origin=None, state=by.after(x.state),
+        kurtosis=3.0 + excess, below=min(2.0, x.below / k / part), apart=None, origin=None, state=by.after(x.state),
     ), by  # fmt: skip
 
 

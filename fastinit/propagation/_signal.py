@@ -53,10 +53,16 @@ class Signal:
     origin: Origin | None = None
     scatter: float = 0.0  # variance of the cosine of two inputs over the units
     inputs: int = 0  # of a unit, where a layer with weights made it
+    apart: float | None = None  # 1 - cosine of two places of an image, where it is not that of two inputs
 
     def batch_variance(self, batch: int) -> float:
         """Variance of the logarithm of the second moment measured over units and `batch` inputs."""
         return batch_mean(self.state.own[SECOND, SECOND], self.state.pair[SECOND, SECOND], batch)
+
+    @property
+    def below_places(self) -> float:
+        """1 - cosine of two places of an image."""
+        return self.below if self.apart is None else self.apart
 
     @property
     def cosine(self) -> float:

@@ -144,8 +144,8 @@ def _activation(step: Step, x: Signal) -> Node:
     factor = m.log_dphi2 + 0.5 * tilt * (tilt - 1.0) * loose
     return Node(
         step, x, after, factor, by, m.slope_kurtosis, min(1.0, max(0.0, new)), m.linear,
-        share, _slopes_bend(f, x), steep, np.array(m.curve.slope[:3]) @ to_hermite(x.mean), m.curve.slope[3] / x.width,
-        m.curve,
+        share, _slopes_bend(f, x) if step.spatial else 0.0, steep,
+        np.array(m.curve.slope[:3]) @ to_hermite(x.mean), m.curve.slope[3] / x.width, m.curve,
     )  # fmt: skip
 
 

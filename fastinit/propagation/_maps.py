@@ -58,7 +58,8 @@ def moments(activation: ActivationLike, q: float = 1.0, mean: float = 0.0, **par
         Mean of h.
     **params : Any
         `negative_slope` of leaky_relu and prelu, `alpha` of elu and celu, `w` of sin. For a
-        function: `derivative` (a function; without it the interpolant is differentiated) and
+        function: `derivative` (a function; without it the interpolant is differentiated, which
+        needs a continuous function of float32 or float64) and
         `kinks` (found if not given); anything else is passed on to both functions.
 
     Returns
@@ -72,7 +73,8 @@ def moments(activation: ActivationLike, q: float = 1.0, mean: float = 0.0, **par
     TypeError
         A wrong type, or a parameter that the activation does not have.
     ValueError
-        An unknown activation; q < 0; a number or a function value that is not finite.
+        An unknown activation; q < 0; a number or a function value that is not finite; a function
+        without `derivative` that jumps (the place is named).
 
     References
     ----------

@@ -140,7 +140,9 @@ def critical_point(activation: ActivationLike, sigma_b2: float = 0.0, **params: 
     """The weight variance at the edge of chaos for a given bias variance.
 
     Of several, the one with the smallest q that attracts; q = 0 where the line starts there
-    (tanh without bias), q = 1 where every q is critical (ReLU without bias).
+    (tanh without bias), q = 1 where every q is critical (ReLU without bias). Where none attracts
+    (GELU, SiLU, squared ReLU), the smallest that is fixed: a network that starts elsewhere leaves
+    it, and `depth_scales` describes where it goes. `fixed_points` says whether it is stable.
 
     Parameters
     ----------

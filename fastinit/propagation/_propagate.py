@@ -353,8 +353,11 @@ def _plain(nodes: tuple[Node, ...]) -> _Plain | None:
 
 
 @functools.lru_cache(maxsize=256)
-def _depth_scales(function: Any, sigma_w2: float, sigma_b2: float) -> DepthScales:
-    return DepthScales(*function.depth_scales(sigma_w2, sigma_b2))
+def _depth_scales(function: Any, sigma_w2: float, sigma_b2: float) -> DepthScales | None:
+    try:
+        return DepthScales(*function.depth_scales(sigma_w2, sigma_b2))
+    except ValueError:  # the limit lies where a formula overflows; these layers do not reach it
+        return None
 
 
 def _jacobian(spectrum: Spectrum, plain: _Plain | None) -> JacobianSpectrum:

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Activations and mean-field theory for Python. A Python function is an activation too:
 // its points go over in one array per batch.
+#include <algorithm>
 #include <cmath>
 #include <memory>
 #include <stdexcept>
@@ -10,6 +11,7 @@
 #include "core/special.h"
 #include "ops/mean_field.h"
 #include "ops/moments.h"
+#include "ops/quadrature.h"
 
 namespace fastinit {
 namespace {
@@ -26,34 +28,60 @@ class PythonFunction final : public Function {
     }
 
     void eval(const double* x, std::size_t n, double* phi, double* dphi) const override {
+        probe(x, n, phi, dphi);
+        require_finite("activation", x, n, phi);
+        if (dphi) require_finite("derivative", x, n, dphi);
+    }
+
+    void probe(const double* x, std::size_t n, double* phi, double* dphi) const override {
         const Locked gil;
-        call(phi_, "activation", x, n, phi);
-        if (dphi) call(dphi_, "derivative", x, n, dphi);
+        call(phi_, "activation", x, n, phi, !traits.has_derivative);
+        if (dphi) call(dphi_, "derivative", x, n, dphi, false);
+    }
+
+    const std::vector<double>& jumps() const override {
+        const Locked gil;
+        if (!searched_) jumps_ = find_jumps(*this);
+        searched_ = true;
+        return jumps_;
     }
 
  private:
+    static void require_finite(const char* name, const double* x, std::size_t n, const double* v) {
+        for (std::size_t i = 0; i < n; ++i)
+            if (!std::isfinite(v[i]))
+                throw NotFinite(std::string(name) + " must be finite, got " +
+                                std::to_string(v[i]) + " at " + std::to_string(x[i]));
+    }
+
+    // differentiated: slopes will be formed from the values.
     static void call(const py::object& f, const char* name, const double* x, std::size_t n,
-                     double* out) {
+                     double* out, bool differentiated) {
         Array points(static_cast<py::ssize_t>(n));
         std::copy(x, x + n, points.mutable_data());
         const py::object result = f(points);
-        const Array values = Array::ensure(result);
-        if (!values)
-            throw py::type_error(std::string(name) + " must return an array of real numbers, got " +
-                                 py::repr(py::type::of(result)).cast<std::string>());
+        const py::array any = py::array::ensure(result);
+        if (any && differentiated && any.dtype().kind() == 'f' && any.itemsize() < 4)
+            throw py::type_error(std::string(name) +
+                                 " must return float32 or float64 where no derivative is given, "
+                                 "got " + py::str(any.dtype()).cast<std::string>());
+        const bool real = any && any.dtype().kind() != 'c';
+        const Array values = real ? Array::ensure(any) : Array();
+        if (!real || !values)
+            throw py::type_error(
+                std::string(name) + " must return an array of real numbers, got " +
+                py::repr(py::type::of(result)).cast<std::string>() +
+                (any ? " of " + py::str(any.dtype()).cast<std::string>() : std::string()));
         if (values.ndim() != 1 || values.shape(0) != static_cast<py::ssize_t>(n))
             throw py::value_error(std::string(name) +
                                   " must map an array to an array of the same shape");
         const double* v = values.data();
-        for (std::size_t i = 0; i < n; ++i) {
-            if (!std::isfinite(v[i]))
-                throw py::value_error(std::string(name) + " must be finite, got " +
-                                      std::to_string(v[i]) + " at " + std::to_string(x[i]));
-            out[i] = v[i];
-        }
+        std::copy(v, v + n, out);
     }
 
     py::object phi_, dphi_;
+    mutable std::vector<double> jumps_;
+    mutable bool searched_ = false;
 };
 
 Activation named(const std::string& name, const std::vector<double>& parameters) {
@@ -111,7 +139,10 @@ CorrelationMap& last_map(const Activation& a) {
 
 py::tuple pair_of(const Activation& a, double q, double c, bool complement) {
     const Correlation r = correlation(c, complement);
-    const PairMoments p = a.run([&](const Function& f) { return pair_moments(f, q, r); });
+    const PairMoments p = a.run([&](const Function& f) {
+        require_slope(f, q);
+        return pair_moments(f, q, r);
+    });
     return py::make_tuple(p.phi_phi, p.dphi_dphi, p.below, p.above);
 }
 
@@ -174,8 +205,11 @@ py::tuple spectrum_of(const Activation& a, int depth, double sw, double q, bool 
 py::tuple eval_of(const Activation& a, const Array& x) {
     Array phi(x.size()), dphi(x.size());
     const bool slope = a.f->traits.has_derivative;
-    a.f->eval(x.data(), static_cast<std::size_t>(x.size()), phi.mutable_data(),
-              slope ? dphi.mutable_data() : nullptr);
+    a.f->probe(x.data(), static_cast<std::size_t>(x.size()), phi.mutable_data(),
+               slope ? dphi.mutable_data() : nullptr);
+    // differences of NaN are quiet, those of infinities are not
+    const auto infinite = [](double v) { return std::isinf(v); };
+    std::replace_if(phi.mutable_data(), phi.mutable_data() + x.size(), infinite, std::nan(""));
     return py::make_tuple(phi, slope ? py::object(dphi) : py::none());
 }
 

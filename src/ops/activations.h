@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -53,12 +54,26 @@ struct Traits {
     bool has_derivative = true;
 };
 
+// A function's value that is no number: names the function and the argument.
+struct NotFinite : std::domain_error {
+    using std::domain_error::domain_error;
+};
+
 // An activation with its parameters bound.
 class Function {
  public:
     virtual ~Function() = default;
     // phi and phi' at n points; dphi may be null.  phi' at a kink is one-sided.
     virtual void eval(const double* x, std::size_t n, double* phi, double* dphi) const = 0;
+    // The same with NaN for what eval refuses.
+    virtual void probe(const double* x, std::size_t n, double* phi, double* dphi) const {
+        eval(x, n, phi, dphi);
+    }
+    // Where phi jumps, ascending.
+    virtual const std::vector<double>& jumps() const {
+        static const std::vector<double> none;
+        return none;
+    }
     virtual bool closed_moments(double /*q*/, double /*mean*/, Moments*) const { return false; }
     virtual bool closed_first_moment(double /*q*/, double*) const { return false; }
     virtual bool closed_second_moment(double /*q*/, double*) const { return false; }

@@ -66,19 +66,26 @@ template <class G>
 std::vector<double> scan_roots(G g, bool* flat) {
     std::vector<double> x(kScan + 1), y(kScan + 1), found;
     bool all = true;
-    for (int i = 0; i <= kScan; ++i) {
+    int end = kScan;
+    for (int i = 0; i <= end; ++i) {
         x[i] = kLow + (kHigh - kLow) * i / kScan;
-        y[i] = g(x[i]);
+        try {
+            y[i] = g(x[i]);
+        } catch (const NotFinite&) {
+            if (x[i] <= 0.0) throw;
+            end = i - 1;  // a formula that overflows: nothing is known beyond
+            break;
+        }
         if (std::fabs(y[i]) <= kFlat) y[i] = 0.0;
         all = all && y[i] == 0.0;
     }
     *flat = all;
     int last = -1;
-    for (int i = 0; i <= kScan; ++i) {
+    for (int i = 0; i <= end; ++i) {
         if (y[i] == 0.0) continue;
         if (last >= 0 && (y[last] < 0) != (y[i] < 0)) {
             found.push_back(root(g, x[last], x[i], y[last], y[i]));
-        } else if (last == i - 1 && last > 0 && i < kScan && y[last - 1] != 0.0 &&
+        } else if (last == i - 1 && last > 0 && i < end && y[last - 1] != 0.0 &&
                    (y[last - 1] < 0) == (y[last] < 0)) {
             // same sign on three points with the smallest |g| in the middle
             const double m = std::fabs(y[last]);
@@ -121,6 +128,11 @@ double slope_at_zero(const Function& f) {
         return gaussian_moments(f, 0.0).dphi2;
     const double v = gaussian_moments(f, kTiny).dphi2;
     return v > 1e-20 ? v : 0.0;
+}
+
+// Of a fixed point q = 0 with slope 1: the next order decides.
+bool attracts_to_zero(const Function& f, double sw) {
+    return q_map(f, 1e-8, sw, 0.0) / 1e-8 - 1.0 < -kFlat;
 }
 
 double log_of(double x) { return special::log(x); }
@@ -179,8 +191,7 @@ std::vector<FixedPoint> fixed_points(const Function& f, double sw, double sb) {
         // phi = phi' h to leading order, on each side: slope and chi_1 agree
         const double slope = sw * slope_at_zero(f);
         FixedPoint p{0.0, slope, slope, slope < 1.0 - 1e-12};
-        // marginal: the next order decides
-        if (std::fabs(p.slope - 1.0) <= 1e-12) p.stable = excess(special::log(1e-8)) < -kFlat;
+        if (std::fabs(p.slope - 1.0) <= 1e-12) p.stable = attracts_to_zero(f, sw);
         out.push_back(p);
     }
     for (double t : found) out.push_back(describe(f, special::exp(t), sw));
@@ -214,14 +225,12 @@ bool critical_point(const Function& f, double sb, CriticalPoint* out) {
         *out = critical_line(f, 1.0);
         return true;
     }
-    if (sb == 0.0 && at_zero(f) == 0.0) {
-        const CriticalPoint p = critical_line(f, 0.0);
-        if (p.sw < 1e12 && p.sw > 0.0) {
-            *out = p;
-            return true;
-        }
-    }
     bool any = false;
+    if (sb == 0.0 && at_zero(f) == 0.0) {
+        *out = critical_line(f, 0.0);
+        any = out->sw < 1e12 && out->sw > 0.0;
+        if (any && attracts_to_zero(f, out->sw)) return true;
+    }
     for (double t : found) {
         const double q = special::exp(t);
         const Moments m = gaussian_moments(f, q);
@@ -264,10 +273,11 @@ DepthScales depth_scales(const Function& f, double sw, double sb) {
         d.chi1 = p.chi1;
         slope = 1.0;
     }
+    const double noise = chosen ? 1e-9 : 1e-5;  // the limit is not reached at 1e12
     d.xi_q = slope < 1.0 - 1e-12 ? -1.0 / log_of(slope) : kInf;
     if (slope == 0.0) d.xi_q = 0.0;
     const double off = d.chi1 - 1.0;
-    d.phase = std::fabs(off) <= 1e-9 ? Phase::critical : off < 0 ? Phase::ordered : Phase::chaotic;
+    d.phase = std::fabs(off) <= noise ? Phase::critical : off < 0 ? Phase::ordered : Phase::chaotic;
     d.xi_grad = d.phase == Phase::critical ? kInf
                 : d.chi1 == 0.0            ? 0.0
                                            : 1.0 / std::fabs(log_of(d.chi1));
@@ -276,7 +286,7 @@ DepthScales depth_scales(const Function& f, double sw, double sb) {
     const double at_one = next > 0.0 ? d.chi1 * (q / next) : 0.0;
     d.c = 1.0;
     double rate = at_one;
-    if (at_one > 1.0 + 1e-9) {
+    if (at_one > 1.0 + noise) {
         // below' / below - 1 over log(below): positive near c = 1, negative at c = 0 or beyond
         auto grows = [&](double t) {
             const double b = special::exp(t);
@@ -295,7 +305,7 @@ DepthScales depth_scales(const Function& f, double sw, double sb) {
         }
     }
     rate = std::fabs(rate);
-    d.xi_c = std::fabs(rate - 1.0) <= 1e-9 ? kInf : rate == 0.0 ? 0.0 : -1.0 / log_of(rate);
+    d.xi_c = std::fabs(rate - 1.0) <= noise ? kInf : rate == 0.0 ? 0.0 : -1.0 / log_of(rate);
     return d;
 }
 
@@ -346,6 +356,20 @@ Slopes slopes(const Function& f, double q) {
     return s;
 }
 
+// Whether phi' grows without end: its means over [x, 2 x] far outside, against the top.
+bool unbounded_slope(const Function& f, double s, double top) {
+    const double near = 8.0 * (1.0 + s), far = 8.0 * near;
+    const double x[] = {near, 2.0 * near, far, 2.0 * far, -near, -2.0 * near, -far, -2.0 * far};
+    double v[8];
+    f.probe(x, 8, v, nullptr);
+    for (int i = 0; i < 8; i += 4) {
+        const double inner = std::fabs(v[i + 1] - v[i]) / near;
+        const double outer = std::fabs(v[i + 3] - v[i + 2]) / far;
+        if (outer > 4.0 * inner && outer > 2.0 * top) return true;
+    }
+    return false;
+}
+
 }  // namespace
 
 Spectrum jacobian_spectrum(const Function& f, int depth, double sw, double q, bool orthogonal) {
@@ -363,6 +387,10 @@ Spectrum jacobian_spectrum(const Function& f, int depth, double sw, double q, bo
     //   Gaussian:   (1 + z) / z * (sw w z)^L          S_W = 1 / (sw (1 + z))
     //   orthogonal: (1 + z) / z * (sw w z / (1 + z))^L     S_W = 1 / sw
     const Slopes d = slopes(f, at);
+    if (unbounded_slope(f, std::sqrt(at), std::sqrt(d.top))) {
+        s.largest = kInf;
+        return s;
+    }
     auto edge = [&](double t) {
         const double delta = d.top * special::exp(t);
         double z = 0.0;

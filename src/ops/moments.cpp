@@ -4,7 +4,9 @@
 // quantities; the panels are described in quadrature.cpp.
 #include "ops/moments.h"
 
+#include <algorithm>
 #include <cmath>
+#include <sstream>
 
 #include "ops/quadrature.h"
 
@@ -26,6 +28,20 @@ Moments at_point(const Function& f, double h) {
 }
 
 }  // namespace
+
+void require_slope(const Function& f, double q, double mean) {
+    if (f.traits.has_derivative) return;
+    const double reach = 12.0 * std::sqrt(q);
+    const std::vector<double>& jumps = f.jumps();
+    const auto nearest = std::min_element(jumps.begin(), jumps.end(), [&](double a, double b) {
+        return std::fabs(a - mean) < std::fabs(b - mean);
+    });
+    if (nearest == jumps.end() || std::fabs(*nearest - mean) >= reach) return;
+    std::ostringstream text;
+    text << "activation must be continuous where no derivative is given, got a jump at "
+         << *nearest;
+    throw std::domain_error(text.str());
+}
 
 Moments panel_moments(const Function& f, double q, double mean) {
     Moments m{};
@@ -50,6 +66,7 @@ Moments gaussian_moments(const Function& f, double q, double mean) {
     if (q == 0.0) return at_point(f, mean);
     Moments m{};
     if (f.closed_moments(q, mean, &m)) return m;
+    require_slope(f, q, mean);
     m = panel_moments(f, q, mean);
     if (mean == 0.0) f.closed_first_moment(q, &m.phi);
     return m;

@@ -11,6 +11,10 @@
 
 namespace fastinit {
 
+// std::domain_error that names the jump where phi has no slope over h ~ N(mean, q): it jumps
+// and has no derivative of its own.
+void require_slope(const Function& f, double q, double mean = 0.0);
+
 // Seven expectations over h ~ N(mean, q), q >= 0.
 Moments gaussian_moments(const Function& f, double q, double mean = 0.0);
 

@@ -7,6 +7,7 @@
 // E[phi^2] -+ E[phi phi] = E[(phi(u) -+ phi(v))^2] / 2 does not cancel.
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "core/special_core.h"
 #include "ops/moments.h"
@@ -22,6 +23,10 @@ constexpr double kPeak = 0.398942280401432677940;  // density of N(0, 1) at 0
 
 // c = 1 or c = -1.
 PairMoments degenerate(const Function& f, double q, bool same) {
+    if (same && !f.traits.has_derivative && !f.jumps().empty()) {
+        const double second = second_moment(f, q);
+        return {second, std::numeric_limits<double>::infinity(), 0.0, 2.0 * second};
+    }
     if (same) {
         const Moments m = gaussian_moments(f, q);
         return {m.phi2, m.dphi2, 0.0, 2.0 * m.phi2};
@@ -341,7 +346,7 @@ PairMoments PairCache::operator()(double q, const Correlation& r) {
     if (r.above <= 0.0) return degenerate(f_, q, false);
     if (f_.traits.strip > 0.0 && lattice_pair(f_, q, r, &rest_, &p)) return p;
     const double reach = std::fabs(r.c) < 0.8 ? 0.8 : 1.0;
-    if (series_can_converge(f_.traits, q, reach)) {
+    if (f_.jumps().empty() && series_can_converge(f_.traits, q, reach)) {
         if (q != q_ || reach != series_.reach) {
             series_ = hermite_series(f_, q, reach, 200);
             if (!series_.converged) series_ = hermite_series(f_, q, reach, 700);

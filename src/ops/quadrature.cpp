@@ -104,7 +104,7 @@ struct Panel {
 // True where the last Legendre coefficients over the panel [low, high] are rounding noise: of the
 // values, or of the points (the slope times the spacing of doubles there).
 bool resolved(const std::vector<double>& legendre, int n, const double* value, double low,
-              double high) {
+              double high, double noise = 0.0) {
     double top = 0.0, most = value[0], least = value[0];
     for (int i = 0; i < n; ++i) {
         top = std::max(top, std::fabs(value[i]));
@@ -118,7 +118,7 @@ bool resolved(const std::vector<double>& legendre, int n, const double* value, d
         tail = std::max(tail, std::fabs(c));
     }
     const double spacing = 1e-15 * std::max(std::fabs(low), std::fabs(high));
-    return tail <= 4e-14 * top + spacing * (most - least) / (high - low) + 1e-300;
+    return tail <= 4e-14 * top + spacing * (most - least) / (high - low) + noise + 1e-300;
 }
 
 // A short decimal or dyadic number inside [low, high], else the middle: kinks of hand-written
@@ -143,7 +143,13 @@ std::vector<double> refine(const Function& f, std::vector<double> edges, double 
     std::vector<Panel> pending, next;
     for (std::size_t i = 0; i + 1 < edges.size(); ++i) pending.push_back({edges[i], edges[i + 1]});
     std::size_t total = pending.size();
-    std::vector<double> h, phi, dphi;
+    std::vector<double> h, phi(rule.x.size()), dphi;
+    // where the weight is, a value rounds by this much: a formula that cancels shows it in its tail
+    double noise = 0.0;
+    for (double x : rule.x)
+        h.push_back(0.5 * (edges.front() + edges.back()) + (edges.back() - edges.front()) / 24 * x);
+    f.eval(h.data(), h.size(), phi.data(), nullptr);
+    for (double v : phi) noise = std::max(noise, 2.2e-16 * std::fabs(v));
     while (!pending.empty() && total < kMaxPanels) {
         h.clear();
         for (const Panel& p : pending)
@@ -156,7 +162,7 @@ std::vector<double> refine(const Function& f, std::vector<double> edges, double 
         for (std::size_t k = 0; k < pending.size(); ++k) {
             const double *v = &phi[k * rule.n], *d = &dphi[k * rule.n];
             const Panel p = pending[k];
-            if (resolved(legendre, rule.n, v, p.low, p.high) &&
+            if (resolved(legendre, rule.n, v, p.low, p.high, noise) &&
                 (!f.traits.has_derivative || resolved(legendre, rule.n, d, p.low, p.high)))
                 continue;
             const double middle = 0.5 * (p.low + p.high);
@@ -198,7 +204,60 @@ void kinks_among(const Function& f, const std::vector<double>& edges, std::vecto
     }
 }
 
+struct Gap {
+    double low, high, at_low, at_high, before;  // before: the step some bisections earlier
+
+    double step() const { return std::fabs(at_high - at_low); }
+};
+
+// Between neighbours of a geometric grid over both signs, at places no formula is written for.
+std::vector<Gap> gaps(const Function& f, double* scale) {
+    std::vector<double> x;
+    for (double at = 1.0314e-6; at < 1e4; at *= 1.0157) {
+        x.push_back(at);
+        x.push_back(-at);
+    }
+    std::sort(x.begin(), x.end());
+    std::vector<double> phi(x.size());
+    f.probe(x.data(), x.size(), phi.data(), nullptr);
+    std::vector<Gap> out;
+    for (std::size_t i = 0; i + 1 < x.size(); ++i) {
+        out.push_back({x[i], x[i + 1], phi[i], phi[i + 1], 0.0});
+        if (std::fabs(x[i]) < 3.0 && std::fabs(phi[i]) > *scale) *scale = std::fabs(phi[i]);
+    }
+    return out;
+}
+
 }  // namespace
+
+std::vector<double> find_jumps(const Function& f) {
+    constexpr int kBisections = 40, kEarlier = 30;
+    double scale = 0.0;
+    std::vector<Gap> pending = gaps(f, &scale), next;
+    std::vector<double> middle, phi;
+    for (int k = 0; k < kBisections && !pending.empty(); ++k) {
+        middle.clear();
+        for (const Gap& g : pending) middle.push_back(0.5 * (g.low + g.high));
+        phi.resize(middle.size());
+        f.probe(middle.data(), middle.size(), phi.data(), nullptr);
+        next.clear();
+        for (std::size_t i = 0; i < pending.size(); ++i) {
+            const Gap& g = pending[i];
+            const double before = k == kEarlier ? g.step() : g.before;
+            const Gap left{g.low, middle[i], g.at_low, phi[i], before};
+            const Gap right{middle[i], g.high, phi[i], g.at_high, before};
+            const Gap& kept = left.step() > right.step() ? left : right;
+            const double top =
+                std::max({scale, std::fabs(kept.at_low), std::fabs(kept.at_high)});
+            if (kept.step() > 1e-6 * top) next.push_back(kept);  // not rounding, of float32 either
+        }
+        pending.swap(next);
+    }
+    std::vector<double> found;
+    for (const Gap& g : pending)  // a root, however steep, falls by more over ten bisections
+        if (g.step() > 0.5 * g.before) found.push_back(snap(g.low, g.high));
+    return found;
+}
 
 const GaussRule& gauss_rule() {
     static const GaussRule r = make_rule(20, kNode20, kWeight20);

@@ -14,7 +14,7 @@ from ._layers import Pool
 from ._linear_layers import Conv
 from ._network import Step
 from ._node import Node
-from ._signal import Origin, Signal, _grid, exp, log, mapped_below
+from ._signal import Origin, Signal, exp, grid, log, mapped_below
 
 ONE_TAP = ("delta_orthogonal", "dirac")  # initializers with weights in the middle alone
 
@@ -182,7 +182,7 @@ def _largest(step: Step, x: Signal, shared: float = 1.0) -> tuple[Array, Array, 
     alike = min(1.0, max(0.0, 1.0 - below / max(1.0 - share, 1e-12))) if share < 1.0 else 0.0
     if not step.spatial and x.origin is not None:
         alike = 0.0  # units of one input
-    z, w = _grid()
+    z, w = grid()
     k = windows(step)
     own = w * k * _core.special("normal_cdf", z) ** (k - 1)
     common, weight = (z, w) if alike > 1e-9 else (np.zeros(1), np.ones(1))

@@ -154,7 +154,7 @@ def _moments_at(function: _core.Activation, log_q: float, mean: float) -> Scaled
 
 
 def _curve(function: _core.Activation, variance: float, mean: float) -> Curve:
-    z, w = _grid()
+    z, w = grid()
     h = mean + math.sqrt(variance) * z
     phi, slope = _values(function, h)
     second, squares, size = float(w @ phi**2), float(w @ slope**2), float(w @ h**2)
@@ -206,7 +206,7 @@ def _shifted_below(function: _core.Activation, q: float, mean: float, below: flo
     if variance <= 0.0:
         return 0.0, 1.0
     gap = min(below * q / variance, 2.0)  # 1 - correlation of the centred parts
-    x, w = _grid()
+    x, w = grid()
     s = math.sqrt(variance)
     a, b = s * math.sqrt(1.0 - 0.5 * gap), s * math.sqrt(0.5 * gap)
     middle = mean * math.sqrt(q) + a * x[:, None]
@@ -228,7 +228,7 @@ def _shifted_below(function: _core.Activation, q: float, mean: float, below: flo
 
 
 @functools.lru_cache(maxsize=1)
-def _grid() -> tuple[Array, Array]:
+def grid() -> tuple[Array, Array]:
     """Nodes and weights of N(0, 1), symmetric: panels of Gauss-Legendre."""
     node, weight = np.polynomial.legendre.leggauss(12)
     edges = np.linspace(-8.0, 8.0, 13)

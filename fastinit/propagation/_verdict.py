@@ -61,9 +61,9 @@ def findings(report: Report) -> list[tuple[int, str]]:
     if scales is not None and scales.xi_c < math.inf and scales.xi_c > 0.0:
         ratio = report.depth / scales.xi_c
         if _grade(ratio, "depth"):
-            to = "the same" if scales.c > 1.0 - 1e-6 else f"a correlation of {scales.c:.2f}"
+            end = "become the same" if scales.c > 1.0 - 1e-6 else f"reach the correlation {scales.c:.2f}"
             reach = counted(max(1, round(6 * scales.xi_c)), "layer")
-            found.append((_grade(ratio, "depth"), f"All inputs become {to} within about {reach} "
+            found.append((_grade(ratio, "depth"), f"All inputs {end} within about {reach} "
                                                   f"(depth / xi_c = {ratio:.1f})."))  # fmt: skip
     if _grade(report.dead, "dead") and total != -math.inf:
         found.append((_grade(report.dead, "dead"),

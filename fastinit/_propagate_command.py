@@ -290,8 +290,9 @@ def _read_safetensors(path: Path) -> dict[str, Array]:
     def tensor(name: str) -> Array:
         kind = archive.get_slice(name).get_dtype()
         if kind not in _FLOAT8:
-            return archive.get_tensor(name)  # type: ignore[no-any-return]
-        entry = dict(deserialize(path.read_bytes()))[name]  # type: ignore[no-untyped-call]
+            plain: Array = archive.get_tensor(name)
+            return plain
+        entry = dict(deserialize(path.read_bytes()))[name]
         return np.frombuffer(entry["data"], getattr(ml_dtypes, _FLOAT8[kind])).reshape(entry["shape"])
 
     try:

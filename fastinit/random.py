@@ -162,7 +162,7 @@ class Generator:
         >>> default_rng(0).uniform(-1, [1, 2, 3]).shape
         (3,)
         """
-        if _is_array(low, "low") | _is_array(high, "high"):
+        if _is_array(low, "low") or _is_array(high, "high"):
             lows, highs = _parameter(low, "low"), _parameter(high, "high")
             with np.errstate(over="ignore"):
                 spans = highs - lows
@@ -193,7 +193,7 @@ class Generator:
         >>> default_rng(0).normal(10.0, 2.0, size=(2, 2)).shape
         (2, 2)
         """
-        if _is_array(loc, "loc") | _is_array(scale, "scale"):
+        if _is_array(loc, "loc") or _is_array(scale, "scale"):
             locs, scales = _parameter(loc, "loc"), _parameter(scale, "scale")
             _check_all(scales >= 0, "scale < 0: scale", "non-negative", scales)
             return self._broadcast(NORMAL, locs, scales, size, dtype, out, num_threads)
@@ -219,7 +219,7 @@ class Generator:
         >>> bool(abs(default_rng(0).truncated_normal(size=100)).max() <= 2)
         True
         """
-        arrays = _is_array(loc, "loc") | _is_array(scale, "scale")
+        arrays = _is_array(loc, "loc") or _is_array(scale, "scale")
         if arrays:
             locs, scales = _parameter(loc, "loc"), _parameter(scale, "scale")
             _check_all(scales >= 0, "scale < 0: scale", "non-negative", scales)
@@ -303,8 +303,7 @@ def _parameter(value: Any, name: str) -> Array:
 def _check_range(values: Array, name: str, dtype: np.dtype[Any], stays: Any) -> None:
     """Parameters that stay finite in the arithmetic of `dtype` and as elements of type `stays`."""
     kind = np.float64 if dtype.itemsize == 8 else np.float32
-    where = dtype.name if stays is dtype else np.dtype(stays).name
-    _check_all(np.isfinite(values.astype(kind).astype(stays)), name, f"finite in {where}", values)
+    _check_all(np.isfinite(values.astype(kind).astype(stays)), name, f"finite in {np.dtype(stays).name}", values)
 
 
 def _check_all(ok: Any, name: str, allowed: str, values: Array) -> None:

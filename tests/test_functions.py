@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -102,3 +103,12 @@ def test_limits_of_exploding_networks() -> None:
     assert (d.q, d.c, d.xi_c, d.phase) == (math.inf, 1.0, math.inf, "chaotic")
     assert jacobian_spectrum("squared_relu", 1, 0.5, 1.0, "orthogonal").largest == math.inf
     assert math.isfinite(jacobian_spectrum("sin", 3, 0.5, 1.0).largest)
+
+
+def test_one_function_from_many_threads() -> None:
+    def function(x: Any) -> Any:
+        return np.tanh(x)
+
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda _: pair_moments(function, 0.5), range(64)))
+    assert len(set(found)) == 1

@@ -74,8 +74,8 @@ def _changed(layer: Layer, change: str) -> Layer:
     biases: dict[str, Any] = {"bias_std": float(std[1]) if std else layer.bias_std}
     if "zero biases" in change:
         biases = {"bias_std": 0.0}
-    elif not std and getattr(layer, "bias", None) is not None:
-        biases = {"bias": layer.bias}  # type: ignore[union-attr]
+    elif not std and (bias := getattr(layer, "bias", None)) is not None:
+        biases = {"bias": bias}
     if scaled := re.search(r"multiply each weight so that sigma_w2 = ([\d.e-]+)", change):
         weight = getattr(layer, "weight", None)
         if weight is not None:

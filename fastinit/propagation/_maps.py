@@ -246,7 +246,7 @@ def c_map(
     q = _check_positive(q, "q")
     sigma_w2 = check_number(sigma_w2, "sigma_w2", low=0.0)
     sigma_b2 = check_number(sigma_b2, "sigma_b2", low=0.0)
-    new, below, _, next_q, _ = f.c_map(c, q, sigma_w2, sigma_b2, bool(complement))
+    new, below, _, next_q, _ = f.c_map(c, q, sigma_w2, sigma_b2, complement)
     if not next_q > 0.0:
         raise ValueError(f"sigma_w2 and sigma_b2 make the next layer zero, got {sigma_w2!r} and {sigma_b2!r}")
     if next_q == math.inf:

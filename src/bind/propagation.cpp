@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <memory>
+#include <mutex>
 #include <stdexcept>
 
 #include "bind/activation.h"
@@ -40,8 +41,15 @@ class PythonFunction final : public Function {
     }
 
     const std::vector<double>& jumps() const override {
-        const Locked gil;
-        if (!searched_) jumps_ = find_jumps(*this);
+        // Searched without the lock: the function may hand the GIL to a thread that waits here. The
+        // first result stays, for others may be reading it.
+        {
+            const std::lock_guard<std::mutex> lock(mutex_);
+            if (searched_) return jumps_;
+        }
+        std::vector<double> found = find_jumps(*this);
+        const std::lock_guard<std::mutex> lock(mutex_);
+        if (!searched_) jumps_ = std::move(found);
         searched_ = true;
         return jumps_;
     }
@@ -80,6 +88,7 @@ class PythonFunction final : public Function {
     }
 
     py::object phi_, dphi_;
+    mutable std::mutex mutex_;
     mutable std::vector<double> jumps_;
     mutable bool searched_ = false;
 };

@@ -16,7 +16,6 @@ namespace fastinit {
 namespace {
 
 constexpr double kInf = std::numeric_limits<double>::infinity();
-constexpr double kTiny = 1e-30;  // stands for q -> 0: panels and closed forms are exact there
 constexpr double kFlat = 1e-13;  // relative noise of a second moment
 constexpr double kLow = -27.631021115928548, kHigh = 27.631021115928548;  // log 1e-12, 1e12
 constexpr int kScan = 240;

@@ -11,6 +11,8 @@
 
 namespace fastinit {
 
+constexpr double kTiny = 1e-30;  // stands for q -> 0: panels and closed forms are exact there
+
 // q' = sw E[phi^2] + sb
 double q_map(const Function& f, double q, double sw, double sb);
 

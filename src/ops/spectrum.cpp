@@ -13,7 +13,6 @@ namespace fastinit {
 namespace {
 
 constexpr double kInf = std::numeric_limits<double>::infinity();
-constexpr double kTiny = 1e-30;  // stands for q -> 0
 
 // Distribution of phi'^2: values and weights, refined around the largest one so that
 // E[phi'^2 / (w - phi'^2)] is right for w close to it.

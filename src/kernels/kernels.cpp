@@ -49,13 +49,13 @@ FI_INLINE void for_all_words(const LawParams& p, const std::uint64_t* block, std
 }
 
 // float32 arithmetic, rounded once to T.
-template <class LawF32, DType T>
+template <class LawF32, DType T, bool kNative = false>
 void generate_f32(const LawParams& p, const std::uint64_t* block, std::size_t blocks, void* dst) {
     const LawF32 law(p);
     for_all_words(p, block, blocks, [&](std::size_t element, const U32 (&w)[4]) __attribute__((always_inline)) {
         F32 x[4];
         law(w, x);
-        put_block<T>(dst, element, x);
+        put_block<T, kNative>(dst, element, x);
     });
 }
 
@@ -213,6 +213,28 @@ constexpr fastinit::Kernels kTable = {
     probe_f64,
 };
 
+#if defined(FI_ISA_avx512)
+// Centred normals of any usual scale are zero or at least 2^-47 * 2^-60, far from subnormal numbers.
+void generate_normal_bfloat16(const LawParams& p, const std::uint64_t* block, std::size_t blocks, void* dst) {
+    const bool never_subnormal = p.shift == 0.0 && __builtin_fabs(p.scale) >= 0x1p-60;
+    (never_subnormal ? generate_f32<Normal32, DType::bfloat16, true> : generate_f32<Normal32, DType::bfloat16>)(
+        p, block, blocks, dst);
+}
+
+constexpr fastinit::Kernels kNativeTable = [] {
+    fastinit::Kernels k = kTable;
+    k.generate[static_cast<int>(fastinit::Law::normal)][static_cast<int>(DType::bfloat16)] = generate_normal_bfloat16;
+    return k;
+}();
+
+const fastinit::Kernels* table() {
+    static const bool native = cpu_rounds_natively();
+    return native ? &kNativeTable : &kTable;
+}
+#else
+const fastinit::Kernels* table() { return &kTable; }
+#endif
+
 }  // namespace
 
-extern "C" const fastinit::Kernels* FI_TABLE(FI_ISA)() { return &kTable; }
+extern "C" const fastinit::Kernels* FI_TABLE(FI_ISA)() { return table(); }

@@ -62,14 +62,15 @@ FI_INLINE void put(void* dst, std::size_t element, F32 x) {
     }
 }
 
-// The four vectors of a block's lanes, 16 elements apart.
-template <DType T>
+// The four vectors of a block's lanes, 16 elements apart; kNative only where the CPU can, and x
+// is zero or not subnormal.
+template <DType T, bool kNative>
 FI_INLINE void put_block(void* dst, std::size_t element, const F32 (&x)[4]) {
-#if defined(FI_HAS_ROUND_TO_UPPER_HALVES)
+#if defined(FI_ISA_avx512)
     if constexpr (T == DType::bfloat16) {
         for (int k = 0; k < 4; k += 2) {
             store(static_cast<char*>(dst) + 2 * (element + static_cast<unsigned>(16 * k)),
-                  round_to_upper_halves((U32)x[k], (U32)x[k + 1]));
+                  kNative ? round_natively(x[k], x[k + 1]) : round_to_upper_halves((U32)x[k], (U32)x[k + 1]));
         }
         return;
     }

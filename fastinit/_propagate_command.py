@@ -116,6 +116,9 @@ def run_propagate(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
 
 
 def _settled(options: argparse.Namespace) -> argparse.Namespace:
+    for name in ("repeats", "seed"):
+        if name in vars(options) and "simulate" not in vars(options):
+            raise ValueError(f"--{name} must be given with --simulate, as an option of the simulation alone")
     return argparse.Namespace(**{**DEFAULTS, **vars(options)})
 
 

@@ -211,6 +211,16 @@ def test_activations_behind_batch_norm(batch: int) -> None:
             assert 1.0 / 1.6 < ratio < 1.6, (row.name, ratio)
 
 
+@pytest.mark.parametrize("batch", [16, 64])
+@pytest.mark.parametrize("activation", ["linear", "relu"])
+def test_gradients_behind_batch_norm_of_few_inputs(activation: str, batch: int) -> None:
+    """E 1/s^2 of m Gaussian outputs is m / (m - 3), which five layers raise to the fifth power."""
+    layers = [D(256), P.BatchNorm(), A(activation)] * 5
+    measured = P.simulate(layers, batch, repeats=12, jacobian=False)
+    for row, found in zip(P.propagate(layers, batch=batch).layers, measured.layers, strict=True):
+        assert row.gradient == pytest.approx(found.gradient.value, rel=0.12), row.name
+
+
 VALID: dict[str, Any] = {"padding": "valid"}
 IMAGES: dict[str, list[P.Layer]] = {
     "3x3": [P.Conv(24, 3, image=8, fan_in=8), A("relu"), P.Conv(24, 3), A("relu"), P.Conv(24, 3)],

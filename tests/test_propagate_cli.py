@@ -105,6 +105,8 @@ def test_the_tour_ends_with_the_comparison() -> None:
     *((f"--compare {o}", f"{o.split()[0]} must not be given with --compare") for o in (
         "--init normal", "--gain 1", "--std 1", "--scale 1", "--simulate", "--repeats 4", "--seed 0", "--plot o.png",
         "--rows 16")),
+    ("--seed 3", "--seed must be given with --simulate"),
+    ("--repeats 4", "--repeats must be given with --simulate"),
     ("--plot .", "--plot must be the name of a file, such as out.png, got a folder: '.'"),
     ("--plot=", "--plot must be the name of a file, such as out.png, got an empty name: ''"),
     ("--plot /tmp", "got a folder: '/tmp'"),

@@ -100,7 +100,7 @@ class RMSNorm(LayerNorm):
 
 
 class BatchNorm(LayerNorm):
-    """Mean 0 and variance 1 of every unit over a large batch (Ioffe & Szegedy 2015).
+    """Mean 0 and variance 1 of every unit over the batch (Ioffe & Szegedy 2015).
 
     Parameters
     ----------

@@ -46,6 +46,11 @@ class Step:
     body: tuple[Step, ...] = ()
     spatial: bool = False
 
+    @property
+    def places(self) -> int:
+        """Outputs of a unit for one input: places of an image, else 1."""
+        return math.prod(self.image_out or ()) if self.spatial else 1
+
 
 @dataclass(frozen=True, eq=False)
 class Network:

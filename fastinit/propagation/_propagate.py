@@ -16,7 +16,7 @@ from ._fluctuation import SECOND, Transfer, gaussian_noise
 from ._forward import walk
 from ._layers import Activation, Layer
 from ._linear_layers import Conv, Dense
-from ._network import Network, Step, resolve_network
+from ._network import Network, resolve_network
 from ._node import Node
 from ._phases import DepthScales, JacobianSpectrum
 from ._report import LayerReport, Report
@@ -67,7 +67,8 @@ def propagate(
     batch : int or array, default 256
         Number of random inputs, or real inputs of shape ``(inputs, ...)`` whose mean, second moment and mean
         pairwise cosine are taken (`input_var` and `input_mean` are then not used). The number of
-        inputs decides which units are dead for all of them, and the error bars of a batch's mean.
+        inputs decides which units are dead for all of them, the error bars of a batch's mean, and how
+        much a BatchNorm over so few adds to gradients.
 
     Returns
     -------
@@ -203,11 +204,7 @@ def analyse(network: Network, start: Input, dtype: str, formats: tuple[str, ...]
 def _random_gradient(last: Node) -> Gradient:
     width, fluctuation = last.step.fan_out, last.after.state
     reach = float(fluctuation.own[SECOND, SECOND]), float(fluctuation.pair[SECOND, SECOND])
-    return Gradient(width, own=2.0 / width, pixels=_pixels(last.step), square=1.0 / width, reach=reach)
-
-
-def _pixels(step: Step) -> int:
-    return math.prod(step.image_out or ()) if step.spatial else 1
+    return Gradient(width, own=2.0 / width, pixels=last.step.places, square=1.0 / width, reach=reach)
 
 
 def _row(back: Back, last: Node | None, batch: int, formats: tuple[str, ...]) -> LayerReport:
@@ -218,7 +215,7 @@ def _row(back: Back, last: Node | None, batch: int, formats: tuple[str, ...]) ->
     if isinstance(layer, Activation):
         saturated, zero, dead = _fractions(layer, x, batch)
     ln10 = math.log(10.0)
-    low, high = band(y.log_q, y.batch_variance(batch * _pixels(node.step)))
+    low, high = band(y.log_q, y.batch_variance(batch * node.step.places))
     g_low, g_high = band(g.log_g, g.variance(y, batch))
     sigma_w2 = chi_par = chi_perp = None
     if weights:

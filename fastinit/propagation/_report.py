@@ -52,7 +52,8 @@ class LayerReport:
         Per dtype, the probability that an element is infinite, is rounded to 0, and that its
         gradient is.
     approximate : bool
-        The activation sees something that is not Gaussian.
+        Something was left out: an activation sees what is not Gaussian, a residual branch depends on its
+        own input, or a BatchNorm stands behind a padded convolution whose places differ.
     measured : MeasuredLayer or None
     """
 

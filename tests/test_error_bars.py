@@ -221,6 +221,20 @@ def test_gradients_behind_batch_norm_of_few_inputs(activation: str, batch: int) 
         assert row.gradient == pytest.approx(found.gradient.value, rel=0.12), row.name
 
 
+@pytest.mark.parametrize("bias", [0.0, 0.5])
+@pytest.mark.parametrize("activation", ["relu", "gelu", "tanh", "sigmoid"])
+def test_batch_norm_behind_activations(activation: str, bias: float) -> None:
+    """Biases give units their own variances v: gradients follow E f'^2 / v and E 1 / v, kurtosis each unit's shape."""
+    layers = [D(128, "lecun_normal", bias_std=bias), A(activation), P.BatchNorm()] * 3 + [D(128)]
+    measured = P.simulate(layers, 128, repeats=16, jacobian=False)
+    report = P.propagate(layers, batch=128).with_measured(measured)
+    for row, found in zip(report.layers, measured.layers, strict=True):
+        assert row.gradient == pytest.approx(found.gradient.value, rel=0.12), row.name
+        assert "second" not in row.outside(), row.name
+        if "BatchNorm" in row.name:
+            assert row.kurtosis == pytest.approx(found.kurtosis.value, rel=0.12), row.name
+
+
 VALID: dict[str, Any] = {"padding": "valid"}
 IMAGES: dict[str, list[P.Layer]] = {
     "3x3": [P.Conv(24, 3, image=8, fan_in=8), A("relu"), P.Conv(24, 3), A("relu"), P.Conv(24, 3)],

@@ -102,11 +102,11 @@ def back_through(nodes: tuple[Node, ...], g: Gradient, batch: int, weight: float
         row = Back(node, g, log_weight, variance)
         if node.whole is not None and isinstance(layer, Residual):
             inner, _ = back_through(node.body, g._replace(log_g=g.log_g + 2.0 * log(abs(layer.scale))), batch)
-            g = _step(as_activation(node, node.whole), g, batch, weight)
+            g = _step(as_activation(node, node.whole), g, weight)
         elif isinstance(layer, Residual):
             inner, g = _residual(node, layer, g, batch, weight)
         else:
-            g = _step(node, g, batch, weight)
+            g = _step(node, g, weight)
         rows[:0] = [*inner, row]
     return rows, g
 
@@ -127,7 +127,7 @@ def _places(node: Node, g: Gradient) -> float:
     return log(places * tap_fraction(node.step) * each)
 
 
-def _step(node: Node, g: Gradient, batch: int, weight: float) -> Gradient:
+def _step(node: Node, g: Gradient, weight: float) -> Gradient:
     step, x = node.step, node.before
     layer = step.layer
     square = weight * weight
@@ -139,9 +139,7 @@ def _step(node: Node, g: Gradient, batch: int, weight: float) -> Gradient:
     if isinstance(layer, LayerNorm):  # the part along the signal is projected out
         before = before.coherent(-min(0.9, g.excess), -1.0 / x.width)
         if isinstance(layer, BatchNorm):  # and what all places and inputs have in common
-            # of m Gaussian outputs E 1/s^2 = m / ((m - 3) sigma^2), and two of m parts are projected out
-            few = math.log1p(1.0 / max(1, batch * step.places - 3))
-            before = before._replace(log_g=before.log_g + few, together=1.0, bend=0.0, centred=True)
+            before = before._replace(together=1.0, bend=0.0, centred=True)
         else:
             before = before._replace(bend=g.bend * node.steep)
         return before.noisier(square * node.pull_noise, square * node.pull_noise)

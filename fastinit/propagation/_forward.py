@@ -14,24 +14,29 @@ from ._layers import Activation, BatchNorm, Dropout, LayerNorm, Pool, Residual
 from ._linear_layers import Conv, Gated
 from ._network import Step
 from ._node import GateStatistics, Node
-from ._normalization import norm
+from ._normalization import batch_norm, norm, units_of
 from ._pointwise import Branch, activation_step, depends_on_its_input, pointwise, with_masks
 from ._pooling import ONE_TAP, at_largest, channel_variances, mean_of, overlap, pixels_alike, pool, tap_fraction
 from ._signal import Curve, Origin, Signal, exp, grid, log, log_add, mapped_below, scaled_moments
 from ._weights import Weights
 
 
-def walk(steps: tuple[Step, ...], signal: Signal) -> tuple[Node, ...]:
-    """The nodes of a list of steps."""
+def walk(steps: tuple[Step, ...], signal: Signal, batch: int) -> tuple[Node, ...]:
+    """The nodes of a list of steps, for so many inputs."""
     nodes: list[Node] = []
     for step in steps:
         if isinstance(step.layer, Pool):
             node = pool(step, signal, _shared(step.layer, nodes))
         elif isinstance(step.layer, BatchNorm):
             padded = bool(nodes) and isinstance(nodes[-1].step.layer, Conv)
-            node = norm(step, signal, channel_variances(nodes[-1]) if padded else None)
+            units = units_of(step, signal, batch)
+            node = batch_norm(step, signal, batch, units, channel_variances(nodes[-1]) if padded else None)
+            if nodes:  # gradients of steep units are divided by their own deviations
+                nodes[-1] = replace(nodes[-1], factor=nodes[-1].factor + units.steeper)
             if padded:  # what differs between places is alike at neighbours, which is left out
-                node = replace(node, approximate=nodes[-1].before.apart is not None)
+                node = replace(node, approximate=node.approximate or nodes[-1].before.apart is not None)
+        elif isinstance(step.layer, Residual):
+            node = _residual(step, signal, batch)
         else:
             node = _RULES[next(kind for kind in _RULES if isinstance(step.layer, kind))](step, signal)
         if isinstance(step.layer, Pool) and step.layer.kind == "max" and nodes and signal.origin is not None:
@@ -186,7 +191,7 @@ def _dropout(step: Step, x: Signal) -> Node:
     return Node(step, x, after, -math.log(keep), by, 1.0 / keep, 0.0, keep, pull_noise=(1.0 / keep - 1.0) / x.width)
 
 
-def _residual(step: Step, x: Signal) -> Node:
+def _residual(step: Step, x: Signal, batch: int) -> Node:
     """``a x + b f(x)``: q' = a^2 q + b^2 q_f for a branch with independent weights (Yang & Schoenholz 2017).
 
     A branch without is a function of x, unit by unit, and the block an activation; or, where layers
@@ -194,7 +199,7 @@ def _residual(step: Step, x: Signal) -> Node:
     """
     layer = step.layer
     assert isinstance(layer, Residual)
-    body = walk(step.body, replace(x, state=replace(x.state, matrix=np.eye(3))))
+    body = walk(step.body, replace(x, state=replace(x.state, matrix=np.eye(3))), batch)
     if layer.skip * layer.scale != 0.0 and x.log_q > -math.inf and depends_on_its_input(step.body):
         branch = pointwise(body)
         if branch is None:
@@ -328,7 +333,6 @@ _RULES: dict[type, Any] = {
     Activation: _activation,
     LayerNorm: norm,
     Dropout: _dropout,
-    Residual: _residual,
     Gated: _gated,
     object: _dense,  # Dense and Conv
 }

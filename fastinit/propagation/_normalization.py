@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
@@ -13,56 +14,81 @@ from ._node import Node
 from ._signal import Signal, grid, log, log_add
 
 
-def norm(step: Step, x: Signal, channels: tuple[float, float] | None = None) -> Node:
-    """Divides by the root of the (centred) second moment plus eps; the gradient is divided by it too."""
+def norm(step: Step, x: Signal) -> Node:
+    """LayerNorm and RMSNorm: divides by the root of the (centred) second moment plus eps; the gradient is too."""
     layer = step.layer
     assert isinstance(layer, LayerNorm)
-    gap = 1.0 if math.isnan(x.below) else x.below
-    if isinstance(layer, RMSNorm):
-        kept = 1.0
-    elif isinstance(layer, BatchNorm):
-        kept = channels[0] if channels else min(1.0, gap)  # variance of a unit over inputs with correlation c: q (1 - c)
-    else:
-        kept = max(0.0, 1.0 - x.common) * (1.0 - 1.0 / x.width)  # the mean over the units takes one
+    root_mean = isinstance(layer, RMSNorm)
+    # the mean over the units takes one
+    kept = 1.0 if root_mean else max(0.0, 1.0 - x.common) * (1.0 - 1.0 / x.width)
     log_part = x.log_q + log(kept)
     log_divisor = log_add(log_part, log(layer.eps))
     if log_divisor == -math.inf or log_part == -math.inf:
-        alone = x.width == 1 and not isinstance(layer, (RMSNorm, BatchNorm))  # its mean is itself
-        back = -math.inf if alone else -log_divisor
-        return Node(step, x, Signal(x.width, -math.inf, 0.0, 0.0, 3.0, math.nan), back)
-    log_q = log_part - log_divisor
-    if isinstance(layer, RMSNorm):
-        mean, common, below = x.mean, x.common, x.below
-    elif isinstance(layer, BatchNorm):
-        mean, common, below = 0.0, 0.0, min(1.0, gap / max(kept, 1e-12))
-    else:
+        alone = x.width == 1 and not root_mean  # its mean is itself
+        return _silent(step, x, -math.inf if alone else -log_divisor)
+    mean, common, below, kurtosis = x.mean, x.common, x.below, x.kurtosis
+    if not root_mean:
+        gap = 1.0 if math.isnan(x.below) else x.below
         mean, common, below = 0.0, 0.0, min(2.0, gap / max(1.0 - x.common, 1e-12))
+        if not x.gaussian:  # of wide layers, an affine map
+            kurtosis = _centred_kurtosis(x)
     rest = math.exp(log(layer.eps) - log_divisor) if layer.eps else 0.0
     # of the divided square, by the state
-    square = np.array([0.0, 1.0, 0.0] if isinstance(layer, RMSNorm) else [-2.0 * x.mean / kept, 1.0 / kept, 0.0])
+    square = np.array([0.0, 1.0, 0.0] if root_mean else [-2.0 * x.mean / kept, 1.0 / kept, 0.0])
     matrix = np.diag((0.0, 0.0, 1.0))
     matrix[SECOND] = rest * square
-    if isinstance(layer, RMSNorm):
+    if root_mean:
         matrix[MEAN] = np.array([1.0, 0.0, 0.0]) - 0.5 * (1.0 - rest) * mean * square
-    by, scatter = Transfer(matrix), x.scatter
-    if isinstance(layer, BatchNorm):  # over the inputs mean and second moment are held, but not the shape
-        scatter, by = _batch_shape(x, max(kept * kept, 1e-12))
-    kurtosis = x.kurtosis if x.gaussian or isinstance(layer, RMSNorm) else 3.0
-    if not x.gaussian and not isinstance(layer, (RMSNorm, BatchNorm)):  # of wide layers, an affine map
-        kurtosis = _centred_kurtosis(x)
+    by = Transfer(matrix)
     after = Signal(
-        x.width, log_q, mean, common, kurtosis, below, by.after(x.state), elastic=x.elastic * rest, gaussian=x.gaussian,
-        scatter=scatter, inputs=x.inputs, apart=1.0 if channels and below < 1.0 else None,
+        x.width, log_part - log_divisor, mean, common, kurtosis, below, by.after(x.state), elastic=x.elastic * rest,
+        gaussian=x.gaussian, scatter=x.scatter, inputs=x.inputs,
     )  # fmt: skip
-    if isinstance(layer, BatchNorm):
-        # E 1/var above 1 / E var: the variance of w x over inputs fluctuates from unit to unit
-        spread = channels[1] if channels else 2.0 / max(x.inputs or x.width, 4)
-        return Node(step, x, after, spread - log_divisor, by, pull_noise=spread / x.width)
     # E 1/q is above 1 / E q, and the directions of x (and of the mean) are projected out
-    fixed = min(1.0, (1.0 if isinstance(layer, RMSNorm) else 2.0) / x.width)
+    fixed = min(1.0, (1.0 if root_mean else 2.0) / x.width)
     pull = (rest - 1.0) * square
     bent = (1.0 - rest) * bounded(float(square @ x.state.own @ square)) + log(1.0 - (1.0 - rest) * fixed)
     return Node(step, x, after, bent - log_divisor, by, pull=pull)
+
+
+def batch_norm(step: Step, x: Signal, batch: int, units: Units, channels: tuple[float, float] | None) -> Node:
+    """Divides every unit by the root of its variance v over m inputs (and places), plus eps.
+
+    v is q (1 - c) for inputs with correlation c, or what `channels` says of its mean and spread. It varies
+    from unit to unit, by the weights and, about kurtosis - 1 over m, by the inputs: E 1/v is above 1 / E v.
+    """
+    layer = step.layer
+    assert isinstance(layer, BatchNorm)
+    gap = 1.0 if math.isnan(x.below) else x.below
+    kept = channels[0] if channels else min(1.0, gap)
+    log_part = x.log_q + log(kept)
+    log_divisor = log_add(log_part, log(layer.eps))
+    if log_divisor == -math.inf or log_part == -math.inf:
+        return _silent(step, x, -log_divisor)
+    m, kurtosis = max(batch * step.places, 4), units.kurtosis
+    by_weights = channels[1] if channels else 2.0 / max(x.inputs or x.width, 4)
+    uneven = by_weights + (kurtosis - 1.0) / m
+    rest = math.exp(log(layer.eps) - log_divisor) if layer.eps else 0.0
+    full = 1.0 - rest
+    below = min(1.0, gap / max(kept, 1e-12))
+    # over the inputs mean and second moment are held, but not the shape
+    scatter, by = _batch_shape(x, max(kept * kept, 1e-12))
+    noise = np.diag((0.0, ((rest * full) ** 2 * uneven + units.scatter) / x.width, 0.0))
+    after = Signal(
+        x.width, log_part - log_divisor + log(units.kept) + math.log1p(-rest * (1.0 / m + full * uneven)), 0.0, 0.0,
+        kurtosis * (m - 1.0) / (m + 1.0), below, Transfer(by.matrix, by.own + noise, by.pair + noise).after(x.state),
+        elastic=x.elastic * rest, gaussian=x.gaussian, scatter=scatter, inputs=x.inputs,
+        apart=1.0 if channels and below < 1.0 else None,
+    )  # fmt: skip
+    # m / (m - 3) by Gaussian inputs, less two of m parts, those of the mean and of the signal itself
+    few = math.log1p(max(-0.5, (kurtosis - 2.0 * units.along) / max(m - 3, 1)))
+    back = full * full * (by_weights + few) + units.inverse - log_divisor
+    few_inputs = (kurtosis - 1.0) / m > 0.25  # first orders in 1 / m no longer do
+    return Node(step, x, after, back, by, pull_noise=(uneven + units.inverse) / x.width, approximate=few_inputs)
+
+
+def _silent(step: Step, x: Signal, back: float) -> Node:
+    return Node(step, x, Signal(x.width, -math.inf, 0.0, 0.0, 3.0, math.nan), back)
 
 
 def _centred_kurtosis(x: Signal) -> float:
@@ -77,6 +103,45 @@ def _centred_kurtosis(x: Signal) -> float:
     if rest < 1e-9:
         return 3.0
     return max(1.0, (x.kurtosis - 6.0 * x.mean**2 * rest - x.mean**4) / rest**2)
+
+
+class Units(NamedTuple):
+    """Of units y = f(h), each about its own mean over the inputs and divided by its deviation sqrt(v)."""
+
+    kurtosis: float = 3.0  # E y^4 / (E y^2)^2
+    kept: float = 1.0  # E v / (v + eps), over that of the mean v
+    scatter: float = 0.0  # the variance of v / (v + eps) over the units
+    inverse: float = 0.0  # ln of E 1 / (v + eps), over that of the mean v
+    steeper: float = 0.0  # ln of E f'^2 / (v + eps), over E f'^2 E 1 / (v + eps)
+    along: float = 1.0  # E f'^2 y^2 / E f'^2: what a gradient through f weighs
+
+
+def units_of(step: Step, x: Signal, batch: int) -> Units:
+    """By the activation that made x: what its inputs h share over the batch sets a unit's mean and v."""
+    layer = step.layer
+    assert isinstance(layer, BatchNorm)
+    if x.origin is None or abs(x.log_q) > 600.0:
+        return Units()
+    h, eps, m = x.origin, layer.eps, max(batch * step.places, 4)
+    square = h.mean * h.mean
+    shared = min(1.0, max(0.0, (1.0 - h.below) - h.below * square / h.variance)) if h.variance > 0.0 else 0.0
+    z, w = grid()
+    at = h.mean + math.sqrt(h.variance) * (math.sqrt(shared) * z[:, None] + math.sqrt(1.0 - shared) * z)
+    f, slope = (None if y is None else y.reshape(at.shape) for y in h.function.eval(at.ravel()))
+    f = f - (f @ w)[:, None]
+    v = f**2 @ w
+    divisor = np.maximum(v + eps, 1e-300)
+    mean, second = float(w @ v), float(w @ (v / divisor))
+    steep = np.ones_like(v) if slope is None else slope**2 @ w
+    along = v if slope is None else (slope * f) ** 2 @ w
+    plain, inverse, total = float(w @ (1.0 / divisor)), float(w @ (steep / divisor)), float(w @ steep)
+    if min(second, inverse, total) <= 0.0:
+        return Units()
+    fourth = float(w @ (np.minimum(f**4 @ w, m * v * v) / divisor**2))  # y^2 exceeds none of m
+    return Units(
+        max(1.0, fourth / second**2), second * (mean + eps) / mean, max(0.0, float(w @ ((v / divisor) ** 2)) - second**2),
+        math.log(plain * (mean + eps)), math.log(inverse / (total * plain)), float(w @ (along / divisor**2)) / inverse,
+    )  # fmt: skip
 
 
 def _batch_shape(x: Signal, variance2: float) -> tuple[float, Transfer]:

@@ -169,7 +169,7 @@ def _measured_input(batch: Array, width: int) -> Signal:
 @np.errstate(over="ignore", invalid="ignore")  # of error bars that leave float64
 def analyse(network: Network, start: Input, dtype: str, formats: tuple[str, ...] = tuple(LIMITS)) -> Report:
     """The report without its verdict; overflow and underflow in `formats`."""
-    nodes = walk(network.steps, start.signal)
+    nodes = walk(network.steps, start.signal, start.batch)
     rows, end = back_through(nodes, _random_gradient(nodes[-1]), start.batch)
     layers = tuple(_row(back, rows[i - 1].node if i else None, start.batch, formats) for i, back in enumerate(rows))
     spectrum = spectrum_through(nodes)

@@ -53,7 +53,8 @@ class LayerReport:
         gradient is.
     approximate : bool
         Something was left out: an activation sees what is not Gaussian, a residual branch depends on its
-        own input, or a BatchNorm stands behind a padded convolution whose places differ.
+        own input, a BatchNorm stands behind a padded convolution whose places differ or has too few inputs
+        for the tails of its signal.
     measured : MeasuredLayer or None
     """
 

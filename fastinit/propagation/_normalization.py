@@ -66,7 +66,7 @@ def batch_norm(step: Step, x: Signal, batch: int, units: Units, channels: tuple[
     if log_divisor == -math.inf or log_part == -math.inf:
         return _silent(step, x, -log_divisor)
     m, kurtosis = max(batch * step.places, 4), units.kurtosis
-    by_weights = channels[1] if channels else 2.0 / max(x.inputs or x.width, 4)
+    by_weights = channels[1] if channels else -math.log1p(-2.0 / max(x.inputs or x.width, 3))
     uneven = by_weights + (kurtosis - 1.0) / m
     rest = math.exp(log(layer.eps) - log_divisor) if layer.eps else 0.0
     full = 1.0 - rest

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 import tempfile
 from pathlib import Path
@@ -14,10 +15,15 @@ ROOT = Path(__file__).parent.parent
 
 
 def main() -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m bench", description=__doc__, epilog="Other options go to pytest, as in: python -m bench -k normal",
+        allow_abbrev=False,
+    )  # fmt: skip
+    _, options = parser.parse_known_args()
     readme, plots = str(ROOT / "README.md"), str(ROOT / "bench" / "plots")
     with tempfile.TemporaryDirectory() as folder:
         results = str(Path(folder) / "results.json")
-        failed = pytest.main(["-q", f"--benchmark-json={results}", *sys.argv[1:], str(ROOT / "bench")])
+        failed = pytest.main(["-q", f"--benchmark-json={results}", *options, str(ROOT / "bench")])
         if failed:
             return int(failed)
         return report.main([results, "--output", plots, "--readme", readme]) or convergence.main(

@@ -280,19 +280,27 @@ def main(argv: Sequence[str] | None = None) -> int:
     )  # fmt: skip
     parser.add_argument("--mnist", type=Path, metavar="DIR", help="MNIST's four IDX files; else scikit-learn's digits")
     parser.add_argument("--output", type=Path, default=Path("bench/plots"), metavar="DIR", help="default bench/plots")
-    parser.add_argument("--seeds", type=int, default=5, help="default 5")
-    parser.add_argument("--steps", type=int, default=1500, help="default 1500")
-    parser.add_argument("--target", type=float, default=0.9, help="accuracy to reach; default 0.9")
-    parser.add_argument("--quick", action="store_true", help="depth 2 alone, 2 seeds, 60 steps")
+    parser.add_argument("--seeds", type=int, help="default 5")
+    parser.add_argument("--steps", type=int, help="default 1500")
+    parser.add_argument("--target", type=float, default=0.9, help="accuracy to reach, in (0, 1]; default 0.9")
+    parser.add_argument("--quick", action="store_true", help="depth 2 alone; by default 2 seeds, 60 steps")
     parser.add_argument("--readme", type=Path, metavar="FILE", help="put the short tables between its marks")
     parser.add_argument("--json", action="store_true", help="print JSON")
     args = parser.parse_args(argv)
+    depths, seeds, steps = ((2,), 2, 60) if args.quick else (DEPTHS, 5, 1500)
+    seeds, steps = (n if given is None else given for n, given in ((seeds, args.seeds), (steps, args.steps)))
+    for name, number in (("seeds", seeds), ("steps", steps)):
+        if number < 1:
+            parser.error(f"--{name} must be at least 1, got {number}")
+    if not 0.0 < args.target <= 1.0:
+        parser.error(f"--target must be in (0, 1], got {args.target}")
+    if args.readme is not None and not args.readme.is_file():
+        parser.error(f"--readme must be a file that exists, got {str(args.readme)!r}")
     try:
         data = digits() if args.mnist is None else mnist(args.mnist)
     except (OSError, ValueError) as error:
         print(f"convergence: error: {error}", file=sys.stderr)
         return 2
-    depths, seeds, steps = ((2,), 2, 60) if args.quick else (DEPTHS, args.seeds, args.steps)
     outcomes = study(data, depths=depths, seeds=seeds, steps=steps, target=args.target)
     args.output.mkdir(parents=True, exist_ok=True)
     shown = {"data": data.name, "steps": steps, "seeds": seeds, "target": args.target, "batch": BATCH, "width": WIDTH,

@@ -67,6 +67,8 @@ def mnist(folder: Path) -> Data:
         if labels.max() > 9:
             raise ValueError(f"{folder}: {part}: a label of {labels.max()}, the digits end at 9")
         parts += [images.reshape(len(images), -1), labels]
+    if parts[0].shape[1] != parts[2].shape[1]:
+        raise ValueError(f"{folder}: images of {parts[0].shape[1]} pixels to train, of {parts[2].shape[1]} to test")
     return _standardised("MNIST", *parts)
 
 

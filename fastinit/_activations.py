@@ -46,13 +46,13 @@ def _named(name: str, values: tuple[float, ...]) -> _core.Activation:
 def _named_values(name: str, params: dict[str, Any]) -> tuple[float, ...]:
     rows = _TABLE[name]
     values = [value for _, _, value in rows]
-    given = set()
+    given: dict[int, str] = {}
     for key, value in params.items():
         for i, (parameter, alias, _) in enumerate(rows):
             if key in (parameter, alias) and key:
                 if i in given:
-                    raise TypeError(f"{key} and {parameter} name the same parameter of {name}")
-                given.add(i)
+                    raise TypeError(f"{given[i]} and {key} name the same parameter of {name}")
+                given[i] = key
                 values[i] = check_number(value, key)
                 break
         else:

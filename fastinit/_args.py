@@ -80,7 +80,7 @@ def check_shape(shape: Any, name: str = "shape") -> Shape:
     dims: Sequence[Any]
     if type(shape) is tuple:
         dims = shape
-    elif isinstance(shape, (list, tuple)):
+    elif isinstance(shape, (list, tuple, range)):
         dims = tuple(shape)
     elif isinstance(shape, np.ndarray) and shape.ndim <= 1 and shape.dtype.kind in "iu":
         dims = tuple(shape.ravel().tolist())
@@ -224,7 +224,7 @@ def check_out(out: Any, dtype: np.dtype[Any] | None, also: tuple[str, ...] = ())
     if not array.flags.writeable:
         raise ValueError("out must be writable, got a read-only array")
     if not array.flags.c_contiguous and array.size > 1 and _overlaps_itself(array):
-        raise ValueError(f"out must not overlap itself, got strides {array.strides} for shape {array.shape}")
+        raise ValueError(f"out must not overlap itself, or interleave, got strides {array.strides} for shape {array.shape}")
     return array
 
 

@@ -35,9 +35,8 @@ class Fans(NamedTuple):
 
 
 def _axes(value: Any, name: str, ndim: int) -> tuple[int, ...]:
-    if isinstance(value, np.ndarray):
-        value = value.tolist()
-    items = value if isinstance(value, (tuple, list)) else (value,)
+    items = value.tolist() if isinstance(value, np.ndarray) else value
+    items = items if isinstance(items, (tuple, list, range)) else (items,)
     found = []
     for item in items:
         if isinstance(item, bool):
@@ -89,7 +88,7 @@ def block_sizes(blocks: Any, n: int) -> tuple[int, ...]:
     """Sizes of the blocks along an axis of length `n`."""
     if isinstance(blocks, np.ndarray):
         blocks = blocks.tolist()
-    if isinstance(blocks, (tuple, list)):
+    if isinstance(blocks, (tuple, list, range)):
         sizes = tuple(check_int(b, "blocks", low=0) for b in blocks)
         if not sizes or sum(sizes) != n:
             raise ValueError(f"blocks must sum to the out axis of length {n}, got {blocks!r}")
@@ -125,7 +124,7 @@ def resolve_fans(
     """Fans with the axis and sizes of blocks; see `compute_fans`."""
     if (
         fan_in is None and fan_out is None and layout is None and in_axis is None and out_axis is None
-        and batch_axis is None and groups == 1 and type(groups) is int and blocks is None and len(shape) == 2
+        and batch_axis is None and type(groups) is int and groups == 1 and blocks is None and len(shape) == 2
     ):  # the common case, kept short: calls take microseconds
         return Fans(shape[0], (shape[1],), 1, None)
     enough = (

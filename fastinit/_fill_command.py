@@ -10,6 +10,7 @@ import math
 import mmap
 import os
 import secrets
+import shutil
 import signal
 import stat
 import sys
@@ -275,6 +276,8 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     try:
         _write(temporary, dtype, block, make, "progress" in inspect.signature(function).parameters, columns)
         _sync(temporary)
+        if os.path.exists(path):  # a file written over keeps who may read it
+            shutil.copymode(path, temporary)
         os.replace(temporary, path)
     except BaseException as error:
         traceback.clear_frames(error.__traceback__)  # they hold the mapping

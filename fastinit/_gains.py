@@ -86,6 +86,14 @@ def gain(activation: ActivationLike, *, convention: str = "second_moment", **par
     return math.sqrt(1.0 / second)
 
 
+def named_gain(name: str) -> float:
+    """Of an initializer's argument `gain` that names an activation."""
+    try:
+        return float(gain(name))
+    except ValueError as error:
+        raise ValueError(f"gain: {error}") from None
+
+
 def _torch_gain(activation: Any, params: dict[str, Any]) -> float:
     if not isinstance(activation, str) or activation not in _TORCH:
         raise ValueError(

@@ -161,7 +161,8 @@ class _Stack:
                 part = part[:, :, columns.first :: columns.step][:, :, : columns.length]
             part = part if columns.take is None else part[:, :, columns.take]
             part = part[:, rows.first :: rows.step][:, : rows.length]
-            self.out[j : j + each] = part if rows.take is None else part[:, rows.take]
+            with np.errstate(all="ignore"):  # of numbers too small for a narrow dtype
+                self.out[j : j + each] = part if rows.take is None else part[:, rows.take]
 
     def _make(self, out: Array, columns: Selection, keys: list[int], progress: Progress | None) -> None:
         if out.dtype.kind == "c":

@@ -69,6 +69,11 @@ def run(
     return target.result
 
 
+def clear(target: Target, part: Array) -> None:
+    """Zeros into a part of the target's array, now: by its threads, and Ctrl-C stops it."""
+    _core.fill([(part, target.code, UNIFORM, 0.0, 0.0, 0.0, 0.0, 0, 0, None)], target.threads)
+
+
 def then(function: Callable[..., Any], *args: Any) -> None:
     """Call `function` after the fills so far: now, or as a step of the plan.
 

@@ -10,16 +10,16 @@ import numpy as np
 
 from ._args import COMPLEX, Array, Target, check_choice, check_number, check_stored, global_shape
 from ._fans import AxisLike, block_sizes, resolve_axes
-from ._gains import gain as activation_gain
+from ._gains import named_gain
 from ._keys import Key
 from ._orthogonal import Plan, fill
-from ._run import then
+from ._run import clear, then
 
 METHODS = ("direct", "qr")
 
 
 def _check_gain(gain: Any) -> float:
-    return float(activation_gain(gain)) if isinstance(gain, str) else check_number(gain, "gain")
+    return named_gain(gain) if isinstance(gain, str) else check_number(gain, "gain")
 
 
 def _check_scale(number: float, name: str, dtype: np.dtype[Any]) -> None:
@@ -117,6 +117,8 @@ def orthogonal(
     dims = global_shape(shape, out, shard)
     scale = _check_gain(gain)
     check_choice(method, "method", METHODS)
+    if len(dims) < 2:
+        raise ValueError(f"shape must have at least 2 dimensions, got {dims}")
     _, outputs, batch = resolve_axes(dims, layout, in_axis, out_axis, batch_axis)
     if len(outputs) != 1:
         raise ValueError(f"out_axis must be one axis, got {outputs}")
@@ -219,15 +221,14 @@ def _set_delta(
         if axis in (in_axis, out_axis):
             continue
         if n // 2 not in local:
-            target.out[...] = 0
-            return
+            return clear(target, target.out)
         index[axis] = local.index(n // 2)
     # First, as it may find too little memory; then zeros around it.
     fill(target.matrix(tuple(index), in_axis, out_axis), Plan((0,), 1, (), None), key, scale, "direct", progress)
     for axis, centre in enumerate(index):
         if not isinstance(centre, slice):
             for side in (slice(centre), slice(centre + 1, None)):
-                target.out[(*index[:axis], side)] = 0
+                clear(target, target.out[(*index[:axis], side)])
 
 
 __all__ = ["delta_orthogonal", "orthogonal"]

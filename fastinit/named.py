@@ -9,16 +9,14 @@ from ._activations import canonical_name
 from ._args import Array, Target, check_choice, check_number, global_shape
 from ._fans import AxisLike, resolve_fans
 from ._gains import gain as activation_gain
+from ._gains import named_gain
 from ._keys import key_bits
 from .scaling import MODES, scaled
 
 
 def _gain_number(gain: Any) -> float:
     if isinstance(gain, str):
-        try:
-            return float(activation_gain(gain))
-        except ValueError as error:
-            raise ValueError(f"gain: {error}") from None
+        return named_gain(gain)
     return check_number(gain, "gain", low=0.0)
 
 

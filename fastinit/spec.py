@@ -11,7 +11,7 @@ import numpy as np
 
 from . import isometric, laws, named, scaling, structured
 from ._args import Array, check_num_threads, check_shape
-from ._keys import Key
+from ._keys import Key, check_seed
 from ._run import collecting
 
 _NAMES = {
@@ -181,6 +181,7 @@ def initialize(
     for name, spec in specs.items():
         if not isinstance(name, str) or not isinstance(spec, Spec):
             raise TypeError(f"specs must map names to Spec, got {name!r}: {spec!r}")
+    check_seed(seed)
     arrays = _check_outs(out, specs)
     threads = check_num_threads(num_threads)
     root = Key(seed)

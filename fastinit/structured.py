@@ -58,7 +58,8 @@ def constant(
 
 def _set(out: Array, index: Any, value: float) -> None:
     # Through float32 where the dtype is narrower, as every law goes.
-    out[index] = np.float32(value).astype(out.dtype) if out.itemsize < 4 else value
+    with np.errstate(all="ignore"):
+        out[index] = np.float32(value).astype(out.dtype) if out.itemsize < 4 else value
 
 
 def zeros(
@@ -120,7 +121,7 @@ def identity(
     gain : float
         Finite, also as an element of the array's dtype.
     dtype, out, shard, seed, num_threads : optional
-        As for `normal`; `seed` and `num_threads` change nothing here.
+        As for `normal`; `seed` changes nothing here.
 
     Raises
     ------
@@ -142,12 +143,12 @@ def identity(
     number = check_number(gain, "gain")
     target = Target(dims, dtype, seed, out, shard, num_threads)
     check_stored(number, "gain", target.dtype)
+    run(target, UNIFORM, 0.0, 0.0, 0)
     then(_set_diagonal, target.out, *target.ranges(), number)
     return target.result
 
 
 def _set_diagonal(out: Array, rows: range, columns: range, value: float) -> None:
-    out[...] = 0
     short, long = sorted((rows, columns), key=len)
     at = np.arange(short.start, short.stop, short.step)
     place, rest = np.divmod(at - long.start, long.step)
@@ -179,13 +180,13 @@ def dirac(
     ----------
     shape : int or sequence of int, optional
         Three to five dimensions: one to three of space, input, output channels; by default
-        ``(..., in, out)``.
+        ``(..., in, out)``. A batch axis of `layout` holds one kernel each.
     groups : int, default 1
         Groups of the convolution; must divide the output channels.
     layout, in_axis, out_axis : optional
         What the dimensions mean; see `compute_fans`.
     dtype, out, shard, seed, num_threads : optional
-        As for `normal`; `seed` and `num_threads` change nothing here.
+        As for `normal`; `seed` changes nothing here.
 
     Raises
     ------
@@ -207,23 +208,23 @@ def dirac(
     if len(dims) not in (3, 4, 5):
         raise ValueError(f"shape must have 3, 4 or 5 dimensions, got {dims}")
     count = check_int(groups, "groups", low=1)
-    inputs, outputs, _ = resolve_axes(dims, layout, in_axis, out_axis, None)
+    inputs, outputs, batch = resolve_axes(dims, layout, in_axis, out_axis, None)
     if len(inputs) != 1 or len(outputs) != 1:
         raise ValueError(f"in_axis and out_axis must be one axis each, got {inputs} and {outputs}")
     n_out = dims[outputs[0]]
     if n_out % count:
         raise ValueError(f"groups must divide the out axis: {count} does not divide {n_out}")
     target = Target(dims, dtype, seed, out, shard, num_threads)
-    then(_set_dirac, target, inputs[0], outputs[0], n_out // count)
+    run(target, UNIFORM, 0.0, 0.0, 0)
+    then(_set_dirac, target, inputs[0], outputs[0], batch, n_out // count)
     return target.result
 
 
-def _set_dirac(target: Target, in_axis: int, out_axis: int, per_group: int) -> None:
-    target.out[...] = 0
+def _set_dirac(target: Target, in_axis: int, out_axis: int, batch: tuple[int, ...], per_group: int) -> None:
     ranges = target.ranges()
-    where: list[int] = [0] * len(ranges)
+    where: list[Any] = [slice(None)] * len(ranges)
     for axis, n in enumerate(target.shape):
-        if axis in (in_axis, out_axis):
+        if axis in (in_axis, out_axis, *batch):
             continue
         if n // 2 not in ranges[axis]:
             return
@@ -256,14 +257,14 @@ def sparse(
     shape : int or sequence of int, optional
         Two dimensions, by default (in, out).
     sparsity : float
-        Fraction of *zeros* among the weights of each output, in [0, 1]; their number is
-        rounded up.
+        Fraction of *zeros* among the weights of each output, in [0, 1]: ``ceil(sparsity * in)``
+        of them, as in PyTorch.
     std : float
         Of the others; finite, ``>= 0``.
     layout : {"io", "oi"}, optional
         ``"oi"`` for matrices of shape (out, in).
     dtype, out, shard, seed, num_threads : optional
-        As for `normal`.
+        As for `normal`; a shard takes the work of all its whole columns.
 
     Raises
     ------

@@ -140,12 +140,30 @@ def test_mnist_that_does_not_fit(tmp_path: Path, capsys: pytest.CaptureFixture[s
     labels.write_bytes(idx(np.zeros(19)))
     with pytest.raises(ValueError, match=r"t10k: images \(20, 4, 3\) and labels \(19,\) do not belong together"):
         mnist(tmp_path)
+    images = tmp_path / "t10k-images-idx3-ubyte"
+    images.write_bytes(idx(np.zeros((19, 3, 3))))
+    with pytest.raises(ValueError, match="images of 12 pixels to train, of 9 to test"):
+        mnist(tmp_path)
+    images.write_bytes(idx(np.zeros((20, 4, 3))))
     labels.write_bytes(idx(np.full(20, 10)))
     with pytest.raises(ValueError, match="a label of 10"):
         mnist(tmp_path)
     labels.unlink()
     assert convergence.main(["--mnist", str(tmp_path), "--output", str(tmp_path)]) == 2
     assert "neither t10k-labels-idx1-ubyte nor" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("line", "message"), [
+    ("--seeds 0", "--seeds must be at least 1, got 0"),
+    ("--quick --steps -1", "--steps must be at least 1, got -1"),
+    ("--target 2", r"--target must be in (0, 1], got 2.0"),
+    ("--target nan", r"--target must be in (0, 1], got nan"),
+    ("--readme nowhere.md", "--readme must be a file that exists, got 'nowhere.md'"),
+])  # fmt: skip
+def test_options_of_the_study_are_checked(line: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        convergence.main(line.split())
+    assert stopped.value.code == 2 and message in capsys.readouterr().err
 
 
 def test_digits() -> None:

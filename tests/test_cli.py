@@ -168,6 +168,14 @@ def test_places_that_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureFix
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.skipif(os.name != "posix", reason="modes of files")
+def test_fill_over_a_file_keeps_its_mode(tmp_path: Path) -> None:
+    path = tmp_path / "w.npy"
+    path.touch(mode=0o600)
+    assert main(["fill", "normal", "3", "-o", str(path)]) == 0
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
 def test_fill_through_a_link_keeps_the_link(tmp_path: Path) -> None:
     (tmp_path / "link.npy").symlink_to(tmp_path / "w.npy")
     assert main(["fill", "ones", "3", "-o", str(tmp_path / "link.npy")]) == 0

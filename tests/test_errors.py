@@ -98,6 +98,10 @@ CASES: list[tuple[str, tuple, dict[str, Any], type[Exception], str]] = [
     ("he_normal", ((3, 4),), {"blocks": 3}, ValueError, "blocks must divide the out axis"),
     ("he_normal", ((3, 4),), {"blocks": [1, 2]}, ValueError, "blocks must sum to the out axis of length 4"),
     ("he_normal", ((3, 4),), {"fan_in": 0}, ValueError, "fan_in must be positive"),
+    ("he_normal", ((3, 4),), {"groups": np.array([1, 2])}, TypeError, "groups must be an int"),
+    ("orthogonal", (3,), {}, ValueError, r"shape must have at least 2 dimensions, got \(3,\)"),
+    ("orthogonal", ((3, 3), "nope"), {}, ValueError, "gain: activation must be one of linear"),
+    ("delta_orthogonal", ((3, 3, 3), "nope"), {}, ValueError, "gain: activation must be one of linear"),
     ("sparse", ((3, 4), 1.5), {}, ValueError, r"sparsity must be in \[0, 1\]"),
     ("sparse", ((3, 4), NAN), {}, ValueError, "sparsity must be finite"),
     ("sparse", ((3, 4, 5),), {}, ValueError, "shape must have 2 dimensions"),
@@ -110,6 +114,7 @@ CASES: list[tuple[str, tuple, dict[str, Any], type[Exception], str]] = [
     ("gain", ("relu",), {"alpha": 1.0}, TypeError, "alpha is not a parameter of relu"),
     ("gain", ("gelu",), {"convention": "torch"}, ValueError, "for the torch convention, got 'gelu'"),
     ("gain", (3,), {}, TypeError, "activation must be a name or a function"),
+    ("gain", ("leaky_relu",), {"a": 1, "negative_slope": 2}, TypeError, "a and negative_slope name the same"),
     ("set_num_threads", (0,), {}, ValueError, "num_threads must be at least 1"),
     ("set_num_threads", ("2",), {}, TypeError, "num_threads must be an int"),
     ("Spec", ("he", (3, 3)), {}, ValueError, "initializer must be one of normal"),
@@ -117,6 +122,7 @@ CASES: list[tuple[str, tuple, dict[str, Any], type[Exception], str]] = [
     ("Spec", ("normal", 3), {"seed": 1}, TypeError, "seed belongs to initialize"),
     ("xavier_normal", ((3, 3), "nope"), {}, ValueError, "gain: activation must be one of linear"),
     ("initialize", ([],), {}, TypeError, "specs must be a mapping"),
+    ("initialize", ({"a": fi.Spec("ones", 2)},), {"seed": "x", "out": 3, "num_threads": 0}, TypeError, "seed must be"),
     ("initialize", ({"a": 1},), {}, TypeError, "specs must map names to Spec"),
 ]
 

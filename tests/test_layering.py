@@ -73,11 +73,12 @@ def test_imports_have_no_cycle_and_frameworks_are_on_top() -> None:
     assert not relative_imports(ROOT / "fastinit" / "__init__.py") & set(FRAMEWORKS)
 
 
-def test_readme_example_runs() -> None:
+def test_readme_example_runs(capsys: pytest.CaptureFixture[str]) -> None:
     text = (ROOT / "README.md").read_text()
     scope: dict[str, object] = {}
     for code in re.findall(r"```python\n(.*?)```", text, re.S):
         exec(compile(code, "README.md", "exec"), scope)
+    assert capsys.readouterr().out in text  # the verdict that it shows
     assert scope["part"].shape == (16, 65_536)  # type: ignore[attr-defined]
     first = re.findall(r"```sh\n(.*?)```", text, re.S)[0].strip().splitlines()
     assert first == ["pip install . && python -m fastinit", "pip install '.[test]' && pytest"]

@@ -125,6 +125,22 @@ def test_zero_sizes() -> None:
     assert fi.identity(0).shape == (0, 0)
 
 
+def test_dirac_of_a_batch_has_a_kernel_for_each() -> None:
+    one = fi.dirac((5, 3, 4), layout="dio", groups=2)
+    assert (fi.dirac((2, 5, 3, 4), layout="bdio", groups=2) == one).all()
+    batch = fi.dirac((5, 3, 2, 4), layout="dibo", groups=2, shard=(slice(1, None), slice(None), slice(1, 2)))
+    assert (batch[:, :, 0] == one[1:]).all() and batch.any()
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float8_e5m2"])
+def test_rounding_heeds_no_error_state(dtype: str) -> None:
+    with np.errstate(all="raise"):
+        for x in (fi.identity(3, 1e-42, dtype=dtype), fi.constant(3, 1e-42, dtype=dtype)):
+            assert not x.any()
+        assert fi.orthogonal((64, 64), seed=0, dtype=dtype).any()
+        assert fi.delta_orthogonal((3, 64, 64), seed=0, dtype=dtype).any()
+
+
 def test_sparse_draws_normals_where_it_is_not_zero() -> None:
     dense = fi.normal((300, 40), std=0.5, seed=6)
     x = fi.sparse((300, 40), 0.9, std=0.5, seed=6, num_threads=2)

@@ -166,7 +166,7 @@ def _measured_input(batch: Array, width: int) -> Signal:
     )  # fmt: skip
 
 
-@np.errstate(over="ignore", invalid="ignore")  # of error bars that leave float64
+@np.errstate(over="ignore", under="ignore", invalid="ignore")  # of what leaves float64
 def analyse(network: Network, start: Input, dtype: str, formats: tuple[str, ...] = tuple(LIMITS)) -> Report:
     """The report without its verdict; overflow and underflow in `formats`."""
     nodes = walk(network.steps, start.signal, start.batch)

@@ -44,4 +44,11 @@ private:
     std::size_t size_ = 0;
 };
 
+// Fails now where the system cannot give so much: blocks of a part each it may grant, and end the
+// process when they are touched.
+inline void require_memory(std::size_t bytes) {
+    constexpr std::size_t much = std::size_t{1} << 30;
+    if (bytes >= much) Buffer<char>{bytes};
+}
+
 }  // namespace fastinit

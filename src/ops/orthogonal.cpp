@@ -41,6 +41,7 @@ public:
     Accumulation(Team& team, ReflectorSpace<T>& space, const OrthogonalJob<T>& job, const MakePanel<T>& make)
         : team_(team), space_(space), job_(job), make_(make), width_(small() ? job.order : panel_columns(job.order)) {
         const auto panel = static_cast<std::size_t>(std::min(width_, job.order));
+        require_memory(4 * sizeof(T) * static_cast<std::size_t>(job.out.rows) * panel);
         space.v.reserve(static_cast<std::size_t>(job.out.rows) * panel);
         space.t.reserve(panel * panel + panel);
         space.vt.reserve(static_cast<std::size_t>(job.out.rows) * panel);

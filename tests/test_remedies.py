@@ -10,6 +10,7 @@ import pytest
 
 from fastinit.propagation import (
     Activation,
+    BatchNorm,
     Conv,
     Dense,
     Dropout,
@@ -52,6 +53,9 @@ NETS: dict[str, list[Layer]] = {
     "residual": [D(64), *[Residual([A("relu"), D(64, bias_std=0.5)])] * 30],
     "gated": [D(512, "lecun_normal"), Residual([RMSNorm(), Gated(512, init="normal", std=1.0)])],
     "gated alone": [Residual([RMSNorm(), Gated(512, init="normal", std=1.0, bias_std=0.1)])] * 4,
+    "sigmoid behind LayerNorm": [D(64), LayerNorm(), A("sigmoid")] * 20,
+    "abs behind BatchNorm": [D(64), BatchNorm(), A("abs")] * 20,
+    "softplus from zero": [D(64, "zeros"), A("softplus")] * 20,
     "norms": [D(64, "lecun_normal"), *[Residual([LayerNorm(), D(64, "normal", std=2.0, bias_std=1.0), A("gelu")])] * 10],
 }  # fmt: skip
 
@@ -60,6 +64,8 @@ def literally(layers: list[Layer], change: str) -> list[Layer]:
     """The words, applied to every layer with weights."""
     if scaled := re.match(r"scale the \d+ residual branches by .* = ([\d.e-]+)$", change):
         return [Residual(x.layers, float(scaled[1]), x.skip) if isinstance(x, Residual) else x for x in layers]
+    if change.startswith("leave the normalizations out, and "):
+        layers = [x for x in layers if not isinstance(x, LayerNorm)]
     return [_changed(x, change) for x in layers]
 
 
@@ -106,6 +112,7 @@ def test_the_words_give_what_they_promise(name: str) -> None:
         assert {round(row.sigma_b2**0.5, 3) for row in rows if row.sigma_b2 is not None} == {round(remedy.bias_std, 3)}
     if after.level == "good":
         assert after.remedy is None
+    assert after.level != "bad"
 
 
 def test_dropped_biases_are_said() -> None:

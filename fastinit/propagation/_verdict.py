@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .._args import Array
-from ._layers import Activation, Dropout, Layer, Residual
+from ._layers import Activation, Dropout, Layer, LayerNorm, Residual
 from ._linear_layers import Conv, Dense, Gated
 from ._network import Network, resolve_network
 from ._report import LEVELS, Remedy, Report, counted, fixed
@@ -237,11 +237,15 @@ def _candidates(layers: tuple[Layer, ...], report: Report) -> Iterator[Change | 
         sw, sb, _ = f.critical_line(q)
         if sb >= 0.0 and math.isfinite(sw):
             yield from _gains(layers, f"critical at q = {q:g}", sw, sb)
-    yield None  # what follows swaps the activation
-    if main.activation in ("relu", "relu6", "squared_relu"):
+    yield None  # what follows swaps the activation, or drops layers
+    names = dict.fromkeys(str(getattr(a.activation, "__name__", a.activation)) for a in active)
+    if not names.keys() & {"leaky_relu", "prelu"}:
         leaky = _mapped(layers, lambda x: Activation("leaky_relu", negative_slope=0.1) if x in active else x)
         yield from _gains(tuple(leaky), "", 2.0 / (1.0 + 0.1**2), 0.0,
-                          "leaky_relu with negative_slope 0.1 instead of relu, and ")  # fmt: skip
+                          f"leaky_relu with negative_slope 0.1 instead of {' and '.join(names)}, and ")  # fmt: skip
+    bare = _without_norms(layers)
+    if second > 0.0 and len(_flat(bare)) < len(flat):
+        yield from _gains(bare, f"exact gain{dropped}", keep / second, 0.0, "leave the normalizations out, and ")
 
 
 def _kept(flat: list[Layer]) -> tuple[float, str]:
@@ -292,6 +296,17 @@ def _mapped(layers: Any, change: Callable[[Any], Layer]) -> list[Layer]:
         else:
             result.append(change(layer))
     return result
+
+
+def _without_norms(layers: tuple[Layer, ...]) -> tuple[Layer, ...]:
+    """Without normalizations, but where a branch has nothing else."""
+    kept: list[Layer] = []
+    for layer in layers:
+        if isinstance(layer, Residual):
+            kept.append(Residual(_without_norms(layer.layers) or layer.layers, layer.scale, layer.skip))
+        elif not isinstance(layer, LayerNorm):
+            kept.append(layer)
+    return tuple(kept)
 
 
 def _given(layer: Layer) -> bool:

@@ -135,9 +135,9 @@ def units_of(step: Step, x: Signal, batch: int) -> Units:
     steep = np.ones_like(v) if slope is None else slope**2 @ w
     along = v if slope is None else (slope * f) ** 2 @ w
     plain, inverse, total = float(w @ (1.0 / divisor)), float(w @ (steep / divisor)), float(w @ steep)
-    if min(second, inverse, total) <= 0.0:
-        return Units()
     fourth = float(w @ (np.minimum(f**4 @ w, m * v * v) / divisor**2))  # y^2 exceeds none of m
+    if not all(0.0 < number < math.inf for number in (second, inverse, total, fourth)):
+        return Units()
     return Units(
         max(1.0, fourth / second**2), second * (mean + eps) / mean, max(0.0, float(w @ ((v / divisor) ** 2)) - second**2),
         math.log(plain * (mean + eps)), math.log(inverse / (total * plain)), float(w @ (along / divisor**2)) / inverse,

@@ -132,6 +132,18 @@ def test_layer_norm_before_the_activation(name: str, chi: float) -> None:
     assert 10 ** gains[30] == pytest.approx(chi, abs=1e-4)
 
 
+@pytest.mark.parametrize(("image", "depth"), [(4, 20), (8, 10), (8, 20), (32, 6)])
+def test_zero_padding_over_many_layers(image: int, depth: int) -> None:
+    """E x^2 and E g^2 follow the path counts of the taps, (tridiag(1, 1, 1) / 3)^depth along each axis."""
+    taps = (np.eye(image) + np.eye(image, k=1) + np.eye(image, k=-1)) / 3.0
+    inside = np.linalg.matrix_power(taps, depth) @ np.ones(image)
+    layers = [Conv(64, 3, image=image, fan_in=64), *[A("relu"), Conv(64, 3)] * (depth - 1)]
+    report = propagate(layers, batch=8)
+    assert report.layers[-1].second == pytest.approx(2.0 * inside.mean() ** 2, rel=1e-9)
+    back = np.linalg.matrix_power(taps, depth - 1) @ np.ones(image)
+    assert report.layers[0].gradient == pytest.approx(back.mean() ** 2, rel=1e-9)
+
+
 @pytest.mark.parametrize("norm", [LayerNorm, BatchNorm])
 def test_norm_behind_relu_multiplies_gradients(norm: Any) -> None:
     r = propagate([D(10**7, "lecun_normal"), A("relu"), norm(eps=0.0)] * 12, batch=10**7)

@@ -14,7 +14,8 @@ from ._layers import Activation, BatchNorm, Dropout, LayerNorm, Pool, Residual
 from ._linear_layers import Conv, Dense, Gated
 from ._node import Node
 from ._pointwise import as_activation
-from ._pooling import ONE_TAP, pixels_alike, shared_taps, tap_fraction, windows
+from ._pooling import pixels_alike, shared_taps, windows
+from ._profile import ONE_TAP, Profile, mixed, profile_of_gradient, tap_fraction, unpooled
 from ._signal import Signal, exp, fraction_inside, log, log_add, slope_regions
 
 
@@ -34,6 +35,7 @@ class Gradient(NamedTuple):
     excess: float = 0.0  # part of g^2 along the signal, beyond that of a random direction
     grown: float = 0.0  # ln of what `excess` has made g^2 grow by
     pixels: int = 1  # places of an image with gradients of their own
+    profile: Profile = None  # of E g^2 over them
     together: float = 1.0  # sum over pairs of places of E g g', over the sum over places of E g^2
     bend: float = 0.0  # d together / d cosine of two places of the signal
     centred: bool = False  # sums to 0 over inputs and places
@@ -124,7 +126,7 @@ def _places(node: Node, g: Gradient) -> float:
         return 0.0
     pairs = (g.together - 1.0) * pixels_alike(x) + g.bend * x.scatter
     each = x.below if g.centred and not math.isnan(x.below) else 1.0 + shared_taps(node.step) * pairs
-    return log(places * tap_fraction(node.step) * each)
+    return log(places * tap_fraction(node.step, x.profile, g.profile, every=True) * each)
 
 
 def _step(node: Node, g: Gradient, weight: float) -> Gradient:
@@ -163,6 +165,7 @@ def _step(node: Node, g: Gradient, weight: float) -> Gradient:
         before = before.parted(node.linear, 1.0, n)
         return before.noisier(square * (2.0 * (kurtosis - 1.0) / n + node.pull_noise))
     if isinstance(layer, Pool):
+        before = before._replace(profile=unpooled(step, g.profile, layer.size))
         if layer.kind == "mean":  # its places have one gradient
             return before._replace(width=n, excess=0.0, together=g.together * windows(step), bend=g.bend * windows(step))
         return before._replace(width=n, excess=0.0)
@@ -180,8 +183,13 @@ def _step(node: Node, g: Gradient, weight: float) -> Gradient:
     before = before.coherent(aligned, aligned / (1.0 + aligned))
     if isinstance(layer, Conv):  # two places meet the same weight at the taps that both have
         part, slope = shared_taps(step), node.after.elastic / x.elastic if x.elastic else 0.0
-        before = before._replace(together=1.0 + (g.together - 1.0) * part, bend=g.bend * part * slope)
+        at_places = log(tap_fraction(step, after=g.profile)) - log(tap_fraction(step))
+        before = before._replace(
+            log_g=before.log_g + at_places, profile=profile_of_gradient(step, g.profile),
+            together=1.0 + (g.together - 1.0) * part, bend=g.bend * part * slope,
+        )
     elif step.fan_in != n:  # all pixels, as units
+        before = before._replace(profile=None)
         n *= math.prod(step.image_in or ())
     else:
         before = before._replace(together=float(math.prod(step.image_in or ())))
@@ -249,6 +257,7 @@ def _residual(node: Node, layer: Residual, g: Gradient, batch: int, weight: floa
         g.width, log_total, moved.pull + joint.pull, joint.own + weight * weight * fresh,
         joint.pair + weight * weight * fresh * math.sqrt(g.square * end.square),
         square=((1.0 - part) * math.sqrt(g.square) + part * math.sqrt(end.square)) ** 2,
+        profile=mixed(g.profile, end.profile, 1.0 - part),
         excess=min(1.0, max(-1.0 / g.width, excess)), pixels=g.pixels, reach=g.reach,
         together=(1.0 - part) * g.together + part * end.together, bend=(1.0 - part) * g.bend * skip**2 + part * end.bend,
         grown=g.grown + (log_total - plain if plain > -math.inf else 0.0),

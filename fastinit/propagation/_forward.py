@@ -16,7 +16,8 @@ from ._network import Step
 from ._node import GateStatistics, Node
 from ._normalization import batch_norm, norm, units_of
 from ._pointwise import Branch, activation_step, depends_on_its_input, pointwise, with_masks
-from ._pooling import ONE_TAP, at_largest, channel_variances, mean_of, overlap, pixels_alike, pool, tap_fraction
+from ._pooling import at_largest, channel_variances, mean_of, overlap, pixels_alike, pool
+from ._profile import ONE_TAP, evenness, mixed, profile_behind, raised, tap_fraction
 from ._signal import Curve, Origin, Signal, exp, grid, log, log_add, mapped_below, scaled_moments
 from ._weights import Weights
 
@@ -100,20 +101,23 @@ def _dense(step: Step, x: Signal) -> Node:
     (w,) = step.weights
     taps, back = 1.0, log(step.fan_out * w.second)
     if isinstance(step.layer, Conv):
-        taps = tap_fraction(step)
+        taps = tap_fraction(step, x.profile)
         fewer = 1.0 / math.prod(step.layer.stride)
         if step.image_in is not None and step.image_out is not None:
             fewer = math.prod(step.image_out) / math.prod(step.image_in)
-        back = log(w.fan_out * w.second * taps * fewer)
+        back = log(w.fan_out * w.second * tap_fraction(step) * fewer)
         # a window takes the mean over its taps, between which only what inputs share stays
         window = 1 if w.init in ONE_TAP else math.prod(step.layer.kernel)
         state = replace(x.state, own=x.state.own / window + (1.0 - 1.0 / window) * x.state.pair)
         x = replace(x, state=state, scatter=x.scatter / window)
     elif step.image_in is not None and not step.spatial and step.fan_in == x.width:
         pixels = math.prod(step.image_in)  # channels of an image: the mean over its pixels
-        x = mean_of(x, pixels, x.width, pixels_alike(x))[0]
+        x = mean_of(x, pixels, x.width, pixels_alike(x) * evenness(x.profile))[0]
         back -= 2.0 * math.log(pixels)
     after, by = _through(w, x, taps)
+    if isinstance(step.layer, Conv) and after.log_q > -math.inf:
+        part = math.exp(x.log_q + log(w.fan_in * taps * w.second) - after.log_q) if x.log_q > -math.inf else 0.0
+        after = replace(after, profile=profile_behind(step, x.profile, min(1.0, part)))
     return Node(step, x, after, back, by)
 
 
@@ -143,7 +147,7 @@ def _activation(step: Step, x: Signal) -> Node:
     after = Signal(
         x.width, m.log_phi2 + bent, m.mean, common, m.kurtosis, below,
         state=by.after(x.state), elastic=x.elastic * m.elastic, gaussian=False,
-        origin=origin if x.gaussian else None, scatter=scatter,
+        origin=origin if x.gaussian else None, scatter=scatter, profile=raised(x.profile, m.elastic),
         apart=None if x.apart is None else mapped_below(f, x.log_q, x.mean, x.apart)[0],
     )  # fmt: skip
     new = (share - m.linear) / (1.0 - m.linear) if m.linear < 1.0 - 1e-9 else 1.0
@@ -245,6 +249,7 @@ def _sum(step: Step, layer: Residual, x: Signal, body: tuple[Node, ...]) -> Node
         x.width, top + math.log(total), mean, min(1.0, max(common, mean * mean)),
         3.0 + s * s * (x.kurtosis - 3.0) + b * b * (f.kurtosis - 3.0), sum(gaps), state=state,
         elastic=s * x.elastic + b * f.elastic, gaussian=x.gaussian and f.gaussian, scatter=s * x.scatter + b * f.scatter,
+        profile=mixed(x.profile, f.profile, s),
     )  # fmt: skip
     return Node(step, x, after, transfer=past, body=body, branch=new)
 

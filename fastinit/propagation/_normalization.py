@@ -78,7 +78,7 @@ def batch_norm(step: Step, x: Signal, batch: int, units: Units, channels: tuple[
         x.width, log_part - log_divisor + log(units.kept) + math.log1p(-rest * (1.0 / m + full * uneven)), 0.0, 0.0,
         kurtosis * (m - 1.0) / (m + 1.0), below, Transfer(by.matrix, by.own + noise, by.pair + noise).after(x.state),
         elastic=x.elastic * rest, gaussian=x.gaussian, scatter=scatter, inputs=x.inputs,
-        apart=1.0 if channels and below < 1.0 else None,
+        apart=1.0 if channels and below < 1.0 else None, profile=x.profile,
     )  # fmt: skip
     # m / (m - 3) by Gaussian inputs, less two of m parts, those of the mean and of the signal itself
     few = math.log1p(max(-0.5, (kurtosis - 2.0 * units.along) / max(m - 3, 1)))

@@ -11,12 +11,10 @@ from .. import _core
 from .._args import Array
 from ._fluctuation import Transfer
 from ._layers import Pool
-from ._linear_layers import Conv
 from ._network import Step
 from ._node import Node
+from ._profile import ONE_TAP, evenness, pooled, taps_inside
 from ._signal import Origin, Signal, exp, grid, log, mapped_below
-
-ONE_TAP = ("delta_orthogonal", "dirac")  # initializers with weights in the middle alone
 
 
 def pool(step: Step, x: Signal, shared: float = 1.0) -> Node:
@@ -31,8 +29,9 @@ def pool(step: Step, x: Signal, shared: float = 1.0) -> Node:
     if step.image_in is not None and step.image_out is not None:
         part = math.prod(step.image_out) / math.prod(step.image_in)
     if layer.kind == "mean":
-        after, by = mean_of(x, k, width, pixels_alike(x, shared) if step.spatial else x.common)
-        return Node(step, x, after, math.log(part / k), by)
+        alike = pixels_alike(x, shared) * evenness(x.profile, layer.size) if step.spatial else x.common
+        after, by = mean_of(x, k, width, alike)
+        return Node(step, x, replace(after, profile=pooled(x.profile, layer.size)), math.log(part / k), by)
     first, second, fourth, _ = _maximum(step, x, shared)
     if second == 0.0:
         return Node(step, x, replace(x, width=width), math.log(part))
@@ -46,6 +45,7 @@ def pool(step: Step, x: Signal, shared: float = 1.0) -> Node:
     after = replace(
         x, width=width, log_q=x.log_q + math.log(second), mean=mean, common=mean * mean, kurtosis=kurtosis,
         below=below, apart=None, gaussian=False, origin=None, state=by.after(x.state),
+        profile=pooled(x.profile, layer.size),
     )  # fmt: skip
     return Node(step, x, after, math.log(part), by, float(k))
 
@@ -59,22 +59,7 @@ def _fewer(x: Signal, width: int, spread: float) -> Transfer:
 
 def _taps(conv: Step) -> list[Array]:
     """Along each axis: which taps (columns) fall inside the image at each place (rows)."""
-    layer = conv.layer
-    assert isinstance(layer, Conv) and conv.image_in is not None and conv.image_out is not None
-    pads = [(k - 1) // 2 if layer.padding == "same" else 0 for k in layer.kernel]
-    sizes = zip(conv.image_in, conv.image_out, layer.kernel, layer.stride, pads, strict=True)
-    inside = []
-    for n, out, k, stride, pad in sizes:
-        at = np.arange(out)[:, None] * stride - pad + np.arange(k)
-        inside.append(((at >= 0) & (at < n)).astype(float))
-    return inside
-
-
-def tap_fraction(step: Step) -> float:
-    """Part of the taps of a zero-padded convolution that fall inside the image, on average."""
-    if step.image_in is None or step.image_out is None or step.weights[0].init in ONE_TAP:
-        return 1.0  # one tap, in the middle
-    return math.prod(float(taps.mean()) for taps in _taps(step))
+    return [inside for _, inside in taps_inside(conv)]
 
 
 def shared_taps(step: Step) -> float:

@@ -13,6 +13,7 @@ import numpy as np
 from .. import _core
 from .._args import Array
 from ._fluctuation import SECOND, Transfer, batch_mean
+from ._profile import Profile
 
 # Moments are evaluated for log q within these bounds; beyond them every moment is a power of q.
 _FAR = 60.0 * math.log(10.0)
@@ -53,6 +54,7 @@ class Signal:
     origin: Origin | None = None
     scatter: float = 0.0  # variance of the cosine of two inputs over the units
     inputs: int = 0  # of a unit, where a layer with weights made it
+    profile: Profile = None  # of E x^2 over the places of an image
     apart: float | None = None  # 1 - cosine of two places of an image, where it is not that of two inputs
 
     def batch_variance(self, batch: int) -> float:

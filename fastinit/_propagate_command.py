@@ -256,6 +256,9 @@ def run_weights(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     if left:
         shapes = [f"{name} ({'x'.join(map(str, tensors[name].shape))})" for name in left[:6]]
         lines.append(f"left out, not in the chain: {', '.join(shapes)}{', ...' if len(left) > 6 else ''}")
+        matrices = sum(_is_matrix(t) for t in tensors.values())
+        if len(used) < matrices:
+            lines.append(f"the verdict is that of {len(used)} of {matrices} matrices")
         if any(tensors[name].ndim > 2 for name in left):
             lines.append("convolutions are not followed: the verdict is that of the matrices alone")
     return result, "\n".join([*lines, "", text])
@@ -314,18 +317,30 @@ def _natural(name: str) -> list[Any]:
     return [int(part) if i % 2 else part for i, part in enumerate(re.split(r"(\d+)", name))]
 
 
+def _is_matrix(tensor: Array) -> bool:
+    floating = tensor.dtype.kind == "f" or tensor.dtype.name in ("bfloat16", *_FLOAT8.values())
+    return floating and tensor.ndim == 2 and min(tensor.shape) > 1
+
+
+def _longest_chain(shapes: dict[str, tuple[int, ...]]) -> list[str]:
+    """From any start the next that fits, again and again; the first of the longest: an embedding may come before."""
+    names = _in_order(list(shapes))
+    best: list[str] = []
+    for start in range(len(names)):
+        chain = names[start : start + 1]
+        for name in names[start + 1 :]:
+            if shapes[name][0] == shapes[chain[-1]][1]:
+                chain.append(name)
+        best = max(best, chain, key=len)
+    return best
+
+
 def chain_of(tensors: dict[str, Array], activation: str, layout: str) -> tuple[list[Layer], list[str], list[str]]:
     """Matrices that fit one behind the other, in the file's order, with their biases; what else has dimensions."""
-    names = _in_order([n for n, t in tensors.items() if t.ndim == 2 and min(t.shape) > 1])
     layers: list[Layer] = []
-    used: list[str] = []
-    width = None
-    for name in names:
+    used = _longest_chain({n: t.shape if layout == "io" else t.shape[::-1] for n, t in tensors.items() if _is_matrix(t)})
+    for name in used:
         matrix = tensors[name] if layout == "io" else tensors[name].T
-        if matrix.dtype.kind not in "f" and matrix.dtype.name not in ("bfloat16", "float8_e4m3fn", "float8_e5m2"):
-            continue
-        if width is not None and matrix.shape[0] != width:
-            continue
         bias = tensors.get(re.sub(r"(weight|kernel)$", "bias", name)) if re.search(r"(weight|kernel)$", name) else None
         if bias is not None and bias.shape != (matrix.shape[1],):
             bias = None
@@ -335,8 +350,6 @@ def chain_of(tensors: dict[str, Array], activation: str, layout: str) -> tuple[l
             layers.append(Dense(weight=matrix, bias=bias))
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from error
-        used.append(name)
-        width = matrix.shape[1]
     if not used:
         raise ValueError(
             f"FILE has no matrices of floating-point numbers; it has {', '.join(sorted(tensors)[:6]) or 'no arrays'}"

@@ -144,6 +144,16 @@ def test_zero_padding_over_many_layers(image: int, depth: int) -> None:
     assert report.layers[0].gradient == pytest.approx(back.mean() ** 2, rel=1e-9)
 
 
+@pytest.mark.parametrize(("width", "depth", "level"), [(2, 20, "bad"), (4, 30, "bad"), (8, 100, "bad"), (64, 100, "warn")])
+def test_narrow_layers(width: int, depth: int, level: str) -> None:
+    """A layer of n ReLUs is off with probability 2^-n; the median gradient lies below the mean."""
+    report = propagate([D(width, "he_normal"), A("relu")] * depth)
+    assert report.passing == pytest.approx((1.0 - 2.0**-width) ** depth, rel=1e-9)
+    assert report.level == level
+    assert report.reasons[0].startswith("Narrow layers scatter it: half of all draws have a log10 ratio below -")
+    assert any(r.startswith("With probability") for r in report.reasons) == (report.passing < 0.95)
+
+
 @pytest.mark.parametrize("norm", [LayerNorm, BatchNorm])
 def test_norm_behind_relu_multiplies_gradients(norm: Any) -> None:
     r = propagate([D(10**7, "lecun_normal"), A("relu"), norm(eps=0.0)] * 12, batch=10**7)

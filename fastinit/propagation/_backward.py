@@ -282,6 +282,7 @@ class Spectrum:
     relative: float  # E lambda^2 / (E lambda)^2 over the outputs
     rank: float  # what the layers so far let pass
     even: bool  # nothing but isometries: all singular values are equal
+    passing: float = 1.0  # probability that no layer has all slopes 0 for an input
 
     def condition(self, outputs: int) -> float | None:
         """Largest over smallest singular value of wide layers: 1, inf, or None where it depends."""
@@ -298,7 +299,7 @@ def spectrum_through(nodes: tuple[Node, ...], start: Spectrum | None = None) -> 
     elements, max(1, n / m) for orthogonal ones).
     """
     s = start or Spectrum(0.0, 1.0, math.inf, True)
-    mean, k, rank, even = s.log_mean, s.relative, s.rank, s.even
+    mean, k, rank, even, passing = s.log_mean, s.relative, s.rank, s.even, s.passing
     for node in nodes:
         if node.whole is not None:
             node = as_activation(node, node.whole)
@@ -319,13 +320,15 @@ def spectrum_through(nodes: tuple[Node, ...], start: Spectrum | None = None) -> 
             k += u * u + 4.0 * u * v + v * v * inner.relative - 1.0
             even = even and (v == 0.0 or (u == 0.0 and inner.even))
             rank = rank if u > 0.0 else min(rank, inner.rank)
+            passing *= 1.0 if u > 0.0 else inner.passing
             continue
         mean += shift
         rank = min(rank, n)
         if isinstance(layer, (Activation, Dropout)):
             k += node.slope_kurtosis - 1.0
             even = even and node.slope_kurtosis <= 1.0 + 1e-12
-            rank = min(rank, n * (1.0 - _zero_slopes(node)))
+            off = _zero_slopes(node)
+            rank, passing = min(rank, n * (1.0 - off)), passing * (1.0 - off**n)
         elif isinstance(layer, Pool):
             k = (m / n) * (k + n / m - 1.0)
         elif isinstance(layer, Gated):
@@ -336,7 +339,7 @@ def spectrum_through(nodes: tuple[Node, ...], start: Spectrum | None = None) -> 
             (w,) = node.step.weights
             k = (m / n) * (k + w.spread - 1.0)
             even = even and w.orthogonal and m <= n
-    return Spectrum(mean, k, rank, even)
+    return Spectrum(mean, k, rank, even, passing)
 
 
 def _zero_slopes(node: Node) -> float:

@@ -118,7 +118,8 @@ def _dense(step: Step, x: Signal) -> Node:
     if isinstance(step.layer, Conv) and after.log_q > -math.inf:
         part = math.exp(x.log_q + log(w.fan_in * taps * w.second) - after.log_q) if x.log_q > -math.inf else 0.0
         after = replace(after, profile=profile_behind(step, x.profile, min(1.0, part)))
-    return Node(step, x, after, back, by)
+    # pixels of real images are alike where they are near, which the gradients of weights see
+    return Node(step, x, after, back, by, approximate=x.apart is not None and not x.gaussian and x.inputs == 0)
 
 
 def _activation(step: Step, x: Signal) -> Node:

@@ -100,7 +100,7 @@ def _first_width(layers: tuple[Layer, ...]) -> int | None:
     return None
 
 
-def resolve_network(layers: Any, width: int | None = None) -> Network:
+def resolve_network(layers: Any, width: int | None = None, image: Image = None) -> Network:
     """Check a list of layers and settle what each leaves open.
 
     Parameters
@@ -109,6 +109,8 @@ def resolve_network(layers: Any, width: int | None = None) -> Network:
         The network.
     width : int, optional
         Units of the input. By default what the first layer asks for, else that layer's own width.
+    image : tuple of int, optional
+        Size of given images, where no layer tells it.
 
     Raises
     ------
@@ -121,7 +123,7 @@ def resolve_network(layers: Any, width: int | None = None) -> Network:
     if found is None:
         raise ValueError("layers must hold a Dense, Conv or Gated layer where no batch gives the input width")
     spatial = next((isinstance(x, Conv) for x in _flat(items) if isinstance(x, (Dense, Conv, Gated))), False)
-    image = next((x.image for x in _flat(items) if isinstance(x, Conv) and x.image is not None), None)
+    image = next((x.image for x in _flat(items) if isinstance(x, Conv) and x.image is not None), image)
     place = _Place(found, image if spatial else None, spatial, "the input")
     steps, end = _resolve(items, place, "")
     return Network(steps, found, end.width, place.image)

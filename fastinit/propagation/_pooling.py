@@ -47,7 +47,7 @@ def pool(step: Step, x: Signal, shared: float = 1.0) -> Node:
         below=below, apart=None, gaussian=False, origin=None, state=by.after(x.state),
         profile=pooled(x.profile, layer.size),
     )  # fmt: skip
-    return Node(step, x, after, math.log(part), by, float(k))
+    return Node(step, x, after, math.log(part), by, float(k), approximate=not x.gaussian and x.origin is None)
 
 
 def _fewer(x: Signal, width: int, spread: float) -> Transfer:

@@ -101,9 +101,9 @@ def propagate(
     kind = check_dtype(dtype)
     given = None if isinstance(batch, (int, np.integer)) else _given_inputs(batch)
     count = check_int(batch, "batch", low=1) if given is None else int(given.shape[0])
-    network = resolve_network(layers, _units(given, layers))
+    network = resolve_network(layers, *_sizes(given, layers))
     check_images(given, network)
-    start = _random_input(network, variance, mean) if given is None else _measured_input(given, network.fan_in)
+    start = _random_input(network, variance, mean) if given is None else _measured_input(given, network)
     report = analyse(network, Input(start, count), kind.name)
     return judge(report, network, Input(start, count))
 
@@ -115,15 +115,15 @@ def _given_inputs(batch: Any) -> Array:
     return array
 
 
-def _units(given: Array | None, layers: Any) -> int | None:
-    """Width that given inputs set: their last axis for images, else all of it."""
+def _sizes(given: Array | None, layers: Any) -> tuple[int | None, tuple[int, ...] | None]:
+    """Width and image size that given inputs set: of images their last axis and those before, else all as units."""
     if given is None:
-        return None
+        return None, None
     items = layers if isinstance(layers, (list, tuple)) else ()
     first = next((x for x in items if isinstance(x, (Dense, Conv))), None)
     if isinstance(first, Conv) and given.ndim > 2:
-        return int(given.shape[-1])
-    return int(np.prod(given.shape[1:], dtype=np.int64))
+        return int(given.shape[-1]), given.shape[1:-1]
+    return int(np.prod(given.shape[1:], dtype=np.int64)), None
 
 
 def check_images(given: Array | None, network: Network) -> None:
@@ -147,7 +147,8 @@ def _random_input(network: Network, variance: float, mean: float) -> Signal:
     )  # fmt: skip
 
 
-def _measured_input(batch: Array, width: int) -> Signal:
+def _measured_input(batch: Array, network: Network) -> Signal:
+    width = network.fan_in
     x = batch.reshape(batch.shape[0], -1).astype(np.float64)
     lengths = (x * x).mean(1)
     q, mean = float(lengths.mean()), float(x.mean())
@@ -158,11 +159,16 @@ def _measured_input(batch: Array, width: int) -> Signal:
     together = unit.sum(0)
     cosine = (float(together @ together) - float((unit * unit).sum())) / (count * (count - 1)) if count > 1 else 0.0
     ratio = mean / math.sqrt(q)
+    apart = None
+    if network.image is not None and math.prod(network.image) > 1:  # pixels of one image are alike in their own way
+        places, n = x.reshape(count, -1, width), math.prod(network.image)
+        alike = float((places.sum(1) ** 2).sum()) / (count * width * n * q) - 1.0
+        apart = min(2.0, max(0.0, 1.0 - alike / (n - 1)))
     # the lengths are those of the batch: known, not drawn
     scatter = float(np.var(np.log(np.maximum(lengths, 1e-300) / q)))
     return Signal(
         width, math.log(q), ratio, ratio * ratio, float(((x / math.sqrt(q)) ** 4).mean()), min(2.0, max(0.0, 1.0 - cosine)),
-        state=Transfer(own=np.diag((0.0, scatter, 0.0))), gaussian=False,
+        state=Transfer(own=np.diag((0.0, scatter, 0.0))), gaussian=False, apart=apart,
     )  # fmt: skip
 
 
@@ -189,6 +195,7 @@ def analyse(network: Network, start: Input, dtype: str, formats: tuple[str, ...]
         log10_gradient_ratio_sd=spread,
         log10_input_gradient=end.log_g / math.log(10.0),
         log10_signal_ratio=_signal_ratio(nodes),
+        passing=spectrum.passing,
         dead=_mean([r.dead for r in layers if r.dead is not None]),
         overflow={name: _any_overflow(layers, name) for name in formats},
         underflow={name: _worst(layers, "underflow", name) for name in formats},

@@ -160,6 +160,9 @@ class Report:
         its standard deviation over draws at these widths.
     log10_signal_ratio : float
         log10 of the second moment of the last layer over that of the first.
+    passing : float
+        Probability that an input's gradient reaches the first layer: that no layer is so narrow that
+        all its slopes are 0.
     dead : float
         Mean fraction of units whose slope is 0 for all inputs.
     overflow, underflow, gradient_underflow : dict of str to float
@@ -189,6 +192,7 @@ class Report:
     log10_gradient_ratio_sd: float
     log10_input_gradient: float
     log10_signal_ratio: float
+    passing: float
     dead: float
     overflow: dict[str, float]
     underflow: dict[str, float]

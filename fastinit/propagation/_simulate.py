@@ -25,7 +25,7 @@ from ._layers import Layer
 from ._lowering import Lowering, columns
 from ._measured import Measured, MeasuredLayer, Measurement
 from ._network import Network, resolve_network
-from ._propagate import _given_inputs, _units, check_images
+from ._propagate import _given_inputs, _sizes, check_images
 
 DTYPES = ("float32", "float16", "bfloat16")
 EXACT_WIDTH = 1024  # up to it all singular values of the Jacobian are found
@@ -116,7 +116,7 @@ def simulate(
     """
     given = None if isinstance(batch, (int, np.integer)) else _given_inputs(batch)
     count = check_int(batch, "batch", low=1) if given is None else int(given.shape[0])
-    network = resolve_network(layers, _units(given, layers))
+    network = resolve_network(layers, *_sizes(given, layers))
     check_images(given, network)
     size = columns(network.fan_in, network.image)
     x0 = None if given is None else _as_rows(given, size)

@@ -22,6 +22,7 @@ THRESHOLDS = {
     "gradient": (1.0, 3.0),  # abs(log10 of the gradient ratio)
     "signal": (3.0, 6.0),  # abs(log10 of the ratio of second moments)
     "depth": (3.0, 6.0),  # depth / xi_c: e^-6 of a correlation's deviation is left
+    "blocked": (0.05, 0.5),  # probability that no gradient of an input reaches the first layer
     "dead": (0.2, 0.5),
     "saturated": (0.3, 0.7),
     "overflow": (1e-3, 1e-3),  # probability that an input overflows somewhere
@@ -53,6 +54,14 @@ def findings(report: Report) -> list[tuple[int, str]]:
             way = "smaller (vanishing)" if total < 0 else "larger (exploding)"
             words = f"{_times(abs(total))} {way} than at the last"
         found.append((grade, f"{first} {words} (log10 ratio {fixed(total)} +- {fixed(sd)})."))
+        typical = _typical(report)
+        if _grade(abs(typical), "gradient") > grade:
+            words = f"Narrow layers scatter it: half of all draws have a log10 ratio below {fixed(typical)}."
+            found.append((_grade(abs(typical), "gradient"), words))
+        blocked = 1.0 - report.passing
+        if _grade(blocked, "blocked"):
+            words = "no gradient of an input reaches the first layer: all units of a narrow layer have slope 0."
+            found.append((_grade(blocked, "blocked"), f"With probability {blocked:.3g} {words}"))
     signal = report.log10_signal_ratio
     if math.isfinite(signal) and _grade(abs(signal), "signal"):
         words = "shrinks" if signal < 0 else "grows"
@@ -75,6 +84,11 @@ def findings(report: Report) -> list[tuple[int, str]]:
         found.append((_grade(mean, "saturated"), f"{mean:.0%} of the activations are saturated."))
     found += _range_findings(report)
     return sorted(found, key=lambda item: -item[0])
+
+
+def _typical(report: Report) -> float:
+    """log10 of the gradient ratio of half of all draws: the median of a lognormal number of that mean."""
+    return report.log10_gradient_ratio - 0.5 * math.log(10.0) * report.log10_gradient_ratio_sd**2
 
 
 def _times(log10: float) -> str:
@@ -134,7 +148,10 @@ def _graded(report: Report) -> Report:
 
 
 def _rank(report: Report) -> tuple[int, float]:
-    size = abs(report.log10_gradient_ratio) + 0.25 * abs(report.log10_signal_ratio) + 2.0 * report.dead
+    ratio, typical = abs(report.log10_gradient_ratio), abs(_typical(report))
+    if _grade(typical, "gradient") > _grade(ratio, "gradient"):
+        ratio = typical
+    size = ratio + 2.0 * (1.0 - report.passing) + 0.25 * abs(report.log10_signal_ratio) + 2.0 * report.dead
     return LEVELS.index(report.level), size if math.isfinite(size) else math.inf
 
 
@@ -149,7 +166,7 @@ def _best_remedy(report: Report, network: Network, start: Input) -> Remedy | Non
         """Whether it is as good as it gets."""
         nonlocal best
         try:
-            changed = resolve_network(change.layers, network.fan_in)
+            changed = resolve_network(change.layers, network.fan_in, network.image)
             after = _graded(analyse(changed, start, report.dtype, (report.dtype,)))
         except ValueError:
             return False  # such as a widened bias that this law cannot take
@@ -235,7 +252,8 @@ def _candidates(layers: tuple[Layer, ...], report: Report) -> Iterator[Change | 
         yield from _gains(layers, f"critical for sigma_b {math.sqrt(bias):.3g}", critical[0], bias)
     for q in (1.0, 0.25):
         sw, sb, _ = f.critical_line(q)
-        if sb >= 0.0 and math.isfinite(sw):
+        steep = sw * f.moments(q, 0.0)[6] / q  # dq'/dq: far above 1 a draw leaves that q at once
+        if sb >= 0.0 and math.isfinite(sw) and steep < 1.2:
             yield from _gains(layers, f"critical at q = {q:g}", sw, sb)
     yield None  # what follows swaps the activation, or drops layers
     names = dict.fromkeys(str(getattr(a.activation, "__name__", a.activation)) for a in active)
@@ -259,14 +277,16 @@ def _kept(flat: list[Layer]) -> tuple[float, str]:
 def _gains(
     layers: tuple[Layer, ...], why: str, sigma_w2: float, sigma_b2: float, prefix: str = ""
 ) -> Iterator[Change]:
-    """All weights with this sigma_w2 and all biases with this sigma_b2."""
+    """All weights with this sigma_w2 and all biases with this sigma_b2, each as the words round it."""
     reason = f" ({why})" if why else ""
-    std = math.sqrt(sigma_b2)
+    std, gain = (float(f"{math.sqrt(square):.4g}") for square in (sigma_b2, sigma_w2))
     flat = _flat(layers)
     bias = f" and bias_std {std:.4g}" if std else " and zero biases" if any(map(_biased, flat)) else ""
     plain = {1.0: "'lecun_normal'", 2.0: "'he_normal'"}
     known = next((text for value, text in plain.items() if abs(sigma_w2 - value) < 1e-9), None)
     normal = "init " + (known or f"'variance_scaling' with scale {sigma_w2:.4g}")
+    if not known:
+        sigma_w2 = float(f"{sigma_w2:.4g}")
     kwargs = {"scale": sigma_w2}
     given = [_given(layer) for layer in flat if isinstance(layer, (Dense, Conv, Gated))]
     if any(given):
@@ -277,7 +297,6 @@ def _gains(
                     else _redrawn(x, "variance_scaling", kwargs, std)), std,
         )  # fmt: skip
         return
-    gain = math.sqrt(sigma_w2)
     yield Change(
         f"{prefix}{normal}{bias}: sigma_w {gain:.4g}{reason}",
         _mapped(layers, lambda x: _redrawn(x, "variance_scaling", kwargs, std)), std,

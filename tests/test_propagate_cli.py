@@ -195,6 +195,18 @@ def write_safetensors(path: Path, tensors: dict[str, Any]) -> None:
     path.write_bytes(len(text).to_bytes(8, "little") + text + b"".join(a.tobytes() for a in tensors.values()))
 
 
+def test_weights_of_a_model_that_begins_with_an_embedding(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rng = np.random.default_rng(0)
+    shapes = {"embed": (1000, 16), "q": (16, 16), "up": (64, 16), "down": (16, 64)}
+    path = tmp_path / "model.npz"
+    np.savez(path, **{n: rng.standard_normal(s) / s[1] ** 0.5 for n, s in shapes.items()})
+    text = run(f"weights {path}", capsys)
+    assert text.startswith(f"3 matrices of {path}: q, up, down\nleft out, not in the chain: embed (1000x16)\n")
+    assert "the verdict is that of 3 of 4 matrices" in text
+
+
 @pytest.mark.parametrize("dtype", ["float8_e4m3fn", "float8_e5m2", "bfloat16", "float16", "float64"])
 def test_dtypes_of_safetensors(dtype: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     tensors = {"a.weight": fi.normal((16, 32), seed=0, dtype=dtype), "b": np.arange(5)}

@@ -26,6 +26,7 @@ from fastinit.propagation import (
     Residual,
     RMSNorm,
     propagate,
+    simulate,
 )
 
 N = 64
@@ -142,6 +143,24 @@ def test_zero_padding_over_many_layers(image: int, depth: int) -> None:
     assert report.layers[-1].second == pytest.approx(2.0 * inside.mean() ** 2, rel=1e-9)
     back = np.linalg.matrix_power(taps, depth - 1) @ np.ones(image)
     assert report.layers[0].gradient == pytest.approx(back.mean() ** 2, rel=1e-9)
+
+
+@pytest.mark.parametrize("first", [D(64, "identity"), D(weight=np.eye(64))])
+def test_what_is_not_gaussian_is_marked(first: Any) -> None:
+    report = propagate([first, A("relu"), first, A("relu")])
+    assert report.approximate == ("3: Activation(relu)",)
+    assert report.layers[2].second == pytest.approx(0.5)  # what comes in, and no common sum of a diagonal's mean
+    marked = propagate([D(64), A("relu"), Dropout(0.3), Pool(2, "max"), D(8)]).approximate
+    assert marked == ("3: Pool",)
+    assert propagate([D(64), A("relu"), Pool(2, "max"), Dropout(0.3), D(8)]).approximate == ()
+
+
+def test_given_images_tell_their_size() -> None:
+    images = np.random.default_rng(0).standard_normal((8, 6, 6, 3)).cumsum(1).astype(np.float32)
+    layers = [Conv(16, 3), A("relu"), D(4)]
+    told = [Conv(16, 3, image=6), *layers[1:]]
+    assert propagate(layers, batch=images).to_dict() == propagate(told, batch=images).to_dict()
+    assert simulate(layers, images, repeats=2) == simulate(told, images, repeats=2)
 
 
 @pytest.mark.parametrize(("width", "depth", "level"), [(2, 20, "bad"), (4, 30, "bad"), (8, 100, "bad"), (64, 100, "warn")])

@@ -115,6 +115,7 @@ def _dense(step: Step, x: Signal) -> Node:
         x = mean_of(x, pixels, x.width, pixels_alike(x) * evenness(x.profile))[0]
         back -= 2.0 * math.log(pixels)
     after, by = _through(w, x, taps)
+    after = replace(after, gaussian=x.gaussian or not w.lone)
     if isinstance(step.layer, Conv) and after.log_q > -math.inf:
         part = math.exp(x.log_q + log(w.fan_in * taps * w.second) - after.log_q) if x.log_q > -math.inf else 0.0
         after = replace(after, profile=profile_behind(step, x.profile, min(1.0, part)))

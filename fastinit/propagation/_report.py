@@ -52,9 +52,10 @@ class LayerReport:
         Per dtype, the probability that an element is infinite, is rounded to 0, and that its
         gradient is.
     approximate : bool
-        Something was left out: an activation sees what is not Gaussian, a residual branch depends on its
-        own input, a BatchNorm stands behind a padded convolution whose places differ or has too few inputs
-        for the tails of its signal.
+        Something was left out: an activation, or a maximum of a window, sees what is not Gaussian; a
+        residual branch depends on its own input; the pixels of given images are alike where they are near; a
+        BatchNorm stands behind a padded convolution whose places differ, or has too few inputs for the
+        tails of its signal.
     measured : MeasuredLayer or None
     """
 

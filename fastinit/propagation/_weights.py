@@ -58,6 +58,8 @@ class Weights:
     spread : float
         n tr((W^T W)^2) / (tr W^T W)^2 over the n inputs of the matrix: 1 + n / fan_out for
         independent elements, max(1, n / fan_out) for orthogonal ones.
+    lone : bool
+        A unit hears hardly more than one input, so that it is no more Gaussian than that one.
     bias : ndarray or None
         The given biases.
     bias_std : float
@@ -77,6 +79,7 @@ class Weights:
     second: float
     orthogonal: bool
     spread: float
+    lone: bool
     bias: Array | None = field(repr=False)
     bias_std: float
     bias_mean: float
@@ -146,8 +149,12 @@ def resolve_weights(
     """Weights of `shape` ``(..., in, out)`` for the layer called `name`."""
     taps = math.prod(shape[:-2])
     fan_in, fan_out = taps * shape[-2], taps * shape[-1] // groups
+    lone = init in ("identity", "eye", "dirac")
     if array is not None:
+        lone = _is_lone(array.reshape(fan_in, -1))
         found = _of_array(array)
+        if lone:  # no common sum
+            found = found._replace(mean=0.0)
         orthogonal, spread = False, _spread_of(array.reshape(fan_in, -1))
     elif isinstance(init, str) and init in ORTHOGONAL:
         found = _of_orthogonal(name, shape, init, kwargs)
@@ -158,7 +165,7 @@ def resolve_weights(
         except (TypeError, ValueError) as error:
             raise type(error)(f"{name}: {error}") from error
         orthogonal, spread = False, 1.0 + fan_in / (shape[-1] // groups)
-        if init in ("identity", "eye", "dirac"):
+        if lone:
             orthogonal, spread = True, max(1.0, fan_in / (shape[-1] // groups))
     if bias is not None:
         wide = bias.astype(np.float64)
@@ -167,7 +174,8 @@ def resolve_weights(
         bias_mean, bias_second = 0.0, bias_std * bias_std
     return Weights(
         shape, fan_in, fan_out, None if array is not None else init, dict(kwargs), array, found.law,
-        found.mean if found.second else 0.0, found.second, orthogonal, spread, bias, bias_std, bias_mean, bias_second,
+        found.mean if found.second else 0.0, found.second, orthogonal, spread, lone, bias, bias_std, bias_mean,
+        bias_second,
     )
 
 
@@ -183,6 +191,16 @@ def _of_array(array: Array) -> _Moments:
     if abs(mean) <= 5.0 * math.sqrt(second / array.size) and second > mean * mean * (1.0 + 1e-12):
         mean = 0.0
     return _Moments(None, mean, second)
+
+
+def _is_lone(matrix: Array) -> bool:
+    """Whether one weight makes up most of a typical unit's E h^2."""
+    if len(matrix) < 4:
+        return False
+    square = np.square(matrix[:, : _PROBES].astype(np.float64))
+    total = square.sum(0)
+    used = total > 0.0
+    return bool(used.any()) and float(np.median(square.max(0)[used] / total[used])) > 0.5
 
 
 def _spread_of(matrix: Array) -> float:

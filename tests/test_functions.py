@@ -74,6 +74,17 @@ def test_formulas_that_overflow_far_outside(name: str) -> None:
     assert ours.phase == theirs.phase and ours[:3] == pytest.approx(theirs[:3], rel=1e-9)
 
 
+@pytest.mark.parametrize("q", [0.25, 4.0, 9.0, 36.0])
+def test_functions_that_grow_fast(q: float) -> None:
+    """E e^(k h) = e^(k^2 q / 2) lies k sqrt(q) deviations out."""
+    for function in (np.exp, lambda x: np.exp(-x)):
+        m = moments(function, q)
+        for found, k in ((m.phi, 1), (m.phi2, 2), (m.phi4, 4), (m.dphi2, 2)):
+            assert found == pytest.approx(math.exp(0.5 * k * k * q), rel=1e-12)
+    assert moments(np.sinh, q).phi2 == pytest.approx(0.5 * math.expm1(2.0 * q), rel=1e-12)
+    assert pair_moments(np.exp, 0.5, q).phi_phi == pytest.approx(math.exp(1.5 * q), rel=1e-11)
+
+
 def test_not_finite_where_there_is_weight() -> None:
     for call in (lambda: moments(np.log), lambda: propagate([Dense(64), Activation(np.log)] * 2)):
         with pytest.raises(ValueError, match=r"activation must be finite, got -?nan at -\d"):

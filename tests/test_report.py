@@ -219,6 +219,31 @@ def test_jacobian_variance() -> None:
     assert (linear.condition, linear.jacobian.variance) == (1.0, pytest.approx(0, abs=1e-9))
 
 
+@pytest.mark.parametrize(("layers", "edge"), [
+    ([D(128, fan_in=1024)], 2.0 * (1.0 + 0.125**0.5) ** 2),  # Marchenko & Pastur 1967
+    ([D(1024, fan_in=128)], 16.0 * (1.0 + 0.125**0.5) ** 2),
+    ([D(512, "orthogonal", fan_in=256), A("linear"), D(256, "orthogonal")], 1.0),
+    ([D(512, "orthogonal", fan_in=256), A("relu"), D(512, "orthogonal", gain=2**0.5), A("relu")], 1.6875),
+    ([D(64, "orthogonal", fan_in=128), LayerNorm(eps=0.0)], 64 / 63),
+    ([D(64, "orthogonal"), Dropout(0.5)], 4.0),
+])  # fmt: skip
+def test_upper_edge_of_any_widths(layers: list[Any], edge: float) -> None:
+    assert propagate(layers, input_var=1.0).jacobian.largest == pytest.approx(edge, rel=1e-3)
+
+
+@pytest.mark.parametrize("widths", [(600, 150, 600), (200, 400, 300, 500)])
+@pytest.mark.parametrize("activation", ["tanh", "relu"])
+def test_upper_edge_of_drawn_networks(widths: tuple[int, ...], activation: str) -> None:
+    layers = [D(400), *[x for n in widths for x in (A(activation), D(n))]]
+    found = []
+    for seed in range(4):
+        measured = simulate(layers, 2, repeats=1, seed=seed)
+        assert measured.jacobian_largest is not None
+        found.append(measured.jacobian_largest.value)
+    # a finite width stays below the edge, by some n^(-2/3)
+    assert 0.8 < np.mean(found) / propagate(layers).jacobian.largest < 1.02
+
+
 def test_worked_depths_of_overflow_and_underflow() -> None:
     rows = [r for r in propagate([D(512, "normal", std=1.0), A("relu")] * 40).layers if r.sigma_w2]
     first = {name: next(i + 1 for i, r in enumerate(rows) if r.overflow[name] > 0.01) for name in ("float16", "float32")}

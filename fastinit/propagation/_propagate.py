@@ -12,6 +12,7 @@ import numpy as np
 
 from .._args import Array, check_dtype, check_int, check_number
 from ._backward import Back, Gradient, Spectrum, back_through, spectrum_through
+from ._edge import upper_edge
 from ._fluctuation import SECOND, Transfer, gaussian_noise
 from ._forward import walk
 from ._layers import Activation, Layer
@@ -174,7 +175,7 @@ def _measured_input(batch: Array, network: Network) -> Signal:
 
 @np.errstate(over="ignore", under="ignore", invalid="ignore")  # of what leaves float64
 def analyse(network: Network, start: Input, dtype: str, formats: tuple[str, ...] = tuple(LIMITS)) -> Report:
-    """The report without its verdict; overflow and underflow in `formats`."""
+    """The report without its verdict; overflow and underflow in `formats`, and the Jacobian's edge for several."""
     nodes = walk(network.steps, start.signal, start.batch)
     rows, end = back_through(nodes, _random_gradient(nodes[-1]), start.batch)
     layers = tuple(_row(back, rows[i - 1].node if i else None, start.batch, formats) for i, back in enumerate(rows))
@@ -200,7 +201,7 @@ def analyse(network: Network, start: Input, dtype: str, formats: tuple[str, ...]
         overflow={name: _any_overflow(layers, name) for name in formats},
         underflow={name: _worst(layers, "underflow", name) for name in formats},
         gradient_underflow={name: _worst(layers, "gradient_underflow", name) for name in formats},
-        jacobian=_jacobian(spectrum, plain),
+        jacobian=_jacobian(spectrum, plain, upper_edge(nodes, spectrum.log_mean) if len(formats) > 1 else None),
         condition=spectrum.condition(network.fan_out),
         scales=None if plain is None else _depth_scales(plain.function, plain.sigma_w2, plain.sigma_b2),
         symmetric=any(w.symmetric and w.shape[-1] > 1 for node in nodes for w in node.step.weights),
@@ -364,11 +365,10 @@ def _depth_scales(function: Any, sigma_w2: float, sigma_b2: float) -> DepthScale
         return None
 
 
-def _jacobian(spectrum: Spectrum, plain: _Plain | None) -> JacobianSpectrum:
-    """Upper edge: exact for a homogeneous chain, else of the Gaussian product with the same variance."""
+def _jacobian(spectrum: Spectrum, plain: _Plain | None, largest: float | None) -> JacobianSpectrum:
+    """Where `largest` is None that of a homogeneous chain, else of the Gaussian product with the same variance."""
     mean, variance = exp(spectrum.log_mean), max(0.0, spectrum.relative - 1.0)
-    largest = None
-    if plain is not None and plain.alike and abs(plain.log_q) < 100.0:
+    if largest is None and plain is not None and plain.alike and abs(plain.log_q) < 100.0:
         unit = plain.function.jacobian_spectrum(plain.depth, 1.0, math.exp(plain.log_q), plain.orthogonal)
         if unit[0] > 0.0:
             largest = exp(spectrum.log_mean + math.log(unit[2] / unit[0]))

@@ -327,6 +327,43 @@ void eval_panels(const Function& f, const GaussRule& rule, const std::vector<dou
     }
 }
 
+namespace {
+
+// How far phi^4 keeps weight on each side where phi grows fast, as exp does: looked at further out
+// only while there is some, as functions need not be made for large numbers.
+void follow_growth(const Function& f, double s, double mean, double* low, double* high) {
+    constexpr double step = 1.25, most = 38.0, faint = 41.0;  // e^-41 of the peak
+    std::vector<double> z, h, phi;
+    double peak = -1e300;
+    auto log_weights = [&] {
+        h.clear();
+        for (double at : z) h.push_back(mean + s * at);
+        phi.resize(h.size());
+        f.probe(h.data(), h.size(), phi.data(), nullptr);
+        for (std::size_t i = 0; i < z.size(); ++i) {
+            const double size = std::fabs(phi[i]);
+            phi[i] = size > 0.0 && size < 1e150 ? 4.0 * special::log(size) - 0.5 * z[i] * z[i] : -1e300;
+            peak = std::max(peak, phi[i]);
+        }
+    };
+    for (double at = *low; at < *high; at += step) z.push_back(at);
+    z.push_back(*high);
+    log_weights();
+    const double last[] = {phi.front(), phi.back()}, within = peak;
+    for (double* end : {low, high}) {
+        peak = within;  // the other side's may lie far above where this one begins
+        double v = last[end == high];
+        while (v > peak - faint && std::fabs(*end) + step < most) {
+            z.assign(1, *end + (end == high ? step : -step));
+            log_weights();
+            v = phi[0];
+            if (v > -1e300) *end = z[0];
+        }
+    }
+}
+
+}  // namespace
+
 Grid make_grid(const Function& f, double q, double mean, bool fold, double max_width,
                const std::vector<double>& extra) {
     const double s = std::sqrt(q);
@@ -343,6 +380,10 @@ Grid make_grid(const Function& f, double q, double mean, bool fold, double max_w
         // zero on one side: all the weight may sit beyond a kink
         if (zero > 0.0) high = std::max(high, std::min(zero + 12.0, 38.0));
         if (zero < 0.0) low = std::min(low, std::max(zero - 12.0, -38.0));
+    }
+    if (f.traits.discover) {
+        follow_growth(f, s, mean, &low, &high);
+        if (fold) high = std::max(high, -low);
     }
     if (g.half) low = 0.0;
     const double h_low = mean + s * (fold ? -high : low), h_high = mean + s * high;

@@ -1,0 +1,101 @@
+"""Upper edge of the spectrum of J J^T for chains of layers of any widths, by S-transforms."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from .._args import Array
+from ._layers import Activation, BatchNorm, Dropout, LayerNorm
+from ._linear_layers import Dense
+from ._node import Node
+from ._signal import exp, grid
+from ._weights import Weights
+
+LogS = Callable[[Array], Array]  # of z times the number of outputs
+
+
+def upper_edge(nodes: tuple[Node, ...], log_mean: float) -> float | None:
+    """Largest eigenvalue of J J^T of wide layers; None where a layer is of another kind.
+
+    With S-transforms normalized by the M outputs, free factors multiply (Voiculescu 1987; Pennington et al.
+    2017), each taken at z M over its own width, and the edge is the least of (1 + z) / (z S(z)) over z > 0.
+    """
+    terms = [_log_s(node) for node in nodes]
+    if not terms or any(term is None for term in terms):
+        return None
+    outputs = float(nodes[-1].step.fan_out)
+    low, high = -40.0, 40.0
+    best = math.inf
+    for _ in range(4):
+        t = np.linspace(low, high, 161)
+        z = np.exp(t)
+        value = np.logaddexp(0.0, -t)
+        for term in terms:
+            assert term is not None
+            value = value - term(outputs * z)
+        at = int(np.argmin(value))
+        best = min(best, float(value[at]))
+        low, high = float(t[max(at - 1, 0)]), float(t[min(at + 1, 160)])
+    return exp(max(best, log_mean))  # never below the mean
+
+
+def _log_s(node: Node) -> LogS | None:
+    """ln of the factor's S-transform, by M z."""
+    layer, n = node.step.layer, float(node.step.fan_in)
+    if node.step.spatial or node.step.image_in is not None:
+        return None
+    if isinstance(layer, Dense):
+        return _of_weights(node.step.weights[0], n, float(node.step.fan_out))
+    if isinstance(layer, Activation) and node.before.log_q > -math.inf:
+        return _of_slopes(*_slopes(node), n)
+    if isinstance(layer, Dropout):
+        keep = 1.0 - layer.p
+        return _of_slopes(np.array([1.0 / keep**2, 0.0]), np.array([keep, layer.p]), n)
+    if isinstance(layer, LayerNorm) and not isinstance(layer, BatchNorm):  # its projections are lost in wide layers
+        return lambda mz: np.full_like(mz, -node.factor)
+    return None
+
+
+def _of_weights(w: Weights, n: float, m: float) -> LogS | None:
+    if not w.second > 0.0 or w.mean != 0.0:
+        return None
+    log_second = math.log(w.second)
+    if not w.orthogonal:  # independent elements (Marchenko & Pastur 1967), or an array that looks like them
+        if abs(w.spread / (1.0 + n / m) - 1.0) > 0.05:
+            return None
+        return lambda mz: -log_second - np.log(n + mz)
+    log_gain = log_second + math.log(max(n, m))
+    if m <= n:
+        return lambda mz: np.full_like(mz, -log_gain)
+    return lambda mz: -log_gain + np.log(m + mz) - np.log(n + mz)
+
+
+def _slopes(node: Node) -> tuple[Array, Array]:
+    layer, x = node.step.layer, node.before
+    assert isinstance(layer, Activation)
+    std = math.exp(0.5 * min(600.0, x.log_q))
+    z, weight = grid()
+    slope = layer.function.eval(std * (x.mean + math.sqrt(max(0.0, 1.0 - x.mean * x.mean)) * z))[1]
+    return (np.ones_like(z) if slope is None else slope**2), weight
+
+
+def _of_slopes(square: Array, weight: Array, n: float) -> LogS | None:
+    """(1 + z) / (z w), w the solution of E d / (w - d) = z for squared slopes d: from a table of w - max d."""
+    square, where = np.unique(np.round(square, 14), return_inverse=True)
+    weight = np.bincount(where.ravel(), weight)
+    top = float(square[-1])
+    if not (top > 0.0 and math.isfinite(top)):
+        return None
+    log_gap = np.linspace(60.0, -60.0, 1201)
+    gap = top * np.exp(log_gap)
+    log_z = np.log((weight * square / (gap[:, None] + (top - square))).sum(1))
+
+    def log_s(mz: Array) -> Array:
+        log_own = np.log(mz / n)
+        w = np.log(top) + np.log1p(np.exp(np.interp(log_own, log_z, log_gap)))
+        return np.asarray(np.logaddexp(0.0, -log_own) - w)
+
+    return log_s

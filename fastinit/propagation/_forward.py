@@ -120,7 +120,7 @@ def _dense(step: Step, x: Signal) -> Node:
         part = math.exp(x.log_q + log(w.fan_in * taps * w.second) - after.log_q) if x.log_q > -math.inf else 0.0
         after = replace(after, profile=profile_behind(step, x.profile, min(1.0, part)))
     # pixels of real images are alike where they are near, which the gradients of weights see
-    return Node(step, x, after, back, by, approximate=x.apart is not None and not x.gaussian and x.inputs == 0)
+    return Node(step, x, after, back, by, approximate=x.apart is not None and not x.gaussian and x.origin is None)
 
 
 def _activation(step: Step, x: Signal) -> Node:

@@ -4,6 +4,8 @@
 // instruction set can be picked for a narrow one by the linker.
 #include "core/kernels.h"
 
+#include <type_traits>
+
 #include "kernels/gemm.h"
 #include "kernels/laws.h"
 #include "kernels/panel.h"
@@ -14,10 +16,13 @@ namespace {
 
 using fastinit::kBlock;
 
-// Blocks in flight at once, to hide the latency of Philox's multiplications (measured:
-// more of them spill too many registers).
-#if defined(FI_ISA_avx512) || defined(FI_ISA_avx2)
+// Blocks in flight at once, to hide the latency of Philox's multiplications: more of them, where a
+// law needs registers of its own too, spill (measured).
+template <class Law>
+#if defined(FI_ISA_avx512)
 constexpr int kAhead = 4;
+#elif defined(FI_ISA_avx2)
+constexpr int kAhead = std::is_same_v<Law, Normal<F32, float, U32>> ? 3 : 4;
 #else
 constexpr int kAhead = 2;
 #endif
@@ -38,13 +43,13 @@ FI_INLINE void for_each_words(const RoundKeys& keys, const std::uint64_t* block,
     }
 }
 
-template <class Sink>
+template <int N, class Sink>
 FI_INLINE void for_all_words(const LawParams& p, const std::uint64_t* block, std::size_t blocks, const Sink& sink) {
     for_each_stretch(block, blocks, [&](std::size_t begin, std::size_t end, std::uint32_t high) {
         const RoundKeys keys(Schedule(p.key, p.tag, high));
-        const std::size_t paired = end - (end - begin) % kAhead;
-        for_each_words<kAhead>(keys, block, begin, paired, sink);
-        if (kAhead > 1) for_each_words<1>(keys, block, paired, end, sink);
+        const std::size_t whole = end - (end - begin) % N;
+        for_each_words<N>(keys, block, begin, whole, sink);
+        for_each_words<1>(keys, block, whole, end, sink);
     });
 }
 
@@ -52,11 +57,12 @@ FI_INLINE void for_all_words(const LawParams& p, const std::uint64_t* block, std
 template <class LawF32, DType T, bool kNative = false>
 void generate_f32(const LawParams& p, const std::uint64_t* block, std::size_t blocks, void* dst) {
     const LawF32 law(p);
-    for_all_words(p, block, blocks, [&](std::size_t element, const U32 (&w)[4]) __attribute__((always_inline)) {
+    const auto sink = [&](std::size_t element, const U32 (&w)[4]) __attribute__((always_inline)) {
         F32 x[4];
         law(w, x);
         put_block<T, kNative>(dst, element, x);
-    });
+    };
+    for_all_words<kAhead<LawF32>>(p, block, blocks, sink);
 }
 
 // float64 arithmetic on 64-bit words, stored as float64.
@@ -116,9 +122,10 @@ void generate_mixed(const LawParams& p, const std::uint64_t* block, std::size_t 
 }
 
 void generate_words(const LawParams& p, const std::uint64_t* block, std::size_t blocks, void* dst) {
-    for_all_words(p, block, blocks, [&](std::size_t element, const U32 (&w)[4]) __attribute__((always_inline)) {
+    const auto sink = [&](std::size_t element, const U32 (&w)[4]) __attribute__((always_inline)) {
         for (int k = 0; k < 4; ++k) store(static_cast<std::uint32_t*>(dst) + element + k * 16, w[k]);
-    });
+    };
+    for_all_words<kAhead<void>>(p, block, blocks, sink);
 }
 
 void copy_stream(void* dst, const void* src, std::size_t bytes) { copy_past_cache(dst, src, bytes); }

@@ -125,7 +125,7 @@ FI_INLINE U32 xor3(U32 a, U32 b, U32 c) {
 #if defined(FI_ISA_avx512)
     return (U32)_mm512_ternarylogic_epi32((__m512i)a, (__m512i)b, (__m512i)c, 0x96);
 #else
-    return a ^ b ^ c;
+    return a ^ (b ^ c);
 #endif
 }
 FI_INLINE U32 swap_middle(U32 x) {

@@ -13,15 +13,21 @@
 namespace fastinit {
 namespace {
 
-constexpr std::size_t kScratch = 8192;  // bytes; stays in the first-level cache
+// Bytes; stays in the first-level cache, and holds a multiple of the blocks that kernels take together.
+constexpr std::size_t kScratch = 12288;
 constexpr std::size_t kListed = 1024;   // blocks of one call of a kernel
 constexpr std::size_t kStream = std::size_t{1} << 21;  // fills from here on bypass the cache
-// Bytes of output that a thread claims: few enough that the threads end together, and
-// more where every chunk ends with a store fence (4 % faster than with the smaller ones).
-constexpr std::size_t kChunk = std::size_t{1} << 16, kStreamChunk = std::size_t{1} << 18;
+// Bytes of output that a thread claims: few enough that the threads end together, and more in
+// large fills, where every chunk ends with a store fence (4 % faster than with the smaller ones).
+constexpr std::size_t kChunk = std::size_t{1} << 16, kLargeChunk = std::size_t{1} << 18;
+constexpr std::size_t kLarge = std::size_t{1} << 24;
 constexpr std::int64_t kTileRows = 64;
 constexpr std::int64_t kBlockLength = kBlock;
 
+// Work of one thread that a second one is started for: it begins tens of microseconds later.
+constexpr double kThreadSeconds = 80e-6;
+
+using Clock = std::chrono::steady_clock;
 using Axes = std::vector<Axis>;
 
 std::size_t size_of(const Job& job) {  // in bytes
@@ -82,7 +88,6 @@ class StoreChoice {
 public:
     template <class Fill>
     void run(std::size_t bytes, const Fill& fill) {
-        using Clock = std::chrono::steady_clock;
         const bool stream = round_ < kTrial || (round_ >= 2 * kTrial && cost_[1] <= cost_[0]);
         if (round_ == 0) cost_[0] = cost_[1] = std::numeric_limits<double>::infinity();
         const auto begin = Clock::now();
@@ -162,6 +167,7 @@ public:
         const std::int64_t begin = static_cast<std::int64_t>(tile) * extent_[last_];
         return static_cast<std::size_t>(std::min(extent_[last_], axes_[last_].n - begin)) * item();
     }
+    double mean_tile() const { return static_cast<double>(size_of(job_)) / static_cast<double>(tiles_); }  // bytes
     void fill(std::size_t tile, bool stream) const {
         char* dst = data_;
         std::uint64_t first = base_;
@@ -294,18 +300,32 @@ void fill(const std::vector<Job>& jobs, int threads, const Poll& poll) {
     std::size_t tiles = 0;
     for (const Job& job : jobs) {
         if (size_of(job) == 0) continue;
-        parts.emplace_back(job, stream ? kStreamChunk : kChunk);
+        parts.emplace_back(job, bytes >= kLarge ? kLargeChunk : kChunk);
         ends.push_back(tiles += parts.back().tiles());
     }
-    const int workers = useful_threads(bytes, threads);
-    std::vector<StoreChoice> choices(static_cast<std::size_t>(workers));
-    parallel_for(tiles, workers, poll, [&](std::size_t tile, int worker) {
-        const auto at = static_cast<std::size_t>(std::upper_bound(ends.begin(), ends.end(), tile) - ends.begin());
+    const int most = useful_threads(bytes, threads);
+    std::vector<StoreChoice> choices(static_cast<std::size_t>(most));
+    const auto part_of = [&](std::size_t tile) {
+        return static_cast<std::size_t>(std::upper_bound(ends.begin(), ends.end(), tile) - ends.begin());
+    };
+    const auto run = [&](std::size_t tile, int worker) {
+        const std::size_t at = part_of(tile);
         const Tiled& part = parts[at];
         tile -= at == 0 ? 0 : ends[at - 1];
         if (!stream || !part.contiguous()) return part.fill(tile, false);
         choices[static_cast<std::size_t>(worker)].run(part.tile_bytes(tile), [&](bool past) { part.fill(tile, past); });
-    });
+    };
+    // Alone, until the time of the first tiles tells how many threads the others are worth.
+    std::size_t first = 0;
+    int workers = 1;
+    const auto begin = Clock::now();
+    for (double done = 0; workers < most && workers == 1 && first < tiles; ++first) {
+        run(first, 0);
+        done += parts[part_of(first)].mean_tile();
+        const std::chrono::duration<double> took = Clock::now() - begin;
+        workers = static_cast<int>(std::min<double>(most, 1 + took.count() * (bytes - done) / done / kThreadSeconds));
+    }
+    parallel_for(tiles - first, workers, poll, [&](std::size_t tile, int worker) { run(first + tile, worker); });
 }
 
 }  // namespace fastinit

@@ -46,6 +46,8 @@ NETS: dict[str, list[Layer]] = {
     "selu": [D(512, "normal", std=0.02, bias_std=0.3), A("selu")] * 30,
     "given weights": given(False),
     "given weights and biases": given(True),
+    "positive weights": [D(64, "uniform", low=0.0, high=0.1), A("tanh")] * 6,
+    "given positive weights": [D(weight=RNG.uniform(0.0, 0.1, (64, 64))), A("tanh")] * 6,
     "some given": [*given(True), *[D(64, "normal", std=0.3, bias_std=0.2), A("relu")] * 8],
     "convolutions": [Conv(32, 3, "xavier_normal", bias_std=0.5, image=16), A("relu")] * 12,
     "dropout": [D(512, "he_normal"), A("relu"), Dropout(0.5)] * 30,
@@ -85,6 +87,7 @@ def _changed(layer: Layer, change: str) -> Layer:
     if scaled := re.search(r"multiply each weight so that sigma_w2 = ([\d.e-]+)", change):
         weight = getattr(layer, "weight", None)
         if weight is not None:
+            weight = weight - weight.mean() if "subtract the mean of each given array" in change else weight
             return D(weight=weight * (float(scaled[1]) / 64 / np.mean(weight**2)) ** 0.5, **biases)
     law = re.search(r"init '(\w+)'(?: with (\w+) ([\d.e-]+))?", change)
     assert law is not None

@@ -316,6 +316,20 @@ def test_symmetric_weights_and_narrow_heads() -> None:
     assert fixup.level == "good"  # a branch may start at zero
 
 
+def test_weights_with_a_mean() -> None:
+    r = propagate([D(256, "uniform", low=0.0, high=0.1), A("tanh")] * 5)
+    assert r.level == "bad" and "Weights have a mean: up to 100% of E h^2 is one number" in r.verdict
+    assert r.remedy is not None and r.remedy.level == "good"
+    # behind the second matrix a unit's input is a sum of what all share, far from Gaussian
+    assert "1: Activation(tanh)" not in r.approximate and "3: Activation(tanh)" in r.approximate
+    assert r.shared > 0.99 > propagate([D(256, "uniform", low=-0.04, high=0.1), A("tanh")] * 2).shared > 0.5
+    assert propagate([D(256), A("sigmoid")] * 5).shared < 1e-9  # means that all inputs have are another thing
+    x = np.random.default_rng(0).standard_normal((2000, 256))
+    h = x @ np.random.default_rng(1).uniform(0.0, 0.1, (256, 256))
+    first = propagate([D(256, "uniform", low=0.0, high=0.1), A("tanh")])
+    assert first.shared == pytest.approx((h.mean(1) ** 2).mean() / (h**2).mean(), rel=0.1)
+
+
 def test_remedies() -> None:
     r = propagate([D(64), *[Residual([A("relu"), D(64)])] * 30])
     assert r.level == "bad" and r.remedy is not None and "1/sqrt(30)" in r.remedy.change

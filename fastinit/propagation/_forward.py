@@ -21,6 +21,9 @@ from ._profile import ONE_TAP, evenness, mixed, profile_behind, raised, tap_frac
 from ._signal import Curve, Origin, Signal, exp, grid, log, log_add, mapped_below, scaled_moments
 from ._weights import Weights
 
+#: The part of E h^2 that all units share from which h is no Gaussian behind the next activation.
+_SHARED = 0.1
+
 
 def walk(steps: tuple[Step, ...], signal: Signal, batch: int) -> tuple[Node, ...]:
     """The nodes of a list of steps, for so many inputs."""
@@ -115,7 +118,7 @@ def _dense(step: Step, x: Signal) -> Node:
         x = mean_of(x, pixels, x.width, pixels_alike(x) * evenness(x.profile))[0]
         back -= 2.0 * math.log(pixels)
     after, by = _through(w, x, taps)
-    after = replace(after, gaussian=x.gaussian or not w.lone)
+    after = replace(after, gaussian=x.gaussian or not (w.lone or after.shared > _SHARED))
     if isinstance(step.layer, Conv) and after.log_q > -math.inf:
         part = math.exp(x.log_q + log(w.fan_in * taps * w.second) - after.log_q) if x.log_q > -math.inf else 0.0
         after = replace(after, profile=profile_behind(step, x.profile, min(1.0, part)))

@@ -205,6 +205,7 @@ def analyse(network: Network, start: Input, dtype: str, formats: tuple[str, ...]
         condition=spectrum.condition(network.fan_out),
         scales=None if plain is None else _depth_scales(plain.function, plain.sigma_w2, plain.sigma_b2),
         symmetric=any(w.symmetric and w.shape[-1] > 1 for node in nodes for w in node.step.weights),
+        shared=max((b.node.before.shared for b in rows if isinstance(b.node.step.layer, Activation)), default=0.0),
         approximate=tuple(r.name for r in layers if r.approximate),
     )
 

@@ -178,6 +178,9 @@ class Report:
         Fixed points, depth scales and phase of a chain with one activation.
     symmetric : bool
         Some weights are all equal, so that their units stay the same for ever.
+    shared : float
+        The largest part of E h^2, h an activation's input, that is one random number for all units of a
+        layer: what weights with a mean make of a sum of inputs.
     measured : Measured or None
     """
 
@@ -202,6 +205,7 @@ class Report:
     condition: float | None
     scales: DepthScales | None
     symmetric: bool
+    shared: float
     approximate: tuple[str, ...] = ()
     level: str = "good"
     reasons: tuple[str, ...] = ()

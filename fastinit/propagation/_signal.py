@@ -62,6 +62,11 @@ class Signal:
         return batch_mean(self.state.own[SECOND, SECOND], self.state.pair[SECOND, SECOND], batch)
 
     @property
+    def shared(self) -> float:
+        """The part of E x^2 that is one random number for all units of an input."""
+        return max(0.0, self.common - self.mean * self.mean) if self.width > 1 else 0.0
+
+    @property
     def below_places(self) -> float:
         """1 - cosine of two places of an image."""
         return self.below if self.apart is None else self.apart

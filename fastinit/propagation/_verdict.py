@@ -23,6 +23,7 @@ THRESHOLDS = {
     "signal": (3.0, 6.0),  # abs(log10 of the ratio of second moments)
     "depth": (3.0, 6.0),  # depth / xi_c: e^-6 of a correlation's deviation is left
     "blocked": (0.05, 0.5),  # probability that no gradient of an input reaches the first layer
+    "shared": (0.5, 0.9),
     "dead": (0.2, 0.5),
     "saturated": (0.3, 0.7),
     "overflow": (1e-3, 1e-3),  # probability that an input overflows somewhere
@@ -43,6 +44,9 @@ def findings(report: Report) -> list[tuple[int, str]]:
     if report.symmetric:
         what = "zero" if report.log10_signal_ratio == -math.inf or total == -math.inf else "the same number"
         found.append((2, f"Weights that are all {what} are symmetric: the units of a layer stay copies of one another."))
+    elif _grade(report.shared, "shared"):
+        words = f"up to {report.shared:.0%} of E h^2 is one number that all units of a layer share."
+        found.append((_grade(report.shared, "shared"), f"Weights have a mean: {words}"))
     if total == -math.inf:
         found.append((2, "No gradient reaches the first layer: the network is dead."))
     else:
@@ -229,7 +233,10 @@ class Change(NamedTuple):
 
 def _candidates(layers: tuple[Layer, ...], report: Report) -> Iterator[Change | None]:
     """Changes worth trying, the simplest first; None before those that swap the activation."""
-    flat = _flat(layers)
+    flat, prefix = _flat(layers), ""
+    if _grade(report.shared, "shared") and any(map(_given, flat)):
+        layers, prefix = tuple(_mapped(layers, _centred)), "subtract the mean of each given array, and "
+        flat = _flat(layers)
     blocks = sum(isinstance(layer, Residual) for layer in layers)
     if blocks:
         scale = 1.0 / math.sqrt(blocks)
@@ -238,7 +245,7 @@ def _candidates(layers: tuple[Layer, ...], report: Report) -> Iterator[Change | 
     active = [layer for layer in flat if isinstance(layer, Activation)]
     keep, dropped = _kept(flat)
     if not active or any(isinstance(layer, Gated) for layer in flat):
-        yield from _gains(layers, f"linear{dropped}", keep, 0.0)
+        yield from _gains(layers, f"linear{dropped}", keep, 0.0, prefix)
     if not active:
         return
     main = max(active, key=lambda a: sum(a.function is b.function for b in active))
@@ -246,24 +253,24 @@ def _candidates(layers: tuple[Layer, ...], report: Report) -> Iterator[Change | 
     f = main.function
     second = f.second_moment(1.0)
     if second > 0.0:
-        yield from _gains(layers, f"exact gain{dropped}", keep / second, 0.0)
+        yield from _gains(layers, f"exact gain{dropped}", keep / second, 0.0, prefix)
     critical = f.critical_point(bias)
     if critical is not None:
-        yield from _gains(layers, f"critical for sigma_b {math.sqrt(bias):.3g}", critical[0], bias)
+        yield from _gains(layers, f"critical for sigma_b {math.sqrt(bias):.3g}", critical[0], bias, prefix)
     for q in (1.0, 0.25):
         sw, sb, _ = f.critical_line(q)
         steep = sw * f.moments(q, 0.0)[6] / q  # dq'/dq: far above 1 a draw leaves that q at once
         if sb >= 0.0 and math.isfinite(sw) and steep < 1.2:
-            yield from _gains(layers, f"critical at q = {q:g}", sw, sb)
+            yield from _gains(layers, f"critical at q = {q:g}", sw, sb, prefix)
     yield None  # what follows swaps the activation, or drops layers
     names = dict.fromkeys(str(getattr(a.activation, "__name__", a.activation)) for a in active)
     if not names.keys() & {"leaky_relu", "prelu"}:
         leaky = _mapped(layers, lambda x: Activation("leaky_relu", negative_slope=0.1) if x in active else x)
         yield from _gains(tuple(leaky), "", 2.0 / (1.0 + 0.1**2), 0.0,
-                          f"leaky_relu with negative_slope 0.1 instead of {' and '.join(names)}, and ")  # fmt: skip
+                          f"{prefix}leaky_relu with negative_slope 0.1 instead of {' and '.join(names)}, and ")  # fmt: skip
     bare = _without_norms(layers)
     if second > 0.0 and len(_flat(bare)) < len(flat):
-        yield from _gains(bare, f"exact gain{dropped}", keep / second, 0.0, "leave the normalizations out, and ")
+        yield from _gains(bare, f"exact gain{dropped}", keep / second, 0.0, f"{prefix}leave the normalizations out, and ")
 
 
 def _kept(flat: list[Layer]) -> tuple[float, str]:
@@ -357,6 +364,20 @@ def _rescaled(layer: Layer, sigma_w2: float, bias_std: float) -> Layer:
         return Dense(weight=_scaled(layer.weight, sigma_w2), bias_std=bias_std)
     assert isinstance(layer, Conv)
     return Conv(weight=_scaled(layer.weight, sigma_w2), bias_std=bias_std, stride=layer.stride, padding=layer.padding,
+                groups=layer.groups, image=layer.image)  # fmt: skip
+
+
+def _centred(layer: Layer) -> Layer:
+    """With arrays whose mean is 0."""
+    if isinstance(layer, Gated) and layer.gate is not None:
+        gate, up, down = (w - w.mean() for w in (layer.gate, layer.up, layer.down) if w is not None)
+        return Gated(gate=gate, up=up, down=down, activation=layer.function, bias_std=layer.bias_std)
+    if not isinstance(layer, (Dense, Conv)) or layer.weight is None:
+        return layer
+    weight = layer.weight - layer.weight.mean()
+    if isinstance(layer, Dense):
+        return Dense(weight=weight, bias=layer.bias, bias_std=layer.bias_std)
+    return Conv(weight=weight, bias=layer.bias, bias_std=layer.bias_std, stride=layer.stride, padding=layer.padding,
                 groups=layer.groups, image=layer.image)  # fmt: skip
 
 

@@ -72,13 +72,18 @@ struct Truncated {
         : affine(p), mass(static_cast<S>(p.mass * kStep) - V{}), below(static_cast<S>(p.below) - V{}),
           above(static_cast<S>(p.above) - V{}), middle(static_cast<S>(p.middle) - V{}) {}
     static constexpr double kStep = sizeof(S) == 4 ? 0x1p-32 : 0x1p-64;
-    FI_INLINE F32 number(U32 w) { return to_f32(w) + 0.5f; }
-    FI_INLINE F64 number(U64 w) { return to_f64(w) + 0.5; }
+    FI_INLINE void numbers(U32 w, F32& up, F32& down) { both_to_f32(w, up, down); }
+    FI_INLINE void numbers(U64 w, F64& up, F64& down) {
+        up = to_f64(w);
+        down = to_f64(~w);
+    }
     FI_INLINE F32 centered(U32 w) { return to_f32((I32)(w ^ 0x80000000u)) + 0.5f; }
     FI_INLINE F64 centered(U64 w) { return to_f64((I64)(w ^ 0x8000000000000000u)) + 0.5; }
     __attribute__((always_inline)) void operator()(const W w[4], V x[4]) const {
         for (int k = 0; k < 4; ++k) {
-            const V p = fma(number(w[k]), mass, below), q = fma(number(~w[k]), mass, above);
+            V up, down;
+            numbers(w[k], up, down);
+            const V p = fma(up + S(0.5), mass, below), q = fma(down + S(0.5), mass, above);
             const V c = fma(centered(w[k]), mass, middle);
             x[k] = affine.clamp(affine, normal_quantile(c, p, q));
         }

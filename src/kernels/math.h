@@ -44,35 +44,34 @@ FI_INLINE F64 neg_log_reduced(F64 k, F64 f, double scale) {
     return (fma(k, f64(ln2_hi), f - (half - tail))) * -scale;
 }
 
+// x = 2^k (1 + f) for positive normal x, f in the range of neg_log_reduced.
+FI_INLINE void reduce(F32 x, F32& k, F32& f) {
+    const U32 bits = (U32)x, above = bits - 0x3f3504f3u;  // sqrt(1/2): 1 + f begins there
+    k = to_f32((I32)above >> 23);
+    f = (F32)(bits - (above & 0xff800000u)) - 1.0f;
+}
 // Splits x = 2^e m, m in [1/2, 1), for positive normal x; then brings f = m - 1
 // into the range of neg_log_reduced.
-FI_INLINE void center(F32& k, F32& f) {
-    const I32 small = f < -0.292893219f;
-    f = select(small, fma(f, f32(2.0f), f32(1.0f)), f);
-    k = select(small, k - 1.0f, k);
-}
 FI_INLINE void center(F64& k, F64& f) {
     const I64 small = f < -0.29289321881345254;
     f = select(small, fma(f, f64(2.0), f64(1.0)), f);
     k = select(small, k - 1.0, k);
-}
-FI_INLINE void split(F32 x, F32& k, F32& f) {
-    const U32 bits = (U32)x;
-    k = to_f32((I32)(bits >> 23)) - 126.0f;
-    f = (F32)((bits & 0x007fffffu) | 0x3f000000u) - 1.0f;
 }
 FI_INLINE void split(F64 x, F64& k, F64& f) {
     const U64 bits = (U64)x;
     k = low_half(bits >> 52) - 1022.0;
     f = (F64)((bits & 0x000fffffffffffffu) | 0x3fe0000000000000u) - 1.0;
 }
+FI_INLINE void reduce(F64 x, F64& k, F64& f) {
+    split(x, k, f);
+    center(k, f);
+}
 
 // -log(x) for positive normal x; 1 ulp.
 template <class V>
 FI_INLINE V neg_log(V x) {
     V k, f;
-    split(x, k, f);
-    center(k, f);
+    reduce(x, k, f);
     return neg_log_reduced(k, f, 1);
 }
 
@@ -92,10 +91,11 @@ FI_INLINE F32 neg_log2_of_word(U32 w) {
     const F32 x = to_f32((I32)w) + 0.5f;
     const I32 upper = (I32)w < 0;
     F32 k, f;
-    split(x, k, f);
-    f = select(upper, x * 0x1p-32f, f);
-    k = select(upper, f32(0.0f), k - 32.0f);
-    center(k, f);
+    reduce(x, k, f);
+    const F32 below_one = x * 0x1p-32f;  // u - 1
+    const I32 small = below_one < -0.292893219f;
+    f = select(upper, select(small, fma(below_one, f32(2.0f), f32(1.0f)), below_one), f);
+    k = select(upper, select(small, f32(-1.0f), f32(0.0f)), k - 32.0f);
     return neg_log_reduced(k, f, 2.0f);
 }
 FI_INLINE F64 neg_log2_of_word(U64 w) {

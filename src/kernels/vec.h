@@ -232,10 +232,17 @@ template <class V>
 FI_INLINE V max(V a, V b) { return a > b ? a : b; }
 
 FI_INLINE F32 to_f32(I32 a) { return __builtin_convertvector(a, F32); }
-FI_INLINE F32 to_f32(U32 a) {
+// A word and its complement, each rounded once.
+FI_INLINE void both_to_f32(U32 a, F32& up, F32& down) {
+#if defined(FI_ISA_avx512)
+    up = (F32)_mm512_cvtepu32_ps((__m512i)a);
+    down = (F32)_mm512_cvtepu32_ps((__m512i)~a);
+#else
     // Both halves are exact; the one rounding is that of the fma.
-    const F32 hi = to_f32((I32)(a >> 16)), lo = to_f32((I32)(a & 0xffffu));
-    return fma(hi, f32(65536.0f), lo);
+    const F32 hi = to_f32((I32)(a >> 16)), lo = to_f32((I32)(a & 0xffffu)), base = f32(65536.0f);
+    up = fma(hi, base, lo);
+    down = fma(65535.0f - hi, base, 65535.0f - lo);
+#endif
 }
 
 // 64-bit integers to float64, one rounding. Each 32-bit half is exact through the

@@ -83,6 +83,23 @@ def test_memory_layouts(shape: tuple[int, ...], dtype: str) -> None:
         assert np.ascontiguousarray(out).tobytes() == want.tobytes(), name
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("law", ["normal", "uniform", "truncated_normal"])
+def test_streamed_from_any_address(isa: str, law: str, dtype: str) -> None:
+    """Large enough to go past the cache, whole lines at a time: no byte beside the array changes."""
+    make = getattr(fi, law)
+    n = 2**22 // np.dtype(dtype).itemsize + 37
+    want = make(n, seed=8, dtype=dtype).tobytes()
+    raw = np.empty(len(want) + 256, np.uint8)
+    base = -raw.ctypes.data % 64 + 64
+    for offset in (0, 1, 2, 4, 6, 8, 12, 16, 20, 32, 36, 48, 60, 62):
+        raw[:] = 0xA5
+        begin, end = base + offset, base + offset + len(want)
+        make(out=raw[begin:end].view(dtype), seed=8, num_threads=2)
+        assert raw[begin:end].tobytes() == want, offset
+        assert (raw[:begin] == 0xA5).all() and (raw[end:] == 0xA5).all(), offset
+
+
 @settings(max_examples=150, deadline=None)
 @given(data=st.data())
 def test_any_shape_shard_and_order(data: st.DataObject) -> None:

@@ -60,7 +60,10 @@ struct Kernels {
     const char* isa;
     int rank;  // a higher rank is preferred
     GenerateFn generate[kLaws][kDTypes];
-    // Copies past the cache, any alignment. Other threads may read after stream_fence().
+    // The same past the cache, to a multiple of `stream_align`; null where there is none.
+    GenerateFn stream[kLaws][kDTypes];
+    std::size_t stream_align;
+    // Copies past the cache, any alignment. Other threads may read what is streamed after stream_fence().
     void (*copy_stream)(void* dst, const void* src, std::size_t bytes);
     void (*stream_fence)();
     GemmKernel<float> gemm_f32;

@@ -27,19 +27,19 @@ constexpr int kAhead = std::is_same_v<Law, Normal<F32, float, U32>> ? 3 : 4;
 constexpr int kAhead = 2;
 #endif
 
-// Calls sink(element, words) for every vector of words, N blocks at a time.
+constexpr std::size_t kSweeps = 16 / kLanes;  // vectors of counters in a block
+
+// Calls sink(element, words) for the vectors of words from `begin` to `end`, N at a time.
 template <int N, class Sink>
 FI_INLINE void for_each_words(const RoundKeys& keys, const std::uint64_t* block, std::size_t begin,
                               std::size_t end, const Sink& sink) {
-    for (std::size_t b = begin; b + N <= end; b += N) {
-        for (int lane = 0; lane < 16; lane += kLanes) {
-            std::uint64_t counter[N];
-            U32 w[N][4];
-            for (int i = 0; i < N; ++i) counter[i] = block[b + i] * 16 + static_cast<unsigned>(lane);
-            words32(counter, keys, w);
+    for (std::size_t v = begin; v + N <= end; v += N) {
+        std::uint64_t counter[N];
+        U32 w[N][4];
+        for (int i = 0; i < N; ++i) counter[i] = block[(v + i) / kSweeps] * 16 + (v + i) % kSweeps * kLanes;
+        words32(counter, keys, w);
 #pragma GCC unroll 4
-            for (int i = 0; i < N; ++i) sink((b + i) * kBlock + static_cast<unsigned>(lane), w[i]);
-        }
+        for (int i = 0; i < N; ++i) sink((v + i) / kSweeps * kBlock + (v + i) % kSweeps * kLanes, w[i]);
     }
 }
 
@@ -47,23 +47,39 @@ template <int N, class Sink>
 FI_INLINE void for_all_words(const LawParams& p, const std::uint64_t* block, std::size_t blocks, const Sink& sink) {
     for_each_stretch(block, blocks, [&](std::size_t begin, std::size_t end, std::uint32_t high) {
         const RoundKeys keys(Schedule(p.key, p.tag, high));
-        const std::size_t whole = end - (end - begin) % N;
-        for_each_words<N>(keys, block, begin, whole, sink);
-        for_each_words<1>(keys, block, whole, end, sink);
+        const std::size_t whole = end * kSweeps - (end - begin) * kSweeps % N;
+        for_each_words<N>(keys, block, begin * kSweeps, whole, sink);
+        for_each_words<1>(keys, block, whole, end * kSweeps, sink);
     });
 }
 
 // float32 arithmetic, rounded once to T.
-template <class LawF32, DType T, bool kNative = false>
-void generate_f32(const LawParams& p, const std::uint64_t* block, std::size_t blocks, void* dst) {
+template <class LawF32, DType T, bool kNative, class To>
+FI_INLINE void write_f32(const LawParams& p, const std::uint64_t* block, std::size_t blocks, To to) {
     const LawF32 law(p);
     const auto sink = [&](std::size_t element, const U32 (&w)[4]) __attribute__((always_inline)) {
         F32 x[4];
         law(w, x);
-        put_block<T, kNative>(dst, element, x);
+        to.template put_block<T, kNative>(element, x);
     };
     for_all_words<kAhead<LawF32>>(p, block, blocks, sink);
+    to.finish();
 }
+
+template <class LawF32, DType T, bool kNative = false>
+void generate_f32(const LawParams& p, const std::uint64_t* block, std::size_t blocks, void* dst) {
+    write_f32<LawF32, T, kNative>(p, block, blocks, Plain(dst));
+}
+
+#if defined(FI_STREAMS)
+// The same past the cache, but for the first block.
+template <class LawF32, DType T, bool kNative = false>
+void stream_f32(const LawParams& p, const std::uint64_t* block, std::size_t blocks, void* dst) {
+    generate_f32<LawF32, T, kNative>(p, block, 1, dst);
+    Past rest(static_cast<char*>(dst) + kBlock * fastinit::item_size(T));
+    write_f32<LawF32, T, kNative>(p, block + 1, blocks - 1, rest);
+}
+#endif
 
 // float64 arithmetic on 64-bit words, stored as float64.
 template <class LawF64>
@@ -190,6 +206,15 @@ template <DType T> constexpr auto generate_truncated = generate_f32<Truncated32,
 template <DType T> constexpr auto generate_wide = generate_mixed<Truncated64, T>;
 template <DType T> constexpr auto generate_far = generate_mixed<TruncatedFar, T>;
 
+#if defined(FI_STREAMS)
+constexpr std::size_t kStreamAlign = Past::kAlign;
+#define FI_STREAM_ROW(law) \
+    {stream_f32<law, DType::float32>, nullptr, stream_f32<law, DType::float16>, stream_f32<law, DType::bfloat16>}
+#else
+constexpr std::size_t kStreamAlign = 1;
+#define FI_STREAM_ROW(law) {}
+#endif
+
 #define FI_STRING(x) #x
 #define FI_NAME(x) FI_STRING(x)
 #define FI_JOIN(a, b) a##b
@@ -206,6 +231,8 @@ constexpr fastinit::Kernels kTable = {
         FI_ROW(far, TruncatedFar),
         {nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, generate_words},
     },
+    {FI_STREAM_ROW(Uniform32), FI_STREAM_ROW(Normal32), FI_STREAM_ROW(Truncated32)},
+    kStreamAlign,
     copy_stream,
     stream_fence,
     {kTileRows, 2 * kLanes, gemm_tile<F32, float>, gemm_interleave<F32x4, std::int32_t, float>},
@@ -222,15 +249,17 @@ constexpr fastinit::Kernels kTable = {
 
 #if defined(FI_ISA_avx512)
 // Centred normals of any usual scale are zero or at least 2^-47 * 2^-60, far from subnormal numbers.
-void generate_normal_bfloat16(const LawParams& p, const std::uint64_t* block, std::size_t blocks, void* dst) {
-    const bool never_subnormal = p.shift == 0.0 && __builtin_fabs(p.scale) >= 0x1p-60;
-    (never_subnormal ? generate_f32<Normal32, DType::bfloat16, true> : generate_f32<Normal32, DType::bfloat16>)(
-        p, block, blocks, dst);
+template <fastinit::GenerateFn kNative, fastinit::GenerateFn kPlain>
+void where_never_subnormal(const LawParams& p, const std::uint64_t* block, std::size_t blocks, void* dst) {
+    (p.shift == 0.0 && __builtin_fabs(p.scale) >= 0x1p-60 ? kNative : kPlain)(p, block, blocks, dst);
 }
 
 constexpr fastinit::Kernels kNativeTable = [] {
+    constexpr int law = static_cast<int>(fastinit::Law::normal), type = static_cast<int>(DType::bfloat16);
+    constexpr DType T = DType::bfloat16;
     fastinit::Kernels k = kTable;
-    k.generate[static_cast<int>(fastinit::Law::normal)][static_cast<int>(DType::bfloat16)] = generate_normal_bfloat16;
+    k.generate[law][type] = where_never_subnormal<generate_f32<Normal32, T, true>, generate_f32<Normal32, T>>;
+    k.stream[law][type] = where_never_subnormal<stream_f32<Normal32, T, true>, stream_f32<Normal32, T>>;
     return k;
 }();
 

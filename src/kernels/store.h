@@ -44,39 +44,122 @@ FI_INLINE U16 to_f16(F32 x) {
 }
 #endif
 
-// kLanes results to dst + element.
 template <DType T>
-FI_INLINE void put(void* dst, std::size_t element, F32 x) {
-    char* p = static_cast<char*>(dst) + element * fastinit::item_size(T);
+FI_INLINE auto rounded(F32 x) {
     if constexpr (T == DType::float32) {
-        store(p, x);
+        return x;
     } else if constexpr (T == DType::float16) {
-        store(p, to_f16(x));
+        return to_f16(x);
     } else if constexpr (T == DType::bfloat16) {
-        store(p, __builtin_convertvector(round_upper_half(x) >> 16, U16));
+        return __builtin_convertvector(round_upper_half(x) >> 16, U16);
     } else if constexpr (T == DType::float8_e4m3fn) {
-        store(p, __builtin_convertvector(round_float8_e4m3fn(x), U8));
+        return __builtin_convertvector(round_float8_e4m3fn(x), U8);
     } else {
         static_assert(T == DType::float8_e5m2);
-        store(p, __builtin_convertvector(round_float8_e5m2(x), U8));
+        return __builtin_convertvector(round_float8_e5m2(x), U8);
     }
 }
 
-// The four vectors of a block's lanes, 16 elements apart; kNative only where the CPU can, and x
-// is zero or not subnormal.
-template <DType T, bool kNative>
-FI_INLINE void put_block(void* dst, std::size_t element, const F32 (&x)[4]) {
-#if defined(FI_ISA_avx512)
-    if constexpr (T == DType::bfloat16) {
-        for (int k = 0; k < 4; k += 2) {
-            store(static_cast<char*>(dst) + 2 * (element + static_cast<unsigned>(16 * k)),
-                  kNative ? round_natively(x[k], x[k + 1]) : round_to_upper_halves((U32)x[k], (U32)x[k + 1]));
-        }
-        return;
-    }
-#endif
-    for (int k = 0; k < 4; ++k) put<T>(dst, element + static_cast<unsigned>(16 * k), x[k]);
+// kLanes results to dst + element.
+template <DType T>
+FI_INLINE void put(void* dst, std::size_t element, F32 x) {
+    store(static_cast<char*>(dst) + element * fastinit::item_size(T), rounded<T>(x));
 }
+
+#if defined(FI_ISA_avx512)
+// What is side by side in memory: a vector of float32, two of a 16-bit type. kNative only where
+// the CPU can, and x is zero or not subnormal.
+template <DType T, bool kNative>
+FI_INLINE U32 line_of(const F32* x) {
+    if constexpr (T == DType::float32) {
+        return (U32)x[0];
+    } else if constexpr (T == DType::float16) {
+        return join(to_f16(x[0]), to_f16(x[1]));
+    } else {
+        static_assert(T == DType::bfloat16);
+        return kNative ? round_natively(x[0], x[1]) : round_to_upper_halves((U32)x[0], (U32)x[1]);
+    }
+}
+#endif
+
+// Where the results of blocks go: anywhere, by ordinary stores.
+class Plain {
+public:
+    explicit Plain(void* dst) : dst_(static_cast<char*>(dst)) {}
+    // The four vectors of a block's lanes, 16 elements apart.
+    template <DType T, bool kNative>
+    __attribute__((always_inline)) void put_block(std::size_t element, const F32 (&x)[4]) {
+#if defined(FI_ISA_avx512)
+        if constexpr (T == DType::bfloat16) {
+            for (int k = 0; k < 4; k += 2) {
+                store(dst_ + 2 * (element + static_cast<unsigned>(16 * k)), line_of<T, kNative>(x + k));
+            }
+            return;
+        }
+#endif
+        for (int k = 0; k < 4; ++k) put<T>(dst_, element + static_cast<unsigned>(16 * k), x[k]);
+    }
+    void finish() const {}
+
+private:
+    char* dst_;
+};
+
+// Blocks to consecutive places from `next` on, past the cache, by vectors as they are computed. What
+// lies before has been written already, a block at least.
+#if defined(FI_ISA_avx512)
+#define FI_STREAMS
+// In whole lines, of the end of one vector and the beginning of the next.
+class Past {
+public:
+    static constexpr std::size_t kAlign = 4;
+    explicit Past(char* next)
+        : line_(next - reinterpret_cast<std::uintptr_t>(next) % 64), held_(load<U32>(next - 64)), end_(next) {
+        const auto late = static_cast<std::uint32_t>(next - line_) / 4;  // 32-bit lanes of the line that are written
+        for (std::uint32_t i = 0; i < 16; ++i) at_[i] = 16 - late + i;
+    }
+    template <DType T, bool kNative>
+    __attribute__((always_inline)) void put_block(std::size_t, const F32 (&x)[4]) {
+        for (int k = 0; k < 4; k += T == DType::float32 ? 1 : 2) push(line_of<T, kNative>(x + k));
+    }
+    // The line that the last vector begins and does not fill.
+    void finish() const { store(end_ - 64, held_); }
+
+private:
+    __attribute__((always_inline)) void push(U32 x) {
+        _mm512_stream_si512(reinterpret_cast<__m512i*>(line_),
+                            _mm512_permutex2var_epi32((__m512i)held_, (__m512i)at_, (__m512i)x));
+        held_ = x;
+        line_ += 64;
+        end_ += 64;
+    }
+    char* line_;
+    U32 at_, held_;
+    char* end_;
+};
+#elif defined(FI_ISA_avx2)
+#define FI_STREAMS
+class Past {
+public:
+    static constexpr std::size_t kAlign = 16;
+    explicit Past(char* next) : next_(next) {}
+    template <DType T, bool>
+    __attribute__((always_inline)) void put_block(std::size_t element, const F32 (&x)[4]) {
+        for (int k = 0; k < 4; ++k) {
+            push(next_ + (element + static_cast<unsigned>(16 * k)) * fastinit::item_size(T), rounded<T>(x[k]));
+        }
+    }
+    void finish() const {}
+
+private:
+    FI_INLINE void push(char* to, U16 x) { _mm_stream_si128(reinterpret_cast<__m128i*>(to), (__m128i)x); }
+    FI_INLINE void push(char* to, F32 x) {
+        push(to, (U16)_mm256_castps256_ps128((__m256)x));
+        push(to + 16, (U16)_mm256_extractf128_ps((__m256)x, 1));
+    }
+    char* next_;
+};
+#endif
 
 // src in ordinary memory; dst is written past the cache where its alignment allows.
 FI_INLINE void copy_past_cache(void* dst, const void* src, std::size_t bytes) {

@@ -287,6 +287,8 @@ FI_INLINE U32 round_to_upper_halves(U32 a, U32 b) {
     return (U32)_mm512_mask_add_epi16(upper, _mm512_cmpge_epu16_mask(lower, least), upper, one);
 }
 
+FI_INLINE U32 join(U16 a, U16 b) { return (U32)_mm512_inserti64x4(_mm512_castsi256_si512((__m256i)a), (__m256i)b, 1); }
+
 // The same by one instruction, which takes subnormal numbers for zeros. By its name, not as an
 // intrinsic: that would need a flag, which lets the compiler use AVX512_BF16 anywhere.
 FI_INLINE U32 round_natively(F32 a, F32 b) {

@@ -52,24 +52,27 @@ Axes coalesced(const Axes& axes) {
 }
 
 // Contiguous run of the tensor into contiguous memory: whole blocks straight to their place, the
-// others, and what is streamed, by way of scratch.
+// others, and what kernels cannot stream themselves, by way of scratch.
 void fill_run(const LawParams& law, DType dtype, std::uint64_t first, std::size_t count, char* dst,
               bool stream) {
     const Kernels& k = kernels();
+    const GenerateFn straight =
+        (stream ? k.stream : k.generate)[static_cast<int>(law.law)][static_cast<int>(dtype)];
     const GenerateFn make = k.generate[static_cast<int>(law.law)][static_cast<int>(dtype)];
+    const bool placed = straight != nullptr && (!stream || reinterpret_cast<std::uintptr_t>(dst) % k.stream_align == 0);
     const std::size_t item = item_size(dtype);
     const std::size_t per_scratch = kScratch / item / kBlock;
     alignas(64) char scratch[kScratch];
     std::uint64_t number[kListed];
     while (count > 0) {
         const std::size_t skip = first % kBlock;
-        const bool direct = !stream && skip == 0 && (count % kBlock == 0 || count >= per_scratch * kBlock);
+        const bool direct = placed && skip == 0 && (count % kBlock == 0 || count >= per_scratch * kBlock);
         const std::size_t blocks = direct ? std::min(kListed, count / kBlock)
                                           : std::min(per_scratch, (skip + count + kBlock - 1) / kBlock);
         const std::size_t n = std::min(count, blocks * kBlock - skip);
         std::iota(number, number + blocks, first / kBlock);
-        make(law, number, blocks, direct ? dst : scratch);
-        if (stream) {
+        (direct ? straight : make)(law, number, blocks, direct ? dst : scratch);
+        if (!direct && stream) {
             k.copy_stream(dst, scratch + skip * item, n * item);
         } else if (!direct) {
             std::memcpy(dst, scratch + skip * item, n * item);

@@ -11,7 +11,7 @@ from . import _core
 from ._args import Array, Target
 
 # Codes of Asked in src/ops/fill.h.
-UNIFORM, NORMAL, TRUNCATED, WORDS, TRUNCATED_ABSOLUTE = range(5)
+UNIFORM, NORMAL, TRUNCATED, WORDS, TRUNCATED_ABSOLUTE, CONSTANT = range(6)
 
 Job = tuple[Any, ...]
 
@@ -71,7 +71,7 @@ def run(
 
 def clear(target: Target, part: Array) -> None:
     """Zeros into a part of the target's array, now: by its threads, and Ctrl-C stops it."""
-    _core.fill([(part, target.code, UNIFORM, 0.0, 0.0, 0.0, 0.0, 0, 0, None)], target.threads)
+    _core.fill([(part, target.code, CONSTANT, 0.0, 0.0, 0.0, 0.0, 0, 0, None)], target.threads)
 
 
 def then(function: Callable[..., Any], *args: Any) -> None:

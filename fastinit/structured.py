@@ -11,7 +11,7 @@ from . import _core
 from ._args import Array, Target, check_fits, check_int, check_number, check_stored, global_shape
 from ._fans import AxisLike, resolve_axes
 from ._keys import key_bits
-from ._run import NORMAL, UNIFORM, run, then
+from ._run import CONSTANT, NORMAL, run, then
 
 
 def constant(
@@ -50,10 +50,7 @@ def constant(
     number = check_number(value, "value")
     target = Target(dims, dtype, seed, out, shard, num_threads)
     check_stored(number, "value", target.dtype)
-    if number == 0 and math.copysign(1.0, number) < 0:  # a sum with a product has no such zero
-        then(_set, target.out, ..., number)
-        return target.result
-    return run(target, UNIFORM, number, number, 0)
+    return run(target, CONSTANT, number, 0.0, 0)
 
 
 def _set(out: Array, index: Any, value: float) -> None:
@@ -143,7 +140,7 @@ def identity(
     number = check_number(gain, "gain")
     target = Target(dims, dtype, seed, out, shard, num_threads)
     check_stored(number, "gain", target.dtype)
-    run(target, UNIFORM, 0.0, 0.0, 0)
+    run(target, CONSTANT, 0.0, 0.0, 0)
     then(_set_diagonal, target.out, *target.ranges(), number)
     return target.result
 
@@ -215,7 +212,7 @@ def dirac(
     if n_out % count:
         raise ValueError(f"groups must divide the out axis: {count} does not divide {n_out}")
     target = Target(dims, dtype, seed, out, shard, num_threads)
-    run(target, UNIFORM, 0.0, 0.0, 0)
+    run(target, CONSTANT, 0.0, 0.0, 0)
     then(_set_dirac, target, inputs[0], outputs[0], batch, n_out // count)
     return target.result
 

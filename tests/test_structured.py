@@ -92,11 +92,12 @@ def test_blocks_leave_what_lies_between_alone(record: Record) -> None:
     assert (frame == 77).all()
 
 
+@pytest.mark.parametrize("n", [5, 2**21 + 37])
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_constants_are_rounded_as_astype_does(dtype: str) -> None:
+def test_constants_are_rounded_as_astype_does(isa: str, dtype: str, n: int) -> None:
     for value in (0.1, -1 / 3, 2.0**-12, 440.0, -0.0):
-        x = fi.constant(5, value, dtype=dtype)
-        want = np.full(5, value, np.float64 if dtype == "float64" else np.float32).astype(x.dtype)
+        x = fi.constant(n, value, dtype=dtype, num_threads=2)
+        want = np.full(n, value, np.float64 if dtype == "float64" else np.float32).astype(x.dtype)
         assert x.tobytes() == want.tobytes()
     assert (fi.identity(3, 0.1, dtype=dtype) == fi.constant((), 0.1, dtype=dtype) * np.eye(3, dtype=x.dtype)).all()
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from .. import _core
 from .._args import Array, check_fits, check_number
-from .._run import NORMAL, TRUNCATED, TRUNCATED_ABSOLUTE, UNIFORM, collecting
+from .._run import CONSTANT, NORMAL, TRUNCATED, TRUNCATED_ABSOLUTE, UNIFORM, collecting
 from ..spec import INITIALIZERS
 
 #: Initializers that orthogonalize: known by their second moment, E W^2 = g^2 / max(fan_in, fan_out).
@@ -284,6 +284,8 @@ def _parameters(function: Callable[..., Any]) -> tuple[str, ...]:
 
 def _law_moments(law: Law) -> tuple[float, float]:
     code, p0, p1, lo, hi = law
+    if code == CONSTANT:
+        return p0, 0.0
     if code == NORMAL:
         return p0, p1 * p1
     if code == UNIFORM:

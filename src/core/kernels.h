@@ -23,8 +23,9 @@ enum class Law : int {
     truncated_wide,  // any other window that reaches within 4 sigma: float64 arithmetic
     truncated_far,   // the window lies beyond 4 sigma on one side
     words,
+    constant,        // `shift`
 };
-constexpr int kLaws = 6;
+constexpr int kLaws = 7;
 
 // Everything a law needs, computed once per fill in float64 (ops/law.cpp).
 struct LawParams {

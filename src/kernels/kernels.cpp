@@ -137,6 +137,34 @@ void generate_mixed(const LawParams& p, const std::uint64_t* block, std::size_t 
     });
 }
 
+template <DType T, class To>
+FI_INLINE void write_constant(const LawParams& p, std::size_t blocks, To to) {
+    const F32 x = f32(static_cast<float>(p.shift)), four[4] = {x, x, x, x};
+    for (std::size_t b = 0; b < blocks; ++b) {
+        for (int lane = 0; lane < 16; lane += kLanes) {
+            to.template put_block<T, false>(b * kBlock + static_cast<unsigned>(lane), four);
+        }
+    }
+    to.finish();
+}
+
+template <DType T>
+void generate_constant(const LawParams& p, const std::uint64_t*, std::size_t blocks, void* dst) {
+    if constexpr (T == DType::float64) {
+        for (std::size_t i = 0; i < blocks * kBlock; i += kHalf) store(static_cast<double*>(dst) + i, f64(p.shift));
+    } else {
+        write_constant<T>(p, blocks, Plain(dst));
+    }
+}
+
+#if defined(FI_STREAMS)
+template <DType T>
+void stream_constant(const LawParams& p, const std::uint64_t* block, std::size_t blocks, void* dst) {
+    generate_constant<T>(p, block, 1, dst);
+    write_constant<T>(p, blocks - 1, Past(static_cast<char*>(dst) + kBlock * fastinit::item_size(T)));
+}
+#endif
+
 void generate_words(const LawParams& p, const std::uint64_t* block, std::size_t blocks, void* dst) {
     const auto sink = [&](std::size_t element, const U32 (&w)[4]) __attribute__((always_inline)) {
         for (int k = 0; k < 4; ++k) store(static_cast<std::uint32_t*>(dst) + element + k * 16, w[k]);
@@ -208,11 +236,15 @@ template <DType T> constexpr auto generate_far = generate_mixed<TruncatedFar, T>
 
 #if defined(FI_STREAMS)
 constexpr std::size_t kStreamAlign = Past::kAlign;
-#define FI_STREAM_ROW(law) \
-    {stream_f32<law, DType::float32>, nullptr, stream_f32<law, DType::float16>, stream_f32<law, DType::bfloat16>}
+#define FI_STREAM_ROW(small) \
+    {stream_##small<DType::float32>, nullptr, stream_##small<DType::float16>, stream_##small<DType::bfloat16>}
+
+template <DType T> constexpr auto stream_uniform = stream_f32<Uniform32, T>;
+template <DType T> constexpr auto stream_normal = stream_f32<Normal32, T>;
+template <DType T> constexpr auto stream_truncated = stream_f32<Truncated32, T>;
 #else
 constexpr std::size_t kStreamAlign = 1;
-#define FI_STREAM_ROW(law) {}
+#define FI_STREAM_ROW(small) {}
 #endif
 
 #define FI_STRING(x) #x
@@ -230,8 +262,11 @@ constexpr fastinit::Kernels kTable = {
         FI_ROW(wide, Truncated64),
         FI_ROW(far, TruncatedFar),
         {nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, generate_words},
+        {generate_constant<DType::float32>, generate_constant<DType::float64>, generate_constant<DType::float16>,
+         generate_constant<DType::bfloat16>, generate_constant<DType::float8_e4m3fn>,
+         generate_constant<DType::float8_e5m2>, nullptr},
     },
-    {FI_STREAM_ROW(Uniform32), FI_STREAM_ROW(Normal32), FI_STREAM_ROW(Truncated32)},
+    {FI_STREAM_ROW(uniform), FI_STREAM_ROW(normal), FI_STREAM_ROW(truncated), {}, {}, {}, FI_STREAM_ROW(constant)},
     kStreamAlign,
     copy_stream,
     stream_fence,

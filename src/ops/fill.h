@@ -17,6 +17,7 @@ enum class Asked : int {
     truncated = 2,            // p0 = mean, p1 = std, lo and hi in units of std
     words = 3,                // raw generator words (uint32)
     truncated_absolute = 4,   // p0 = mean, p1 = std, lo and hi absolute
+    constant = 5,             // p0
 };
 
 struct Request {

@@ -93,6 +93,10 @@ LawParams law_params(const Request& r, DType dtype, Key key, std::uint32_t tag) 
             p.scale = r.p1;
             break;
         case Asked::words: p.law = Law::words; break;
+        case Asked::constant:
+            p.law = Law::constant;
+            p.shift = r.p0;
+            break;
         default: set_truncated(p, r, wide);
     }
     return p;

@@ -68,7 +68,7 @@ def _mkl_random_normal(generator: str, method: str) -> Callable[[int], np.ndarra
 @cache
 def _fastest_mkl_random() -> tuple[str, str]:
     ways = [(g, m) for g in ("MCG31", "MCG59", "SFMT19937", "MT19937", "PHILOX4X32X10") for m in ("ICDF", "BoxMuller")]
-    return min(ways, key=lambda way: _seconds(lambda: _mkl_random_normal(*way)(2**17)))
+    return min(ways, key=lambda way: seconds(lambda: _mkl_random_normal(*way)(2**17)))
 
 
 def mkl_random(law: str, out: np.ndarray, threads: int) -> Fill:
@@ -87,7 +87,7 @@ def _fastest_randomgen() -> Any:
     names = ("EFIIX64", "JSF", "Romu", "SFC64", "SFMT", "Xoshiro256", "PCG64")
     sample = np.empty(2**16, np.float32)
     return min((getattr(randomgen, n) for n in names if hasattr(randomgen, n)),
-               key=lambda kind: _seconds(_drawn(np.random.Generator(kind(0)), "uniform", sample)))  # fmt: skip
+               key=lambda kind: seconds(_drawn(np.random.Generator(kind(0)), "uniform", sample)))  # fmt: skip
 
 
 def randomgen(law: str, out: np.ndarray, threads: int) -> Fill:
@@ -169,7 +169,7 @@ def mkl_best(law: str, dtype: str) -> tuple[int, int]:
     generators = (1 << 20, 3 << 20, 4 << 20, 8 << 20, 13 << 20, 16 << 20)  # MCG31 MRG32K3A MCG59 MT SFMT Philox
     sample = np.zeros(2**17, dtype)
     ways = {(g, m): _mkl_fill(law, g, m, sample) for g in generators for m in ((0, 1, 2) if law == "normal" else (0,))}
-    return min((way for way, fill in ways.items() if fill), key=lambda way: _seconds(ways[way]))
+    return min((way for way, fill in ways.items() if fill), key=lambda way: seconds(ways[way]))
 
 
 def mkl(law: str, out: np.ndarray, threads: int) -> Fill:
@@ -178,7 +178,7 @@ def mkl(law: str, out: np.ndarray, threads: int) -> Fill:
     return fill
 
 
-def _seconds(fill: Fill | None, repeats: int = 5) -> float:
+def seconds(fill: Fill | None, repeats: int = 5) -> float:
     assert fill is not None
     times = []
     for _ in range(repeats):

@@ -9,9 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from fastinit.__main__ import main as command_line
+
 from . import convergence, report
 
 ROOT = Path(__file__).parent.parent
+VERDICT = "propagate --depth 50 --width 512 --activation relu --init he_normal --simulate".split()
 
 
 def main() -> int:
@@ -26,8 +29,10 @@ def main() -> int:
         failed = pytest.main(["-q", f"--benchmark-json={results}", *options, str(ROOT / "bench")])
         if failed:
             return int(failed)
-        return report.main([results, "--output", plots, "--readme", readme]) or convergence.main(
-            ["--output", plots, "--readme", readme]
+        return (
+            report.main([results, "--output", plots, "--readme", readme])
+            or convergence.main(["--output", plots, "--readme", readme])
+            or command_line([*VERDICT, "--plot", str(ROOT / "bench" / "plots" / "verdict.png")])
         )
 
 

@@ -210,7 +210,7 @@ def summary(outcomes: Sequence[Outcome], target: float) -> str:
     for o in said:
         if o.verdict == "WRONG":
             did = "trained" if o.reached >= 0.5 else "did not train"
-            lines.append(f"- {o.activation}, {o.depth} layers, {o.init}: said {o.level} ({o.reason}), and it {did}.")
+            lines.append(f"- {o.activation}, depth {o.depth}, {o.init}: said {o.level} ({o.reason}), and it {did}.")
     return "\n".join(lines)
 
 
@@ -258,7 +258,8 @@ def plots(outcomes: Sequence[Outcome], folder: Path, steps: int) -> list[Path]:
                 else:
                     norms = np.array(o.gradient_norms)
                     norms[norms == 0] = np.nan
-                    panel.semilogy(range(1, len(norms) + 1), norms, "o-", markersize=3, color=f"C{color}", label=o.init)
+                    shown = o.init if np.isfinite(norms).any() else f"{o.init}: all 0"
+                    panel.semilogy(range(1, len(norms) + 1), norms, "o-", markersize=3, color=f"C{color}", label=shown)
             panel.grid(alpha=0.3)
             panel.xaxis.get_major_locator().set_params(integer=True)
             if row == len(ACTIVATIONS) - 1:

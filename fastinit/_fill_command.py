@@ -103,13 +103,14 @@ def arguments_of(options: argparse.Namespace) -> dict[str, Any]:
         raise ValueError(f"INIT must be one of {', '.join(INITIALIZERS)}; got {name!r}")
     taken = inspect.signature(INITIALIZERS[name]).parameters
     kwargs: dict[str, Any] = {}
-    for option in (*(option for option, _, _ in OPTIONS), *FLAGS):
+    every = (*(option for option, _, _ in OPTIONS), *FLAGS)
+    for option in every:
         key = option.replace("-", "_")
         value = getattr(options, key)
         if value is None:
             continue
         if key not in taken:
-            known = [f"--{o}" for o, _, _ in OPTIONS if o.replace("-", "_") in taken]
+            known = [f"--{o}" for o in every if o.replace("-", "_") in taken]
             takes = f"it takes {', '.join(known)}" if known else "it takes none"
             raise ValueError(f"--{option} is not an option of {name}; {takes}")
         kwargs[key] = value

@@ -52,8 +52,8 @@ def check_seed(seed: Any) -> None:
 
 def _entropy(seed: Any) -> int | list[int]:
     message = (
-        "seed must be None, a non-negative int, a sequence of one or more, a numpy SeedSequence or Generator, "
-        f"or a fastinit.Key; got {seed!r}"
+        "seed must be None, a non-negative int, a sequence of one or more, a numpy SeedSequence, Generator, "
+        f"BitGenerator or RandomState, or a fastinit.Key; got {seed!r}"
     )
     if isinstance(seed, (str, bytes)):
         raise TypeError(message)
@@ -82,17 +82,17 @@ class Key:
 
     Parameters
     ----------
-    seed : None, int, sequence of int, SeedSequence, Generator or Key, optional
+    seed : None, int, sequence of int, SeedSequence, Generator, BitGenerator, RandomState or Key, optional
         An int, a sequence of ints or a `numpy.random.SeedSequence` gives the key by
         ``SeedSequence.generate_state(2, uint32)``, a stream that NumPy promises to keep. None
-        takes entropy from the system. A `numpy.random.Generator` is drawn from, and advances.
+        takes entropy from the system. A generator of NumPy's is drawn from, and advances.
 
     Raises
     ------
     TypeError
         `seed` is of another type.
     ValueError
-        `seed` is negative.
+        `seed` is negative, or an empty sequence.
 
     Notes
     -----

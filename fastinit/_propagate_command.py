@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from ._activations import canonical_name
 from ._args import Array, check_choice, check_int
 from .propagation import (
     Activation,
@@ -25,7 +26,7 @@ from .propagation import (
     propagate,
     simulate,
 )
-from .propagation._plot import picture_path
+from .propagation._plot import figure_type, picture_path
 from .propagation._report import counted, power
 from .propagation._table import from_log10, number, percent
 
@@ -75,7 +76,8 @@ def add_parsers(commands: Any, raw: Any) -> list[argparse.ArgumentParser]:
     p.add_argument("--compare", action="store_true", help="the usual initializers side by side")
     w = commands.add_parser(
         "weights", help="will a saved model's matrices train?", formatter_class=raw, allow_abbrev=False,
-        description="Reads the matrices of a .npz or .safetensors file in the file's order, and reports.",
+        description="Reads the matrices of a .npz or .safetensors file in the file's order, an alphabetical one by the "
+                    "numbers in the names (w2 before w10), and reports.",
         epilog="example:\n  fastinit weights model.safetensors --activation gelu --layout oi",
     )
     w.add_argument("file", metavar="FILE", help="a .npz or .safetensors file")
@@ -125,6 +127,8 @@ def _settled(options: argparse.Namespace) -> argparse.Namespace:
 def _report(layers: list[Layer], options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     rows = check_int(options.rows, "--rows", low=0) or None
     picture = None if options.plot is None else picture_path(options.plot, "--plot")
+    if picture is not None:
+        figure_type()  # what is missing shows before the work
     report = propagate(layers, dtype=options.dtype, batch=check_int(options.batch, "--batch", low=1))
     if options.simulate:
         report = report.with_measured(_simulated(layers, options))
@@ -148,7 +152,7 @@ def scheme_reports(options: argparse.Namespace) -> list[tuple[str, Report]]:
     found = []
     for label, init, kwargs in SCHEMES:
         if init == "orthogonal":
-            kwargs = {"gain": _GAIN_OF.get(options.activation, 1.0)}
+            kwargs = {"gain": _GAIN_OF.get(canonical_name(options.activation), 1.0)}
         found.append((label, propagate(network(options, init, kwargs), dtype=options.dtype, batch=options.batch)))
     return found
 
@@ -186,9 +190,9 @@ def _words(r: Report) -> str:
         if saturated and sum(saturated) / len(saturated) > 0.5:
             words += ", saturated"
         return words + (f", overflows {r.dtype}" if r.overflow[r.dtype] > 1e-3 else "")
-    if r.level == "good":
-        return "keeps signal and gradient"
     words = "keeps signal and gradient"
+    if r.level == "good":
+        return words
     if abs(total) > 1.0:
         way = "slowly vanishes" if total < 0 else "slowly explodes"
         words = f"{'stays critical' if r.phase == 'critical' else way}: gradient x10^{total:.1f}"
@@ -245,7 +249,7 @@ def _compare(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
 
 
 def run_weights(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
-    """The report of a file's matrices, chained in the file's order."""
+    """The report of a file's matrices, chained in the order of `_in_order`."""
     options = _settled(options)
     tensors = read_tensors(options.file)
     layers, used, left = chain_of(tensors, options.activation, options.layout)
@@ -290,7 +294,7 @@ def _read_safetensors(path: Path) -> dict[str, Array]:
     try:
         from safetensors import SafetensorError, deserialize, safe_open
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError("FILE needs the safetensors package: pip install 'fastinit[safetensors]'") from error
+        raise ModuleNotFoundError("FILE needs the safetensors package: pip install safetensors") from error
     import ml_dtypes
 
     def tensor(name: str) -> Array:
@@ -336,8 +340,9 @@ def _longest_chain(shapes: dict[str, tuple[int, ...]]) -> list[str]:
 
 
 def chain_of(tensors: dict[str, Array], activation: str, layout: str) -> tuple[list[Layer], list[str], list[str]]:
-    """Matrices that fit one behind the other, in the file's order, with their biases; what else has dimensions."""
+    """Matrices that fit one behind the other, by `_in_order`, with their biases; what else has dimensions."""
     layers: list[Layer] = []
+    between = Activation(activation)
     used = _longest_chain({n: t.shape if layout == "io" else t.shape[::-1] for n, t in tensors.items() if _is_matrix(t)})
     for name in used:
         matrix = tensors[name] if layout == "io" else tensors[name].T
@@ -346,7 +351,7 @@ def chain_of(tensors: dict[str, Array], activation: str, layout: str) -> tuple[l
             bias = None
         try:
             if layers:
-                layers.append(Activation(activation))
+                layers.append(between)
             layers.append(Dense(weight=matrix, bias=bias))
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from error

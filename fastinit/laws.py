@@ -91,8 +91,8 @@ def uniform(
     shape : int or sequence of int, optional
         May be left out where `out` is given.
     low, high : float
-        Finite, also as elements of the array's dtype; ``low <= high``. `high` itself is never
-        returned in float32 and float64; types narrower than that round to it.
+        Finite, also as elements of the array's dtype; ``low <= high``. `high` itself is returned
+        in float32 and float64 only where the two are equal; types narrower than that round to it.
     dtype : dtype-like, optional
         float32, float64, float16, bfloat16, float8_e4m3fn or float8_e5m2. Default: that of
         `out`, else float32. Types narrower than float32 are the float32 result, rounded once.

@@ -13,6 +13,8 @@ from ._gains import named_gain
 from ._keys import key_bits
 from .scaling import MODES, scaled
 
+RECTIFIERS = ("relu", "leaky_relu", "prelu")
+
 
 def _gain_number(gain: Any) -> float:
     if isinstance(gain, str):
@@ -23,22 +25,18 @@ def _gain_number(gain: Any) -> float:
 def _he_gain_squared(nonlinearity: Any, negative_slope: Any, gain: Any) -> float:
     if not isinstance(nonlinearity, str) and not callable(nonlinearity):
         raise TypeError(f"nonlinearity must be the name of an activation or a function, got {nonlinearity!r}")
+    try:
+        name = canonical_name(nonlinearity) if isinstance(nonlinearity, str) else ""
+        of_function = 0.0 if gain is not None or name in RECTIFIERS else activation_gain(name or nonlinearity)
+    except ValueError as error:
+        raise ValueError(f"nonlinearity: {error}") from None
     slope = check_number(negative_slope, "negative_slope")
+    if slope != 0.0 and name not in RECTIFIERS:
+        raise ValueError(f"negative_slope belongs to relu, leaky_relu and prelu, not to {nonlinearity!r}")
     if gain is not None:
         number = check_number(gain, "gain", low=0.0)
         return number * number
-    try:
-        if nonlinearity != "relu" and isinstance(nonlinearity, str):
-            nonlinearity = canonical_name(nonlinearity)
-        rectifier = isinstance(nonlinearity, str) and nonlinearity in ("relu", "leaky_relu", "prelu")
-        number = 0.0 if rectifier else activation_gain(nonlinearity)
-    except ValueError as error:
-        raise ValueError(f"nonlinearity: {error}") from None
-    if rectifier:
-        return 2.0 / (1.0 + slope * slope)
-    if slope != 0.0:
-        raise ValueError(f"negative_slope belongs to relu, leaky_relu and prelu, not to {nonlinearity!r}")
-    return number * number
+    return 2.0 / (1.0 + slope * slope) if name in RECTIFIERS else of_function * of_function
 
 
 def xavier_normal(
@@ -210,8 +208,8 @@ def he_normal(
         May be left out where `out` is given.
     mode : {"fan_in", "fan_out", "fan_avg", "fan_geo_avg"}
         ``"fan_in"`` keeps the variance of activations, ``"fan_out"`` that of gradients.
-    nonlinearity : str
-        The activation that follows; for "relu", "leaky_relu" and "prelu" the gain is
+    nonlinearity : str or callable
+        The activation that follows, or a function of an array; for "relu", "leaky_relu" and "prelu" the gain is
         ``sqrt(2 / (1 + negative_slope**2))``, for others that of `fastinit.gain`.
     negative_slope : float, default 0
         Finite; of the three named above.
@@ -291,8 +289,8 @@ def he_uniform(
         May be left out where `out` is given.
     mode : {"fan_in", "fan_out", "fan_avg", "fan_geo_avg"}
         ``"fan_in"`` keeps the variance of activations, ``"fan_out"`` that of gradients.
-    nonlinearity : str
-        The activation that follows; for "relu", "leaky_relu" and "prelu" the gain is
+    nonlinearity : str or callable
+        The activation that follows, or a function of an array; for "relu", "leaky_relu" and "prelu" the gain is
         ``sqrt(2 / (1 + negative_slope**2))``, for others that of `fastinit.gain`.
     negative_slope : float, default 0
         Finite; of the three named above.

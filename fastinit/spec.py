@@ -106,7 +106,10 @@ class Spec:
         return f"Spec({self.initializer!r}, {self.shape!r}{rest})"
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Spec) and self._parts() == other._parts()
+        if not isinstance(other, Spec) or (self.initializer, self.shape) != (other.initializer, other.shape):
+            return False
+        mine, theirs = self.kwargs, other.kwargs
+        return mine.keys() == theirs.keys() and all(_equal(mine[k], theirs[k]) for k in mine)
 
     def __hash__(self) -> int:
         return hash((self.initializer, self.shape, frozenset(self.kwargs.items())))
@@ -129,6 +132,12 @@ def _name_of(initializer: Any) -> str | None:
         return _NAME_OF.get(initializer)
     except TypeError:  # a callable without a hash
         return None
+
+
+def _equal(a: Any, b: Any) -> bool:
+    if isinstance(a, np.ndarray) or isinstance(b, np.ndarray):
+        return isinstance(a, np.ndarray) and isinstance(b, np.ndarray) and a.dtype == b.dtype and np.array_equal(a, b)
+    return bool(a == b)
 
 
 def _rebuild(initializer: Any, shape: Any, kwargs: dict[str, Any]) -> Spec:

@@ -127,6 +127,7 @@ def test_pieces_cover_each_element_once(
     ("normal 3x-3", "negative dimensions are not allowed"),
     ("normal 9999999999x9999999999", "too large"),
     ("normal 3x3 --mode fan_in", "--mode is not an option of normal; it takes --mean, --std"),
+    ("truncated_normal 3x3 --gain 2", "takes --mean, --std, --lower, --upper, --bounds, --correct-std"),
     ("zeros 3x3 --gain 2", "--gain is not an option of zeros; it takes none"),
     ("uniform 3x3 --correct-std", "--correct-std is not an option of uniform"),
     ("normal 3x3 --std -1", "std < 0"),

@@ -87,6 +87,8 @@ CASES: list[tuple[str, tuple, dict[str, Any], type[Exception], str]] = [
     ("xavier_normal", ((3, 3), "reluu"), {}, ValueError, "activation must be one of linear, relu"),
     ("he_normal", ((3, 3),), {"nonlinearity": "nope"}, ValueError, "nonlinearity: activation must be one of"),
     ("he_normal", ((3, 3),), {"nonlinearity": "tanh", "negative_slope": 1}, ValueError, "negative_slope belongs"),
+    ("he_normal", ((3, 3),), {"nonlinearity": "tanh", "negative_slope": 1, "gain": 1}, ValueError, "negative_slope b"),
+    ("he_uniform", ((3, 3),), {"nonlinearity": "nonsense", "gain": 1}, ValueError, "nonlinearity: .* one of linear"),
     ("he_normal", ((3, 3),), {"negative_slope": NAN}, ValueError, "negative_slope must be finite"),
     ("he_normal", ((3, 3),), {"layout": "oihw"}, ValueError, "layout 'oihw' must have one letter per dimension"),
     ("he_normal", ((3, 3),), {"layout": "xy"}, ValueError, "must hold the letters i and o"),

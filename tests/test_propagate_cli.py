@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,20 @@ def test_residual_norm_and_picture(tmp_path: Path, capsys: pytest.CaptureFixture
     assert picture.read_bytes().startswith(b"\x89PNG")
     full = json.loads(run("propagate --depth 3 --width 32 --residual --json", capsys))
     assert full["layers"][-1]["log10_second"] == pytest.approx(np.log10(8.0))
+
+
+def test_a_comparison_knows_activations_by_any_name(capsys: pytest.CaptureFixture[str]) -> None:
+    for name, plain in (("ReLU", "relu"), ("leaky-relu", "leaky_relu")):
+        got, want = (json.loads(run(f"propagate --compare --depth 3 --width 8 --json --activation {a}", capsys))["rows"]
+                     for a in (name, plain))  # fmt: skip
+        assert got == want
+
+
+def test_no_matplotlib_shows_before_the_work(capsys: pytest.CaptureFixture[str], monkeypatch: Any) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    monkeypatch.setattr("fastinit._propagate_command.propagate", lambda *a, **k: pytest.fail("worked first"))
+    err = run("propagate --depth 3 --width 8 --plot out.png", capsys, code=2)
+    assert "plot needs matplotlib: pip install matplotlib" in err
 
 
 def test_a_picture_without_suffix(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -50,9 +50,15 @@ def test_order_and_company_change_nothing() -> None:
         assert whole[name].tobytes() == fi.initialize({name: specs[name]})[name].tobytes()
 
 
+def filled(shape: Any, seed: Any, table: Any) -> np.ndarray:
+    return np.zeros(shape)
+
+
 def test_spec_is_a_value() -> None:
     spec = Spec(fi.he_normal, [64, 32], mode="fan_out")
     assert spec == Spec("he_normal", (64, 32), mode="fan_out")
+    own = [Spec(filled, 3, table=table) for table in (np.arange(3), np.arange(3), np.arange(3.0), None)]
+    assert own[0] == own[1] and own[0] != own[2] and own[0] != own[3]
     assert spec != Spec("he_normal", (64, 32))
     assert spec != "he_normal"
     assert hash(spec) == hash(Spec("he_normal", (64, 32), mode="fan_out"))

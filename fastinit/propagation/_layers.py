@@ -80,6 +80,17 @@ class LayerNorm(Layer):
     ----------
     eps : float, default 1e-5
         Added to the variance.
+
+    Raises
+    ------
+    TypeError, ValueError
+        `eps` is no finite number, or negative.
+
+    Examples
+    --------
+    >>> from fastinit.propagation import LayerNorm
+    >>> LayerNorm()
+    LayerNorm(eps=1e-05)
     """
 
     _shown = ("eps",)
@@ -96,6 +107,17 @@ class RMSNorm(LayerNorm):
     ----------
     eps : float, default 1e-5
         Added to the second moment.
+
+    Raises
+    ------
+    TypeError, ValueError
+        `eps` is no finite number, or negative.
+
+    Examples
+    --------
+    >>> from fastinit.propagation import RMSNorm
+    >>> RMSNorm(1e-6)
+    RMSNorm(eps=1e-06)
     """
 
 
@@ -106,6 +128,17 @@ class BatchNorm(LayerNorm):
     ----------
     eps : float, default 1e-5
         Added to the variance.
+
+    Raises
+    ------
+    TypeError, ValueError
+        `eps` is no finite number, or negative.
+
+    Examples
+    --------
+    >>> from fastinit.propagation import BatchNorm
+    >>> BatchNorm()
+    BatchNorm(eps=1e-05)
     """
 
 
@@ -116,6 +149,17 @@ class Dropout(Layer):
     ----------
     p : float, default 0.5
         In [0, 1).
+
+    Raises
+    ------
+    TypeError, ValueError
+        `p` is no number in [0, 1).
+
+    Examples
+    --------
+    >>> from fastinit.propagation import Dropout
+    >>> Dropout(0.1)
+    Dropout(p=0.1)
     """
 
     _shown = ("p",)
@@ -170,6 +214,17 @@ class Pool(Layer):
     size : int, default 2
         Of the window, along every axis of an image; the windows do not overlap.
     kind : {"mean", "max"}
+
+    Raises
+    ------
+    TypeError, ValueError
+        `size` is no int >= 1, or `kind` another word.
+
+    Examples
+    --------
+    >>> from fastinit.propagation import Pool
+    >>> Pool(2, "max")
+    Pool(size=2, kind='max')
     """
 
     _shown = ("size", "kind")

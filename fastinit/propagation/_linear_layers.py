@@ -268,6 +268,12 @@ class Gated(Layer):
     **kwargs : Any
         Arguments of the initializer.
 
+    Raises
+    ------
+    TypeError, ValueError
+        A width that is no int >= 1, an unknown activation or initializer, arrays that do not fit or are
+        not finite; the message names the argument.
+
     References
     ----------
     N. Shazeer, "GLU variants improve transformer", 2020.

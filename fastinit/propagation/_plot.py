@@ -27,16 +27,20 @@ def picture_path(path: str | os.PathLike[str], name: str = "path") -> str:
     return text if os.path.splitext(text)[1].strip(".") else text.rstrip(".") + ".png"
 
 
-def draw(report: Report, path: str | os.PathLike[str]) -> None:
-    """Four panels, legible at the width of a README."""
-    place = picture_path(path)
+def figure_type() -> Any:
+    """Matplotlib's Figure, or an error that says what to install."""
     try:
         from matplotlib.figure import Figure
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError("plot needs matplotlib: pip install 'fastinit[plot]'") from error
+        raise ModuleNotFoundError("plot needs matplotlib: pip install matplotlib") from error
+    return Figure
 
+
+def draw(report: Report, path: str | os.PathLike[str]) -> None:
+    """Four panels, legible at the width of a README."""
+    place = picture_path(path)
     rows = [r for r in report.layers if r.sigma_w2 is not None] or list(report.layers)
-    figure = Figure(figsize=(9.0, 6.0), dpi=120, layout="constrained")
+    figure = figure_type()(figsize=(9.0, 6.0), dpi=120, layout="constrained")
     panels = figure.subplots(2, 2).ravel()
     _curve(panels[0], rows, "log10_second", "second", "forward: E x²")
     _curve(panels[1], rows, "log10_gradient", "gradient", "backward: E g²")

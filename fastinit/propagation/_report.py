@@ -310,7 +310,7 @@ class Report:
         """Write a picture (PNG, SVG, PDF by the suffix; PNG without one): variance, gradients, correlation, spectrum.
 
         Theory with its band of finite width, measured values as points. Needs matplotlib
-        (``pip install 'fastinit[plot]'``).
+        (``pip install matplotlib``).
 
         Raises
         ------

@@ -53,7 +53,8 @@ def findings(report: Report) -> list[tuple[int, str]]:
         grade = _grade(abs(total), "gradient")
         first = f"The gradient at the first of {counted(report.depth, 'layer')} is"
         if grade == 0:
-            words = "as large as at the last"
+            factor = f"{10.0**total:.2g}"
+            words = f"{'' if factor == '1' else f'{factor} times '}as large as at the last"
         else:
             way = "smaller (vanishing)" if total < 0 else "larger (exploding)"
             words = f"{_times(abs(total))} {way} than at the last"

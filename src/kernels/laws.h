@@ -16,8 +16,8 @@ struct Affine {
     explicit Affine(const LawParams& p)
         : scale(static_cast<S>(p.scale) - V{}), shift(static_cast<S>(p.shift) - V{}),
           low(static_cast<S>(p.low) - V{}), high(static_cast<S>(p.high) - V{}) {}
-    FI_INLINE V apply(const Affine& a, V x) { return fma(x, a.scale, a.shift); }
-    FI_INLINE V clamp(const Affine& a, V x) { return max(min(apply(a, x), a.high), a.low); }
+    __attribute__((always_inline)) V apply(V x) const { return fma(x, scale, shift); }
+    __attribute__((always_inline)) V clamp(V x) const { return max(min(apply(x), high), low); }
 };
 
 // Rounding can reach the excluded bound only from the largest u, and the step between
@@ -50,11 +50,11 @@ struct Normal {
     Affine<V, S> affine;
     explicit Normal(const LawParams& p) : affine(p) {}
     FI_INLINE void pair(const Affine<V, S>& a, W radius, W angle, V& x, V& y) {
-        const V r = sqrt(neg_log2_of_word(radius));
+        const V r = sqrt(twice_neg_log_of_word(radius));
         V sin, cos;
         sincos_of_word(angle, sin, cos);
-        x = a.apply(a, r * cos);
-        y = a.apply(a, r * sin);
+        x = a.apply(r * cos);
+        y = a.apply(r * sin);
     }
     __attribute__((always_inline)) void operator()(const W w[4], V x[4]) const {
         pair(affine, w[0], w[2], x[0], x[2]);
@@ -85,7 +85,7 @@ struct Truncated {
             numbers(w[k], up, down);
             const V p = fma(up + S(0.5), mass, below), q = fma(down + S(0.5), mass, above);
             const V c = fma(centered(w[k]), mass, middle);
-            x[k] = affine.clamp(affine, normal_quantile(c, p, q));
+            x[k] = affine.clamp(normal_quantile(c, p, q));
         }
     }
 };
@@ -101,7 +101,7 @@ struct TruncatedFar {
     __attribute__((always_inline)) void operator()(const U64 w[4], F64 x[4]) const {
         for (int k = 0; k < 4; ++k) {
             const F64 z = far_quantile(edge, neg_log1p((to_f64(mirrored ? ~w[k] : w[k]) + 0.5) * fall));
-            x[k] = affine.clamp(affine, mirrored ? -z : z);
+            x[k] = affine.clamp(mirrored ? -z : z);
         }
     }
 };

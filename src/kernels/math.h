@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Branch-free log, sine and cosine, and inverse normal CDF. Polynomials are
-// interpolants at Chebyshev nodes; the maximal errors named here are measured by
-// tests/test_kernel_math.py. No function handles NaN: callers never make one.
+// interpolants at Chebyshev nodes; tests/test_kernel_math.py bounds the errors named
+// here. No function handles NaN: callers never make one.
 #pragma once
 #include "kernels/vec.h"
 
@@ -87,7 +87,7 @@ FI_INLINE F64 neg_log1p(F64 x) {
 // -2 log((w + 1/2) / 2^32) for a 32-bit word. Words in the upper half are read as
 // negative numbers: u - 1 comes without cancellation, so small radii keep 24 bits.
 // Range [2^-32, 45.8]: never zero, never infinite.
-FI_INLINE F32 neg_log2_of_word(U32 w) {
+FI_INLINE F32 twice_neg_log_of_word(U32 w) {
     const F32 x = to_f32((I32)w) + 0.5f;
     const I32 upper = (I32)w < 0;
     F32 k, f;
@@ -98,7 +98,7 @@ FI_INLINE F32 neg_log2_of_word(U32 w) {
     k = select(upper, select(small, f32(-1.0f), f32(0.0f)), k - 32.0f);
     return neg_log_reduced(k, f, 2.0f);
 }
-FI_INLINE F64 neg_log2_of_word(U64 w) {
+FI_INLINE F64 twice_neg_log_of_word(U64 w) {
     const F64 x = to_f64((I64)w) + 0.5;
     const I64 upper = (I64)w < 0;
     F64 k, f;
@@ -112,7 +112,7 @@ FI_INLINE F64 neg_log2_of_word(U64 w) {
 // ---- sine and cosine ----------------------------------------------------------
 
 // Both of 2 pi w / 2^32 (or 2^64), the word read as a fraction of a turn: the
-// reduction to an eighth is exact. 1.5 ulp each.
+// reduction to an eighth is exact. 2 ulp each.
 FI_INLINE void sincos_of_word(U32 w, F32& sin, F32& cos) {
     constexpr float s[] = {7.853981853e-01f, -8.074543625e-02f, 2.490006853e-03f, -3.595429007e-05f};
     constexpr float c[] = {-3.084251285e-01f, 1.585433818e-02f, -3.259613877e-04f, 3.541952765e-06f};

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Writes vectors of float32 (or float64) results in the target type: rounded once,
-// to nearest even; samples may be infinite (a huge std overflows), never NaN.
+// Writes vectors of float32 results in the target type: rounded once, to nearest even;
+// samples may be infinite (a huge std overflows), never NaN.
 // Also the copy from scratch to the target with streaming stores.
 #pragma once
 #include "core/dtype.h"

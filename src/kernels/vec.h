@@ -41,8 +41,6 @@ typedef std::uint64_t U64 __attribute__((vector_size(4 * kLanes)));
 // As many lanes as F32, narrower: for stores of 2- and 1-byte types.
 typedef std::uint16_t U16 __attribute__((vector_size(2 * kLanes)));
 typedef std::uint8_t U8 __attribute__((vector_size(kLanes)));
-// As many lanes as F64, in float32.
-typedef float F32h __attribute__((vector_size(4 * kHalf)));
 
 FI_INLINE F32 f32(float x) { return x - F32{}; }
 FI_INLINE F64 f64(double x) { return x - F64{}; }

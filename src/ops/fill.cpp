@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The parallel fill. A view is cut into tiles; each tile is generated in scratch in
-// the order of the global tensor and then copied to its place.
+// The parallel fill. A view is cut into tiles; each is generated in the order of the global
+// tensor, straight to its place where whole blocks of it lie there, else by way of scratch.
 #include "ops/fill.h"
 
 #include <algorithm>
@@ -16,12 +16,12 @@ namespace {
 // Bytes; stays in the first-level cache, and holds a multiple of the blocks that kernels take together.
 constexpr std::size_t kScratch = 12288;
 constexpr std::size_t kListed = 1024;   // blocks of one call of a kernel
-constexpr std::size_t kStream = std::size_t{1} << 21;  // fills from here on bypass the cache
+constexpr std::size_t kStream = std::size_t{1} << 21;  // fills from here on may bypass the cache
 // Bytes of output that a thread claims: few enough that the threads end together, and more in
 // large fills, where every chunk ends with a store fence (4 % faster than with the smaller ones).
 constexpr std::size_t kChunk = std::size_t{1} << 16, kLargeChunk = std::size_t{1} << 18;
 constexpr std::size_t kLarge = std::size_t{1} << 24;
-constexpr std::int64_t kTileRows = 64;
+constexpr std::int64_t kPlaneRows = 64;
 constexpr std::int64_t kBlockLength = kBlock;
 
 // Work of one thread that a second one is started for: it begins tens of microseconds later.
@@ -152,7 +152,7 @@ public:
         extent_.assign(axes_.size(), 1);
         const auto whole = static_cast<std::int64_t>(chunk / item());
         extent_[last_] = std::min(axes_[last_].n, contiguous_ ? whole : std::int64_t{1024});
-        if (row_ != last_) extent_[row_] = std::min(axes_[row_].n, std::max(kTileRows, whole / extent_[last_]));
+        if (row_ != last_) extent_[row_] = std::min(axes_[row_].n, std::max(kPlaneRows, whole / extent_[last_]));
         std::int64_t size = extent_[last_] * (row_ != last_ ? extent_[row_] : 1);
         for (std::size_t i = last_; i-- > 0;) {  // short axes: several of them in one tile
             if (i == row_) continue;

@@ -11,7 +11,7 @@ namespace fastinit {
 namespace {
 
 constexpr std::int64_t kPackedLines = 4096;  // of each operand at once: 4 MiB in float32
-constexpr std::int64_t kTileRows = 312;
+constexpr std::int64_t kChunkRows = 312;
 constexpr std::int64_t kTileColumns = 256;   // of B for one thread: half a second-level cache of 512 KiB
 constexpr std::int64_t kPackChunk = 128;     // lines that a thread packs at once
 
@@ -149,7 +149,7 @@ void gemm(Team& team, GemmSpace<T>& space, const Source<T>& a, const Source<T>& 
                 const Block<T> block{kernel, space.a.data(), space.b.data(), steps, alpha, add || k > 0,
                                      c.block(i, j, rows, cols)};
                 const int share = team.size() > 1 ? 4 * team.size() : 1;
-                const std::int64_t tile_rows = chunk_lines(rows, kTileRows, kernel.mr, 1);
+                const std::int64_t tile_rows = chunk_lines(rows, kChunkRows, kernel.mr, 1);
                 const std::int64_t down = divide_up(rows, tile_rows);
                 const std::int64_t tile_cols =
                     chunk_lines(cols, kTileColumns, kernel.nr, divide_up(share, down));

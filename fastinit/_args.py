@@ -30,7 +30,7 @@ _FLOAT32 = np.dtype(np.float32)
 _DTYPES: dict[Any, np.dtype[Any]] = {"float32": _FLOAT32, np.float32: _FLOAT32, _FLOAT32: _FLOAT32}
 _CODES: dict[np.dtype[Any], int] = {_FLOAT32: 0}  # of the dtypes met so far: their names are slow
 _MAX_BYTES = 2**63 - 1
-_MAX_DIMS = 32
+_MAX_DIMS = 64 if int(np.__version__.split(".")[0]) >= 2 else 32  # NumPy's own limits
 _MAX_FLOAT32 = 3.4028234663852886e38
 _ALWAYS_FINITE = 448.0  # the largest float8_e4m3fn, the narrowest range of all
 _MAX_THREADS = 2**16  # the core takes an int, and never starts as many
@@ -247,7 +247,7 @@ class Target:
     two dimensions).
     """
 
-    __slots__ = ("base", "code", "dtype", "out", "result", "shape", "slices", "steps", "threads")
+    __slots__ = ("base", "block", "code", "dtype", "out", "result", "shape", "steps", "threads")
 
     def __init__(
         self, shape: Shape, dtype: Any, seed: Any, out: Any, shard: Any, num_threads: Any,
@@ -267,7 +267,7 @@ class Target:
         self.code = _CODES.get(kind, -1)
         self.base = 0
         self.steps: tuple[int, ...] | None = None
-        self.slices: tuple[slice, ...] | None = None
+        self.block: list[range] | None = None
         if shard is not None:
             local = self._set_shard(shard)
         if out is not None and out.shape != local:
@@ -287,11 +287,12 @@ class Target:
             raise TypeError(f"shard must be a tuple of slices, got {shard!r}")
         if len(slices) > len(self.shape):
             raise ValueError(f"shard has {len(slices)} slices for a shape of {len(self.shape)} dimensions")
-        self.slices = tuple(slices) + (slice(None),) * (len(self.shape) - len(slices))
+        every = tuple(slices) + (slice(None),) * (len(self.shape) - len(slices))
         strides = dense_steps(self.shape)
+        self.block = []
         local: list[int] = []
         steps: list[int] = []
-        for s, n, stride in zip(self.slices, self.shape, strides, strict=True):
+        for s, n, stride in zip(every, self.shape, strides, strict=True):
             try:
                 start, stop, step = s.indices(n)
             except TypeError:
@@ -299,8 +300,11 @@ class Target:
             except ValueError:
                 raise ValueError(f"shard must hold slices with steps other than 0, got {s!r}") from None
             count = len(range(start, stop, step))
+            if count <= 1:  # a lone element has no step, and one given can be of any size
+                stop, step = start + count, 1
+            self.block.append(range(start, stop, step))
             local.append(count)
-            steps.append(step * stride if count > 1 else stride)  # a lone element has no step
+            steps.append(step * stride)
             self.base += start * stride if count else 0
         if 0 in local:
             self.base = 0
@@ -309,30 +313,27 @@ class Target:
 
     def ranges(self) -> list[range]:
         """Global indices along each axis of the block."""
-        slices = self.slices or (slice(None),) * len(self.shape)
-        return [range(*s.indices(n)) for s, n in zip(slices, self.shape, strict=True)]
+        return [range(n) for n in self.shape] if self.block is None else list(self.block)
 
     def matrix(self, index: tuple[Any, ...], row: int, column: int) -> Target:
         """The matrix of two axes at an index of the others (slices stand for those two)."""
         part = object.__new__(Target)
         part.shape, part.dtype, part.code = (self.shape[row], self.shape[column]), self.dtype, self.code
-        part.slices = None if self.slices is None else (self.slices[row], self.slices[column])
+        part.block = None if self.block is None else [self.block[row], self.block[column]]
         part.base, part.steps, part.threads = 0, None, self.threads
         part.out = part.result = self.out[index] if row < column else self.out[index].T
         return part
 
     def split(self, axis: int, sizes: tuple[int, ...]) -> list[Target]:
         """The parts that fall into consecutive blocks of the global axis."""
-        local = range(self.shape[axis])
-        if self.slices is not None:
-            local = range(*self.slices[axis].indices(self.shape[axis]))
+        local = self.ranges()[axis]
         steps = self.steps if self.steps is not None else dense_steps(self.shape)
         parts = []
         begin = 0
         for size in sizes:
             first, last = span(local, begin, begin + size)
             part = object.__new__(Target)
-            part.shape, part.dtype, part.code, part.slices = self.shape, self.dtype, self.code, None
+            part.shape, part.dtype, part.code, part.block = self.shape, self.dtype, self.code, None
             part.steps, part.threads = steps, self.threads
             part.out = part.result = self.out[(slice(None),) * axis + (slice(first, last),)]
             part.base = self.base + first * steps[axis] if part.out.size else 0

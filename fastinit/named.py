@@ -10,8 +10,7 @@ from ._args import Array, Target, check_choice, check_number, global_shape
 from ._fans import AxisLike, resolve_fans
 from ._gains import gain as activation_gain
 from ._gains import named_gain
-from ._keys import key_bits
-from .scaling import MODES, scaled
+from .scaling import MODES, scaled, squared
 
 RECTIFIERS = ("relu", "leaky_relu", "prelu")
 
@@ -22,7 +21,7 @@ def _gain_number(gain: Any) -> float:
     return check_number(gain, "gain", low=0.0)
 
 
-def _he_gain_squared(nonlinearity: Any, negative_slope: Any, gain: Any) -> float:
+def _he_gain_squared(nonlinearity: Any, negative_slope: Any, gain: Any) -> tuple[float, int]:
     if not isinstance(nonlinearity, str) and not callable(nonlinearity):
         raise TypeError(f"nonlinearity must be the name of an activation or a function, got {nonlinearity!r}")
     try:
@@ -34,9 +33,8 @@ def _he_gain_squared(nonlinearity: Any, negative_slope: Any, gain: Any) -> float
     if slope != 0.0 and name not in RECTIFIERS:
         raise ValueError(f"negative_slope belongs to relu, leaky_relu and prelu, not to {nonlinearity!r}")
     if gain is not None:
-        number = check_number(gain, "gain", low=0.0)
-        return number * number
-    return 2.0 / (1.0 + slope * slope) if name in RECTIFIERS else of_function * of_function
+        return squared(check_number(gain, "gain", low=0.0))
+    return (2.0 / (1.0 + slope * slope), 0) if name in RECTIFIERS else squared(of_function)
 
 
 def xavier_normal(
@@ -106,7 +104,7 @@ def xavier_normal(
         groups=groups, blocks=blocks, fan_in=fan_in, fan_out=fan_out, need="fan_avg",
     )
     target = Target(dims, dtype, seed, out, shard, num_threads)
-    return scaled(target, factor * factor, "fan_avg", "normal", fans, key_bits(seed))
+    return scaled(target, squared(factor), "fan_avg", "normal", fans, seed)
 
 
 def xavier_uniform(
@@ -176,7 +174,7 @@ def xavier_uniform(
         groups=groups, blocks=blocks, fan_in=fan_in, fan_out=fan_out, need="fan_avg",
     )
     target = Target(dims, dtype, seed, out, shard, num_threads)
-    return scaled(target, factor * factor, "fan_avg", "uniform", fans, key_bits(seed))
+    return scaled(target, squared(factor), "fan_avg", "uniform", fans, seed)
 
 
 def he_normal(
@@ -257,7 +255,7 @@ def he_normal(
         groups=groups, blocks=blocks, fan_in=fan_in, fan_out=fan_out, need=mode,
     )
     target = Target(dims, dtype, seed, out, shard, num_threads)
-    return scaled(target, square, mode, "normal", fans, key_bits(seed))
+    return scaled(target, square, mode, "normal", fans, seed)
 
 
 def he_uniform(
@@ -338,7 +336,7 @@ def he_uniform(
         groups=groups, blocks=blocks, fan_in=fan_in, fan_out=fan_out, need=mode,
     )
     target = Target(dims, dtype, seed, out, shard, num_threads)
-    return scaled(target, square, mode, "uniform", fans, key_bits(seed))
+    return scaled(target, square, mode, "uniform", fans, seed)
 
 
 glorot_normal = xavier_normal

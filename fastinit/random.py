@@ -164,6 +164,7 @@ class Generator:
         """
         if _is_array(low, "low") or _is_array(high, "high"):
             lows, highs = _parameter(low, "low"), _parameter(high, "high")
+            _shape_of(lows, highs, "low", "high")
             with np.errstate(over="ignore"):
                 spans = highs - lows
             _check_all(spans >= 0, "high - low < 0: high - low", "non-negative", spans)
@@ -239,11 +240,7 @@ class Generator:
     ) -> Array:
         """Standard draws in float64, then the parameters of each element in NumPy's arithmetic."""
         names = ("low", "high") if law == UNIFORM else ("loc", "scale")
-        try:
-            shape = np.broadcast_shapes(p0.shape, p1.shape)
-        except ValueError:
-            message = f"{names[0]} and {names[1]} must broadcast together, got shapes {p0.shape} and {p1.shape}"
-            raise ValueError(message) from None
+        shape = _shape_of(p0, p1, *names)
         if size is None:
             size = shape if out is None else out.shape
         dims = global_shape(size, out, None, "size")
@@ -253,7 +250,7 @@ class Generator:
         if not _holds(full.shape, shape):
             raise ValueError(f"size {full.shape} does not hold {names[0]} and {names[1]} of shape {shape}")
         kind = np.float64 if full.dtype.itemsize == 8 else np.float32
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", under="ignore"):
             span = p1 - p0 if law == UNIFORM else p1
             _check_range(p0, names[0], full.dtype, full.dtype)
             _check_range(p1, names[1], full.dtype, full.dtype if law == UNIFORM else kind)
@@ -278,6 +275,15 @@ def _is_array(value: Any, name: str) -> bool:
         return np.ndim(value) > 0
     except ValueError:  # a ragged sequence
         raise TypeError(f"{name} must be a real number or an array of them, got {value!r}") from None
+
+
+def _shape_of(a: Array, b: Array, *names: str) -> Shape:
+    """That of both together."""
+    try:
+        return np.broadcast_shapes(a.shape, b.shape)
+    except ValueError:
+        message = f"{names[0]} and {names[1]} must broadcast together, got shapes {a.shape} and {b.shape}"
+        raise ValueError(message) from None
 
 
 def _holds(size: Shape, shape: Shape) -> bool:

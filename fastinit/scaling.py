@@ -18,41 +18,50 @@ DISTRIBUTIONS = ("normal", "uniform", "truncated_normal")
 
 def _fan_for(mode: str, fan_in: float | None, fan_out: float | None) -> float:
     n: float | None
+    # Explicit fans may leave the range of float64 on the way.
     if mode == "fan_in":
         n = fan_in
     elif mode == "fan_out":
         n = fan_out
     elif mode == "fan_avg":
-        n = 0.5 * (fan_in + fan_out)  # type: ignore[operator]
+        total = fan_in + fan_out  # type: ignore[operator]
+        n = 0.5 * total if total < math.inf else 0.5 * fan_in + 0.5 * fan_out  # type: ignore[operator]
     else:
         product = fan_in * fan_out  # type: ignore[operator]
-        # Explicit fans may leave the range of float64 on the way.
         inside = 0.0 < product < math.inf
         n = math.sqrt(product) if inside else math.sqrt(fan_in) * math.sqrt(fan_out)  # type: ignore[arg-type]
     return n or 1.0  # of an empty tensor
 
 
 def scaled(
-    target: Target, scale: float, mode: str, distribution: str, fans: Fans, key: int
+    target: Target, gain2: tuple[float, int], mode: str, distribution: str, fans: Fans, seed: Any
 ) -> Array:
-    """Variance ``scale / fan``, block by block where the blocks' fans differ."""
+    """Variance ``gain**2 / fan``, block by block where the blocks' fans differ; for `gain2` see `squared`."""
+    scale, exponent = gain2
     outs = fans.fan_out
-    if outs is None or len(outs) == 1:
-        size = _size(target, scale / _fan_for(mode, fans.fan_in, outs[0] if outs else None), distribution)
-        return _draw(target, size, distribution, key)
+    sizes = [_size(target, scale / _fan_for(mode, fans.fan_in, fan_out), exponent, distribution)
+             for fan_out in outs or (None,)]  # fmt: skip
+    key = key_bits(seed)  # a generator advances only where nothing is wrong
+    if len(sizes) == 1:
+        return _draw(target, sizes[0], distribution, key)
     assert fans.sizes is not None and fans.out_axis is not None
-    sizes = [_size(target, scale / _fan_for(mode, fans.fan_in, fan_out), distribution) for fan_out in outs]
     for part, size in zip(target.split(fans.out_axis, fans.sizes), sizes, strict=True):
         _draw(part, size, distribution, key)
     return target.result
 
 
-def _size(target: Target, variance: float, distribution: str) -> float:
+def squared(gain: float) -> tuple[float, int]:
+    """(s, e) with ``gain**2 == s * 4**e``: the square itself could leave the range of float64."""
+    mantissa, exponent = math.frexp(gain)
+    return mantissa * mantissa, exponent
+
+
+def _size(target: Target, variance: float, exponent: int, distribution: str) -> float:
     """The half width of a uniform law, the sigma of the others."""
     if distribution == "normal":
-        return check_fits(math.sqrt(variance), "the standard deviation", target.dtype)
+        return check_fits(math.ldexp(math.sqrt(variance), exponent), "the standard deviation", target.dtype)
     if distribution == "uniform":
-        limit = math.sqrt(3.0 * variance)
+        limit = math.ldexp(math.sqrt(3.0 * variance), exponent)
         check_fits(2.0 * limit, "the width of the uniform law", target.dtype)
         return check_stored(limit, "the bound of the uniform law", target.dtype)
     std = math.sqrt(variance / _core.truncated_moments(-2.0, 2.0)[1])
@@ -138,7 +147,7 @@ def variance_scaling(
         groups=groups, blocks=blocks, fan_in=fan_in, fan_out=fan_out, need=mode,
     )
     target = Target(dims, dtype, seed, out, shard, num_threads)
-    return scaled(target, scale, mode, distribution, fans, key_bits(seed))
+    return scaled(target, (scale, 0), mode, distribution, fans, seed)
 
 
 def lecun_normal(
@@ -203,7 +212,7 @@ def lecun_normal(
         groups=groups, blocks=blocks, fan_in=fan_in, fan_out=fan_out, need="fan_in",
     )
     target = Target(dims, dtype, seed, out, shard, num_threads)
-    return scaled(target, 1.0, "fan_in", "normal", fans, key_bits(seed))
+    return scaled(target, (1.0, 0), "fan_in", "normal", fans, seed)
 
 
 def lecun_uniform(
@@ -268,4 +277,4 @@ def lecun_uniform(
         groups=groups, blocks=blocks, fan_in=fan_in, fan_out=fan_out, need="fan_in",
     )
     target = Target(dims, dtype, seed, out, shard, num_threads)
-    return scaled(target, 1.0, "fan_in", "uniform", fans, key_bits(seed))
+    return scaled(target, (1.0, 0), "fan_in", "uniform", fans, seed)

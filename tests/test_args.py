@@ -44,7 +44,7 @@ def test_negative_dimensions(shape: Any) -> None:
         fi.normal(shape)
 
 
-@pytest.mark.parametrize("shape", [2**63, 2**200, (2**32, 2**32), (0, 2**62, 2**62), (1,) * 33], ids=str)
+@pytest.mark.parametrize("shape", [2**63, 2**200, (2**32, 2**32), (0, 2**62, 2**62), (1,) * 65], ids=str)
 def test_impossible_shapes(shape: Any) -> None:
     with pytest.raises(ValueError, match="shape"):
         fi.normal(shape)

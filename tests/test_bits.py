@@ -60,6 +60,14 @@ def test_shards_equal_slices(record: Record, shard: tuple[slice, ...]) -> None:
     assert got.tobytes() == np.ascontiguousarray(want).tobytes()
 
 
+@pytest.mark.parametrize("step", [2**63, -(2**70), -(10**25)])
+@pytest.mark.parametrize("record", SEEDED, ids=lambda r: r.id)
+def test_steps_beyond_any_axis(record: Record, step: int) -> None:
+    shard = (slice(None),) * (len(record.large) - 2) + (slice(None, None, step), slice(None, None, -step))
+    want = record(record.large, seed=5)[shard]
+    assert record(record.large, seed=5, shard=shard).tobytes() == np.ascontiguousarray(want).tobytes()
+
+
 def layouts(shape: tuple[int, ...], dtype: np.dtype) -> dict[str, np.ndarray]:
     """Empty arrays of one shape in many memory layouts."""
     wide = tuple(2 * n + 1 for n in shape)

@@ -67,6 +67,29 @@ def test_no_atoms_at_the_bounds() -> None:
     assert (np.abs(x) == 2).sum() <= 2
 
 
+def test_narrow_windows_in_float64() -> None:
+    """Narrower than the last digits of a probability: level, so without atoms at the bounds either."""
+    for lower, width in ((0.002, 1e-14), (0.3, 1e-14), (-3.0, 2e-9), (6.0, 1e-12)):
+        x = fi.truncated_normal(100_000, lower=lower, upper=lower + width, dtype="float64", seed=11)
+        width = lower + width - lower
+        assert x.min() >= lower and x.max() <= lower + width
+        for bound in (lower, lower + width):
+            assert (x == bound).mean() < 5e-4 + np.spacing(lower) / width
+        assert abs(((x - lower) / width).mean() - 0.5) < 0.01 and abs((x - lower).std() / width - 12**-0.5) < 0.01
+
+
+@pytest.mark.parametrize("gain", [1e-170, 1e-162, 1e200])
+def test_gains_whose_squares_leave_the_range(gain: float) -> None:
+    for make in (fi.xavier_normal, fi.xavier_uniform, fi.he_normal, fi.he_uniform):
+        got = make((4, 4), gain=gain, dtype="float64", seed=0) / gain
+        assert np.allclose(got, make((4, 4), gain=1.0, dtype="float64", seed=0), rtol=1e-14)
+
+
+def test_fans_whose_sum_leaves_the_range() -> None:
+    x = fi.xavier_normal((30, 40), fan_in=1.7e308, fan_out=1.7e308, dtype="float64", seed=0)
+    assert np.allclose(x * 1.7e308**0.5, fi.normal((30, 40), dtype="float64", seed=0), rtol=1e-14)
+
+
 def test_blocks_of_different_size() -> None:
     shape, sizes = (50, 40), (10, 30)
     x = fi.xavier_normal(shape, blocks=sizes, seed=3)

@@ -61,3 +61,12 @@ def test_keys_are_independent() -> None:
     for lag in (1, 16, 32, 64):
         assert abs(np.corrcoef(a[lag:], a[:-lag])[0, 1]) < 5 / 200_000**0.5
         assert abs(np.corrcoef(a[lag:] ** 2, a[:-lag] ** 2)[0, 1]) < 5 / 200_000**0.5
+
+
+def test_a_generator_advances_only_where_nothing_is_wrong() -> None:
+    for make, kwargs in ((fi.he_normal, {"gain": 1e60}), (fi.xavier_uniform, {"gain": 1e60}),
+                         (fi.variance_scaling, {"scale": 1e120}), (fi.normal, {"std": -1.0})):  # fmt: skip
+        rng = np.random.default_rng(1)
+        with pytest.raises(ValueError, match=r"must be|< 0"):
+            make((4, 4), seed=rng, **kwargs)
+        assert rng.random() == np.random.default_rng(1).random()

@@ -138,6 +138,7 @@ WRONG = [
     ("normal", ([0.0], 1e39), {"dtype": "float32"}, ValueError, "scale must be finite in float32"),
     ("normal", ([1e5], 1.0), {"dtype": "float16"}, ValueError, "loc must be finite in float16, got 100000"),
     ("normal", ([1.0, 2.0], [1.0, 2.0, 3.0]), {}, ValueError, "loc and scale must broadcast together"),
+    ("uniform", ([0.0, 1.0], [1.0, 2.0, 3.0]), {}, ValueError, r"low and high must .* shapes \(2,\) and \(3,\)"),
     ("uniform", (0.0, [1e6, 1.0]), {"dtype": "float16"}, ValueError, "high must be finite in float16"),
     ("uniform", (0.0, [[1], [1, 2]]), {}, TypeError, "high must be a real number or an array of them"),
     ("random", (3.0,), {}, TypeError, "size must be an int"),
@@ -215,3 +216,9 @@ def test_bit_generator_initialised_again_restarts_its_generators() -> None:
     rng.random(3)
     bits.__init__(1)  # type: ignore[misc]
     assert rng.random(100).tobytes() == np.random.Generator(fi.Philox4x32(1)).random(100).tobytes()
+
+
+def test_array_parameters_under_strict_errors() -> None:
+    with np.errstate(all="raise"):
+        fi.default_rng(0).normal([0.0, 0.0], [1e-4, 1.0], dtype="float16", size=(5, 2))
+        fi.default_rng(0).uniform([0.0, 0.0], [1e-5, 1.0], dtype="float16")

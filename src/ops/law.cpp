@@ -15,6 +15,7 @@ constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr double kFar = 4.0;     // a window beyond this is solved in its own tail
 constexpr double kFast = 3.5;    // float32 arithmetic reaches so far ...
 constexpr double kNarrow = 0.5;  // ... in windows at least so wide
+constexpr double kLevel = 1e-8;  // windows so narrow (in parts of 1/|z| too) are level to the last bit of float64
 constexpr double kFlat = 1e-3;   // windows within this, where probabilities are all but 1/2
 constexpr double kMost = 1e300;  // sigmas
 
@@ -48,6 +49,12 @@ void set_truncated(LawParams& p, const Request& r, bool wide) {
     }
     const double a = absolute ? in_sigmas(r.lo, r) : r.lo;
     const double b = absolute ? in_sigmas(r.hi, r) : r.hi;
+    if (wide && (b - a) * std::max({1.0, std::fabs(a), std::fabs(b)}) <= kLevel) {
+        p.law = Law::uniform;  // probabilities would differ in their last digits alone
+        p.scale = p.high - p.low;
+        p.shift = p.low;
+        return;
+    }
     if (a >= kFar || b <= -kFar) {
         p.law = Law::truncated_far;
         p.sign = a >= kFar ? 1.0 : -1.0;

@@ -283,6 +283,9 @@ def read_tensors(file: str) -> dict[str, Array]:
 
 def _read_npz(path: Path) -> dict[str, Array]:
     with path.open("rb") as stream:
+        if stream.read(6) != b"\x93NUMPY" and not zipfile.is_zipfile(stream):
+            raise ValueError("it is no archive as numpy.savez writes")
+        stream.seek(0)
         archive = np.load(stream, allow_pickle=False)
         if isinstance(archive, np.ndarray):
             raise ValueError("it holds one array, as .npy; numpy.savez writes .npz")

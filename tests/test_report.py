@@ -219,6 +219,69 @@ def test_jacobian_variance() -> None:
     assert (linear.condition, linear.jacobian.variance) == (1.0, pytest.approx(0, abs=1e-9))
 
 
+C = Conv
+_RNG = np.random.default_rng(0)
+CONVOLUTIONS: dict[str, list[Any]] = {
+    "padded": [C(64, 3, "lecun_normal", image=5, fan_in=64)],
+    "fewer channels": [C(16, 3, "lecun_normal", image=6, fan_in=64)],
+    "line": [C(64, (9,), "lecun_normal", image=(16,), fan_in=64)],
+    "one tap": [C(16, 3, "delta_orthogonal", image=5, fan_in=16)],
+    "orthogonal": [C(16, 3, "orthogonal", image=8, fan_in=16)],
+    "stride": [C(64, 3, "lecun_normal", image=8, fan_in=32, stride=2)],
+    "unused places": [C(32, 1, "lecun_normal", image=8, fan_in=32, stride=2)],
+    "groups": [C(32, 3, "lecun_normal", image=8, fan_in=32, groups=2)],
+    "given": [C(weight=_RNG.normal(size=(3, 3, 32, 32)) / 17, image=6)],
+    "given groups": [C(weight=_RNG.normal(size=(3, 3, 16, 32)) / 12, image=6, groups=2)],
+    "pooled": [C(96, 3, "lecun_normal", image=4, fan_in=96), A("relu"), Pool(2, "mean"), D(10, "lecun_normal")],
+    "two": [C(32, 3, image=8, fan_in=32), A("relu"), C(32, 3)],
+}
+
+
+@pytest.mark.parametrize("layers", CONVOLUTIONS.values(), ids=CONVOLUTIONS)
+def test_jacobian_of_convolutions(layers: list[Any]) -> None:
+    """Against the singular values of real draws: at every frequency a matrix of the channels."""
+    told, seen = propagate(layers).jacobian, simulate(layers, 4, seed=1, repeats=4)
+    mean, variance, largest = (m.value for m in (seen.jacobian_mean, seen.jacobian_variance, seen.jacobian_largest))
+    assert told.mean == pytest.approx(mean, rel=0.2)
+    assert told.variance / told.mean**2 == pytest.approx(variance / mean**2, rel=0.25, abs=1e-9)
+    assert told.largest / told.mean == pytest.approx(largest / mean, rel=0.25)
+
+
+@pytest.mark.parametrize(("layers", "told"), [
+    ([D(400, "lecun_normal", fan_in=100)], None), ([D(100, "lecun_normal", fan_in=400)], None),
+    ([D(400, "orthogonal", fan_in=100), D(800, "orthogonal")], 1.0), ([D(100, "orthogonal", fan_in=400)], 1.0),
+    ([D(400, "orthogonal", fan_in=100), D(100, "orthogonal")], math.inf),
+    ([D(100, "orthogonal", fan_in=400), D(400, "orthogonal")], math.inf),
+    ([D(100, fan_in=100)], math.inf), ([D(100, fan_in=100), D(400)], math.inf),
+    ([D(200, fan_in=50), A("relu"), D(200)], None), ([D(100, fan_in=100), A("relu")], math.inf),
+    ([C(16, 3, "delta_orthogonal", image=5, fan_in=16)], 1.0), ([C(16, 3, "orthogonal", image=5, fan_in=16)], math.inf),
+], ids=str)  # fmt: skip
+def test_condition_number(layers: list[Any], told: float | None) -> None:
+    assert propagate(layers).condition == told
+
+
+def test_given_units_of_different_scales_are_marked() -> None:
+    rng = np.random.default_rng(0)
+    plain = rng.normal(size=(256, 256)) / 16
+    loud, bias = plain.copy(), np.full(256, 0.01)
+    loud[:, :3] *= 100.0
+    bias[:2] = 20.0
+    for layer, marked in ((D(weight=plain), False), (D(weight=loud), True), (D(weight=plain, bias=bias), True),
+                          (D(weight=plain, bias=rng.normal(size=256)), False)):  # fmt: skip
+        report = propagate([layer, A("tanh")] * 3)
+        assert bool(report.approximate) == marked, layer
+
+
+def test_batch_norm_over_few_numbers() -> None:
+    for batch, level, words in ((1, "bad", "BatchNorm over 1 number gives 0"), (2, "bad", "BatchNorm over 2 numbers"),
+                                (3, "bad", "have no mean"), (4, "warn", "scatter"), (8, "good", "")):  # fmt: skip
+        report = propagate([D(256), BatchNorm(), A("relu")] * 4, batch=batch)
+        assert (report.batch_norm, report.level) == (batch, level)
+        assert words in report.reasons[0]
+    image = [C(16, 3, image=8, fan_in=3), BatchNorm(), A("relu")]
+    assert propagate(image, batch=1).batch_norm == 64 and propagate([D(8)]).batch_norm is None
+
+
 @pytest.mark.parametrize(("layers", "edge"), [
     ([D(128, fan_in=1024)], 2.0 * (1.0 + 0.125**0.5) ** 2),  # Marchenko & Pastur 1967
     ([D(1024, fan_in=128)], 16.0 * (1.0 + 0.125**0.5) ** 2),

@@ -232,3 +232,10 @@ def test_memory() -> None:
 def test_memory_of_a_large_network() -> None:
     # The weights alone would take 6.7 GB.
     assert peak_megabytes(depth=100, width=4096, batch=256) < 200
+
+
+def test_weight_gradients_that_are_not_finite_are_none() -> None:
+    layers = [P.Dense(512, "normal", std=1.0), P.Activation("relu")] * 5
+    rows = P.simulate(layers, 16, dtype="float16", repeats=2, seed=2).layers
+    assert rows[0].gradient_nonfinite.value == 1.0
+    assert [row.weight_gradient for row in rows] == [None] * 10

@@ -9,8 +9,9 @@ import numpy as np
 
 from .._args import Array
 from ._layers import Activation, BatchNorm, Dropout, LayerNorm
-from ._linear_layers import Dense
+from ._linear_layers import Conv, Dense
 from ._node import Node
+from ._profile import profile_behind, tap_fraction, unevenness
 from ._signal import exp, grid
 from ._weights import Weights
 
@@ -26,7 +27,7 @@ def upper_edge(nodes: tuple[Node, ...], log_mean: float) -> float | None:
     terms = [_log_s(node) for node in nodes]
     if not terms or any(term is None for term in terms):
         return None
-    outputs = float(nodes[-1].step.fan_out)
+    outputs = _size(nodes[-1].step.fan_out, nodes[-1].step.image_out)
     low, high = -40.0, 40.0
     best = math.inf
     for _ in range(4):
@@ -44,11 +45,14 @@ def upper_edge(nodes: tuple[Node, ...], log_mean: float) -> float | None:
 
 def _log_s(node: Node) -> LogS | None:
     """ln of the factor's S-transform, by M z."""
-    layer, n = node.step.layer, float(node.step.fan_in)
-    if node.step.spatial or node.step.image_in is not None:
+    layer, step = node.step.layer, node.step
+    if step.spatial and step.image_in is None:
         return None
+    n, m = _size(step.fan_in, step.image_in), _size(step.fan_out, step.image_out)
+    if isinstance(layer, Conv):
+        return _of_taps(node, n)
     if isinstance(layer, Dense):
-        return _of_weights(node.step.weights[0], n, float(node.step.fan_out))
+        return _of_weights(step.weights[0], n, m) if step.weights[0].fan_in == n else None
     if isinstance(layer, Activation) and node.before.log_q > -math.inf:
         return _of_slopes(*_slopes(node), n)
     if isinstance(layer, Dropout):
@@ -57,6 +61,24 @@ def _log_s(node: Node) -> LogS | None:
     if isinstance(layer, LayerNorm) and not isinstance(layer, BatchNorm):  # its projections are lost in wide layers
         return lambda mz: np.full_like(mz, -node.factor)
     return None
+
+
+def _size(width: int, image: tuple[int, ...] | None) -> float:
+    return float(width * math.prod(image or (1,)))
+
+
+def _of_taps(node: Node, n: float) -> LogS | None:
+    """Independent elements at every frequency, which see all inputs; what is left of them at the border."""
+    w, step = node.step.weights[0], node.step
+    assert isinstance(step.layer, Conv)
+    if not w.second > 0.0 or w.mean != 0.0 or w.orthogonal:
+        return None
+    if math.prod(step.layer.stride) > math.prod(step.layer.kernel):  # some inputs unused
+        return None
+    if abs(w.spread / (1.0 + w.fan_in / w.fan_out) - 1.0) > 0.05:
+        return None
+    log_second = math.log(w.fan_in * w.second * tap_fraction(step) * unevenness(profile_behind(step, None, 1.0)) / n)
+    return lambda mz: -log_second - np.log(n + mz)
 
 
 def _of_weights(w: Weights, n: float, m: float) -> LogS | None:

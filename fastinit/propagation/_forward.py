@@ -23,6 +23,8 @@ from ._weights import Weights
 
 #: The part of E h^2 that all units share from which h is no Gaussian behind the next activation.
 _SHARED = 0.1
+#: The excess kurtosis of h that units of different scales, or biases, make, from which it is no Gaussian.
+_MIXED = 1.5
 
 
 def walk(steps: tuple[Step, ...], signal: Signal, batch: int) -> tuple[Node, ...]:
@@ -118,7 +120,10 @@ def _dense(step: Step, x: Signal) -> Node:
         x = mean_of(x, pixels, x.width, pixels_alike(x) * evenness(x.profile))[0]
         back -= 2.0 * math.log(pixels)
     after, by = _through(w, x, taps)
-    after = replace(after, gaussian=x.gaussian or not (w.lone or after.shared > _SHARED))
+    alone = exp(log(w.bias_second) - after.log_q) if after.log_q > -math.inf else 0.0  # part of the biases
+    mixed_units = 3.0 * (1.0 - alone) ** 2 * w.uneven + alone**2 * w.bias_excess  # excess kurtosis over the units
+    gaussian = x.gaussian or not (w.lone or after.shared > _SHARED)
+    after = replace(after, gaussian=gaussian and mixed_units < _MIXED + 12.0 / w.fan_in)
     if isinstance(step.layer, Conv) and after.log_q > -math.inf:
         part = math.exp(x.log_q + log(w.fan_in * taps * w.second) - after.log_q) if x.log_q > -math.inf else 0.0
         after = replace(after, profile=profile_behind(step, x.profile, min(1.0, part)))

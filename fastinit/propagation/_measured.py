@@ -33,7 +33,8 @@ class MeasuredLayer:
         E g^2 of the gradient with respect to the layer's output, for a standard normal gradient
         at the network's output.
     weight_gradient : Measurement
-        E (dL/dW)^2 of one input, over weights and inputs; of the last matrix of Gated.
+        E (dL/dW)^2 of one input, over weights and inputs; of the last matrix of Gated. Of a convolution from
+        the gradient of all inputs together, of which it is the mean over draws.
     saturated, zero, dead : Measurement
         Of an activation: fraction with abs(f') < 1e-3 max abs(f'), fraction of outputs 0, fraction of units
         with output slope 0 for all inputs of the batch.

@@ -107,6 +107,11 @@ def evenness(profile: Profile, size: int | None = None) -> float:
     return even
 
 
+def unevenness(profile: Profile) -> float:
+    """Mean square, of mean 1."""
+    return math.prod(float((p * p).mean()) for p in profile or ())
+
+
 def raised(profile: Profile, power: float) -> Profile:
     """Behind an activation whose E f^2 grows as this power of E h^2."""
     if profile is None or power == 1.0:

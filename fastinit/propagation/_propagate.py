@@ -15,7 +15,7 @@ from ._backward import Back, Gradient, Spectrum, back_through, spectrum_through
 from ._edge import upper_edge
 from ._fluctuation import SECOND, Transfer, gaussian_noise
 from ._forward import walk
-from ._layers import Activation, Layer
+from ._layers import Activation, BatchNorm, Layer
 from ._linear_layers import Conv, Dense
 from ._network import Network, resolve_network
 from ._node import Node
@@ -202,9 +202,11 @@ def analyse(network: Network, start: Input, dtype: str, formats: tuple[str, ...]
         underflow={name: _worst(layers, "underflow", name) for name in formats},
         gradient_underflow={name: _worst(layers, "gradient_underflow", name) for name in formats},
         jacobian=_jacobian(spectrum, plain, upper_edge(nodes, spectrum.log_mean) if len(formats) > 1 else None),
-        condition=spectrum.condition(network.fan_out),
+        condition=spectrum.condition,
         scales=None if plain is None else _depth_scales(plain.function, plain.sigma_w2, plain.sigma_b2),
         symmetric=any(w.symmetric and w.shape[-1] > 1 for node in nodes for w in node.step.weights),
+        batch_norm=min((start.batch * b.node.step.places for b in rows if isinstance(b.node.step.layer, BatchNorm)),
+                       default=None),
         shared=max((b.node.before.shared for b in rows if isinstance(b.node.step.layer, Activation)), default=0.0),
         approximate=tuple(r.name for r in layers if r.approximate),
     )

@@ -52,7 +52,8 @@ class LayerReport:
         Per dtype, the probability that an element is infinite, is rounded to 0, and that its
         gradient is.
     approximate : bool
-        Something was left out: an activation, or a maximum of a window, sees what is not Gaussian; a
+        Something was left out: an activation, or a maximum of a window, sees what is not Gaussian (given units
+        of very different scales, say); a
         residual branch depends on its own input; the pixels of given images are alike where they are near; a
         BatchNorm stands behind a padded convolution whose places differ, or has too few inputs for the
         tails of its signal.
@@ -178,6 +179,8 @@ class Report:
         Fixed points, depth scales and phase of a chain with one activation.
     symmetric : bool
         Some weights are all equal, so that their units stay the same for ever.
+    batch_norm : int or None
+        The fewest numbers (inputs times places) that a BatchNorm takes the variance of.
     shared : float
         The largest part of E h^2, h an activation's input, that is one random number for all units of a
         layer: what weights with a mean make of a sum of inputs.
@@ -205,6 +208,7 @@ class Report:
     condition: float | None
     scales: DepthScales | None
     symmetric: bool
+    batch_norm: int | None
     shared: float
     approximate: tuple[str, ...] = ()
     level: str = "good"

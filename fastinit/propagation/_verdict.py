@@ -87,6 +87,14 @@ def findings(report: Report) -> list[tuple[int, str]]:
     mean = sum(saturated) / len(saturated) if saturated else 0.0
     if _grade(mean, "saturated"):
         found.append((_grade(mean, "saturated"), f"{mean:.0%} of the activations are saturated."))
+    few = report.batch_norm
+    if few is not None and few < 8:
+        over = f"BatchNorm over {counted(few, 'number')}"
+        found.append(
+            (2, f"{over} gives 0: nothing passes.") if few == 1 else
+            (2, f"{over} divides by deviations that may be all but 0: squared gradients have no mean.") if few <= 3 else
+            (1, f"{over}: its deviations scatter, and gradients more than their bands say.")
+        )  # fmt: skip
     found += _range_findings(report)
     return sorted(found, key=lambda item: -item[0])
 

@@ -56,8 +56,13 @@ class Weights:
     orthogonal : bool
         Rows or columns are orthogonal: products keep lengths.
     spread : float
-        n tr((W^T W)^2) / (tr W^T W)^2 over the n inputs of the matrix: 1 + n / fan_out for
-        independent elements, max(1, n / fan_out) for orthogonal ones.
+        n tr((W^T W)^2) / (tr W^T W)^2 over the n inputs of a group: 1 + n / m for independent
+        elements, m its outputs, max(1, n / m) for orthogonal ones. Of a convolution that of the
+        matrices of its channels at all frequencies.
+    uneven : float
+        E v^2 / (E v)^2 - 1 over the units, v the sum of a unit's squared weights, of given arrays; else 0.
+    bias_excess : float
+        Excess kurtosis of given biases, at least 0.
     lone : bool
         A unit hears hardly more than one input, so that it is no more Gaussian than that one.
     bias : ndarray or None
@@ -79,6 +84,8 @@ class Weights:
     second: float
     orthogonal: bool
     spread: float
+    uneven: float
+    bias_excess: float
     lone: bool
     bias: Array | None = field(repr=False)
     bias_std: float
@@ -150,33 +157,46 @@ def resolve_weights(
     taps = math.prod(shape[:-2])
     fan_in, fan_out = taps * shape[-2], taps * shape[-1] // groups
     lone = init in ("identity", "eye", "dirac")
+    per_output = shape[-2] * groups / shape[-1]  # inputs, within a group
+    # rows of an orthogonal matrix that one frequency adds up: one in so many of all, if there are enough
+    free = taps if init == "orthogonal" and fan_in > shape[-1] // groups else 1
     if array is not None:
         lone = _is_lone(array.reshape(fan_in, -1))
         found = _of_array(array)
         if lone:  # no common sum
             found = found._replace(mean=0.0)
-        orthogonal, spread = False, _spread_of(array.reshape(fan_in, -1))
+        orthogonal, spread = False, _spread_of(array, groups)
     elif isinstance(init, str) and init in ORTHOGONAL:
         found = _of_orthogonal(name, shape, init, kwargs)
-        orthogonal, spread = True, max(1.0, fan_in / (shape[-1] // groups))
+        orthogonal, spread = True, max(1.0, per_output + 1.0 - 1.0 / free)
     else:
         try:
             found = _of_init(init, shape, kwargs, fan_in, fan_out, groups)
         except (TypeError, ValueError) as error:
             raise type(error)(f"{name}: {error}") from error
-        orthogonal, spread = False, 1.0 + fan_in / (shape[-1] // groups)
+        orthogonal, spread = False, 1.0 + per_output
         if lone:
-            orthogonal, spread = True, max(1.0, fan_in / (shape[-1] // groups))
+            orthogonal, spread = True, max(1.0, per_output)
+    uneven = 0.0 if array is None else _ratio(np.square(array.reshape(fan_in, -1), dtype=np.float64).sum(0)) - 1.0
+    bias_mean, bias_second, bias_excess = 0.0, bias_std * bias_std, 0.0
     if bias is not None:
         wide = bias.astype(np.float64)
         bias_mean, bias_second = float(wide.mean()), float((wide * wide).mean())
-    else:
-        bias_mean, bias_second = 0.0, bias_std * bias_std
+        bias_excess = max(0.0, _ratio(wide * wide) - 3.0)
     return Weights(
         shape, fan_in, fan_out, None if array is not None else init, dict(kwargs), array, found.law,
-        found.mean if found.second else 0.0, found.second, orthogonal, spread, lone, bias, bias_std, bias_mean,
-        bias_second,
+        found.mean if found.second else 0.0, found.second, orthogonal, spread, uneven, bias_excess, lone, bias, bias_std,
+        bias_mean, bias_second,
     )
+
+
+def _ratio(values: Array) -> float:
+    """E v^2 / (E v)^2 of numbers v >= 0; 1 where all are 0."""
+    top = float(values.max())
+    if top == 0.0:
+        return 1.0
+    v = values / top
+    return float((v * v).mean() / v.mean() ** 2)
 
 
 def _of_array(array: Array) -> _Moments:
@@ -203,20 +223,30 @@ def _is_lone(matrix: Array) -> bool:
     return bool(used.any()) and float(np.median(square.max(0)[used] / total[used])) > 0.5
 
 
-def _spread_of(matrix: Array) -> float:
-    """n tr((W^T W)^2) / (tr W^T W)^2 by random probes (Hutchinson 1990), n the inputs of W."""
-    n, m = int(matrix.shape[0]), int(matrix.shape[1])
-    top = np.max(np.abs(matrix.astype(np.float64)))
+def _spread_of(array: Array, groups: int) -> float:
+    """n tr((W^T W)^2) / (tr W^T W)^2 by random probes (Hutchinson 1990), n the inputs of a group of W.
+
+    Of a convolution, over matrices sum_t W_t exp(i t w) at random frequencies w.
+    """
+    places, n, m = array.shape[:-2], int(array.shape[-2]), int(array.shape[-1]) // groups
+    top = np.max(np.abs(array.astype(np.float64)))
     if top == 0.0:
         return 1.0 + n / m
-    wide: Array = (matrix / top).astype(np.float32)
-    z = np.random.default_rng(0).choice(np.array([-1.0, 1.0], np.float32), (_PROBES, n))
-    image = z @ wide
-    back = image @ wide.T
-    # the same vectors in both: their errors cancel in part
-    trace = float(np.square(image, dtype=np.float64).sum()) / _PROBES
-    fourth = float(np.square(back, dtype=np.float64).sum()) / _PROBES
-    return max(1.0, n * fourth / (trace * trace))
+    wide: Array = (array / top).astype(np.float32).reshape(-1, n, groups, m)
+    rng = np.random.default_rng(0)
+    taps = np.indices(places).reshape(len(places), len(wide))
+    trace = fourth = 0.0
+    count = 16 if len(wide) > 1 else 1
+    for angle in rng.uniform(0.0, 2.0 * math.pi, (count, len(places))):
+        at = wide[0] if count == 1 else np.tensordot(np.exp(1j * (angle @ taps)).astype(np.complex64), wide, 1)
+        z = rng.choice(np.array([-1.0, 1.0], np.float32), (_PROBES // count, groups, n))
+        image = np.einsum("pgn,ngm->pgm", z, at, optimize=True)
+        back = np.einsum("pgm,ngm->pgn", image, at.conj(), optimize=True)
+        # the same vectors in both: their errors cancel in part
+        trace += float((np.abs(image).astype(np.float64) ** 2).sum())
+        fourth += float((np.abs(back).astype(np.float64) ** 2).sum())
+    probes = _PROBES * groups
+    return max(1.0, n * (fourth / probes) / (trace / probes) ** 2)
 
 
 def _of_orthogonal(name: str, shape: tuple[int, ...], init: str, kwargs: dict[str, Any]) -> _Moments:

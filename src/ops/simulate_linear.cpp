@@ -58,7 +58,9 @@ void Linear::backward(Pass& pass, std::int64_t rows, const float* gy, float* gx,
 }
 
 double Linear::weight_gradient(Pass& pass, std::int64_t rows, const float* x, const float* gy) const {
-    if (!plain()) return convolution_gradient(pass, rows, x, gy);
+    const float sx = scale_of(pass.team, x, rows * in()), sg = scale_of(pass.team, gy, rows * out());
+    if (sx == 0.0f || sg == 0.0f) return std::numeric_limits<double>::quiet_NaN();  // not all are finite
+    if (!plain()) return convolution_gradient(pass, rows, x, sx, gy, sg);
     // The gradient of one input is an outer product: its squares are those of the factors.
     const auto a = row_squares(pass.team, x, rows, in()), b = row_squares(pass.team, gy, rows, out());
     double sum = 0.0;
@@ -66,9 +68,8 @@ double Linear::weight_gradient(Pass& pass, std::int64_t rows, const float* x, co
     return sum / static_cast<double>(in()) / static_cast<double>(out()) / static_cast<double>(rows);
 }
 
-double Linear::convolution_gradient(Pass& pass, std::int64_t rows, const float* x, const float* gy) const {
-    const float sx = scale_of(pass.team, x, rows * in()), sg = scale_of(pass.team, gy, rows * out());
-    if (sx == 0.0f || sg == 0.0f) return std::numeric_limits<double>::quiet_NaN();
+double Linear::convolution_gradient(Pass& pass, std::int64_t rows, const float* x, float sx, const float* gy,
+                                    float sg) const {
     const std::int64_t lines = rows * w_.places(), channels = w_.channels / groups_, columns = columns_ / groups_;
     const std::int64_t features = w_.taps() * channels, each = std::min(features, kGradientRows);
     const Pool::Lease space = pass.pool.take(each * columns);

@@ -71,7 +71,8 @@ public:
     double weight_gradient(Pass&, std::int64_t rows, const float* x, const float* gy) const;
 
 private:
-    double convolution_gradient(Pass&, std::int64_t rows, const float* x, const float* gy) const;
+    // sx and sg: powers of two that keep x and gy, and the squares of their products, in range.
+    double convolution_gradient(Pass&, std::int64_t rows, const float* x, float sx, const float* gy, float sg) const;
     bool plain() const { return w_.single() && groups_ == 1; }
     Kernel kernel(std::int64_t group) const {
         return {*weight_, w_.channels / groups_, columns_, group * (columns_ / groups_)};

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import operator
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -108,6 +109,11 @@ def _explicit(value: Any, name: str) -> Fan | None:
     return int(number) if number < _EXACT and number == int(number) else number
 
 
+@functools.lru_cache(maxsize=256)
+def _fans_of_matrix(n: int, m: int) -> Fans:
+    return Fans(n, (m,), 1, None)
+
+
 def resolve_fans(
     shape: Shape,
     *,
@@ -126,7 +132,7 @@ def resolve_fans(
         fan_in is None and fan_out is None and layout is None and in_axis is None and out_axis is None
         and batch_axis is None and type(groups) is int and groups == 1 and blocks is None and len(shape) == 2
     ):  # the common case, kept short: calls take microseconds
-        return Fans(shape[0], (shape[1],), 1, None)
+        return _fans_of_matrix(*shape)
     enough = (
         (fan_in is not None or need == "fan_out")
         and (fan_out is not None or need == "fan_in")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -22,6 +23,12 @@ def _gain_number(gain: Any) -> float:
 
 
 def _he_gain_squared(nonlinearity: Any, negative_slope: Any, gain: Any) -> tuple[float, int]:
+    if gain is None and type(nonlinearity) is str and type(negative_slope) is float:
+        return _named_gain_squared(nonlinearity, negative_slope)
+    return _any_gain_squared(nonlinearity, negative_slope, gain)
+
+
+def _any_gain_squared(nonlinearity: Any, negative_slope: Any, gain: Any) -> tuple[float, int]:
     if not isinstance(nonlinearity, str) and not callable(nonlinearity):
         raise TypeError(f"nonlinearity must be the name of an activation or a function, got {nonlinearity!r}")
     try:
@@ -35,6 +42,11 @@ def _he_gain_squared(nonlinearity: Any, negative_slope: Any, gain: Any) -> tuple
     if gain is not None:
         return squared(check_number(gain, "gain", low=0.0))
     return (2.0 / (1.0 + slope * slope), 0) if name in RECTIFIERS else squared(of_function)
+
+
+@functools.lru_cache(maxsize=256)  # calls take microseconds
+def _named_gain_squared(nonlinearity: str, negative_slope: float) -> tuple[float, int]:
+    return _any_gain_squared(nonlinearity, negative_slope, None)
 
 
 def xavier_normal(

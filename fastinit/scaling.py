@@ -39,12 +39,14 @@ def scaled(
     """Variance ``gain**2 / fan``, block by block where the blocks' fans differ; for `gain2` see `squared`."""
     scale, exponent = gain2
     outs = fans.fan_out
-    sizes = [_size(target, scale / _fan_for(mode, fans.fan_in, fan_out), exponent, distribution)
-             for fan_out in outs or (None,)]  # fmt: skip
-    key = key_bits(seed)  # a generator advances only where nothing is wrong
-    if len(sizes) == 1:
-        return _draw(target, sizes[0], distribution, key)
+    # sizes before the key: a generator advances only where nothing is wrong
+    if outs is None or len(outs) == 1:
+        fan = _fan_for(mode, fans.fan_in, None if outs is None else outs[0])
+        size = _size(target, scale / fan, exponent, distribution)
+        return _draw(target, size, distribution, key_bits(seed))
     assert fans.sizes is not None and fans.out_axis is not None
+    sizes = [_size(target, scale / _fan_for(mode, fans.fan_in, n), exponent, distribution) for n in outs]
+    key = key_bits(seed)
     for part, size in zip(target.split(fans.out_axis, fans.sizes), sizes, strict=True):
         _draw(part, size, distribution, key)
     return target.result

@@ -49,7 +49,8 @@ void set_truncated(LawParams& p, const Request& r, bool wide) {
     }
     const double a = absolute ? in_sigmas(r.lo, r) : r.lo;
     const double b = absolute ? in_sigmas(r.hi, r) : r.hi;
-    if (wide && (b - a) * std::max({1.0, std::fabs(a), std::fabs(b)}) <= kLevel) {
+    const double reach = std::max({1.0, std::fabs(a), std::fabs(b)});
+    if (wide && (b - a) * reach <= kLevel && reach <= 1.0 / kLevel) {
         p.law = Law::uniform;  // probabilities would differ in their last digits alone
         p.scale = p.high - p.low;
         p.shift = p.low;

@@ -12,22 +12,20 @@ SUMS = ("elu", "celu", "selu", "gelu_tanh", "quick_gelu", "silu", "mish", "softp
         "tanhshrink", "atan", "softsign", "hardtanh", "relu6", "hard_sigmoid", "hardswish")  # fmt: skip
 # fan_in Var W (None: the critical one), Var b, q and c of the input
 STARTS = {"critical": (None, 0.05, 1.0, 0.3), "growing": (4.0, 0.0, 1e6, 0.999), "biased": (2.0, 1.0, 1e-2, -0.9)}
-LIMITS = [(n, 1e-3) for n in CLOSED] + [(n, 10e-3) for n in SUMS]
+NAMES = [*CLOSED, *SUMS]
 # From the other starts the variance of squared_relu grows without bound, as its square in every layer.
-CASES = [(n, limit, start) for n, limit in LIMITS for start in STARTS if n != "squared_relu" or start == "critical"]
+CASES = [(n, start) for n in NAMES for start in STARTS if n != "squared_relu" or start == "critical"]
 
 
-@pytest.mark.parametrize("name", [*CLOSED, *SUMS])
-def test_moments(benchmark, row, name):
+@pytest.mark.parametrize("name", NAMES)
+def test_moments(row, name):
     f = resolve(name, {})
     assert f.moments(1.0, 0.0) == tuple(moments(name))
     row("moments of an activation", name)(f.moments, 1.0, 0.0)
-    if benchmark.stats:
-        assert benchmark.stats.stats.min < 100e-6
 
 
-@pytest.mark.parametrize(("name", "limit", "start"), CASES)
-def test_hundred_layers(benchmark, row, name, limit, start):
+@pytest.mark.parametrize(("name", "start"), CASES)
+def test_hundred_layers(row, name, start):
     """q-map with c-map in one call."""
     f = resolve(name, {})
     sw, sb, q, c = STARTS[start]
@@ -36,12 +34,10 @@ def test_hundred_layers(benchmark, row, name, limit, start):
     assert qs[0] == pytest.approx(sw * f.second_moment(q) + sb)
     assert all(0.0 <= b <= 2.0 for b in below)
     row(f"maps over 100 layers, {start}", name)(f.trajectory, q, c, sw, sb, 100)
-    if benchmark.stats:
-        assert benchmark.stats.stats.min < limit
 
 
-@pytest.mark.parametrize(("name", "limit"), [row for row in LIMITS if row[0] != "squared_relu"])
-def test_hundred_layers_by_hand(benchmark, row, name, limit):
+@pytest.mark.parametrize("name", [n for n in NAMES if n != "squared_relu"])
+def test_hundred_layers_by_hand(row, name):
     """The same by two calls for each layer."""
 
     def maps():
@@ -53,5 +49,3 @@ def test_hundred_layers_by_hand(benchmark, row, name, limit):
     qs, below = resolve(name, {}).trajectory(1e-2, -0.9, 2.0, 1.0, 100)
     assert maps() == pytest.approx((qs[-1], 1 - below[-1]), rel=1e-9)
     row("q_map and c_map of 100 layers", name)(maps)
-    if benchmark.stats:
-        assert benchmark.stats.stats.min < limit

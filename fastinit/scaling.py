@@ -17,20 +17,15 @@ DISTRIBUTIONS = ("normal", "uniform", "truncated_normal")
 
 
 def _fan_for(mode: str, fan_in: float | None, fan_out: float | None) -> float:
-    n: float | None
+    if mode in ("fan_in", "fan_out"):
+        return (fan_in if mode == "fan_in" else fan_out) or 1.0  # of an empty tensor
+    assert fan_in is not None and fan_out is not None
     # Explicit fans may leave the range of float64 on the way.
-    if mode == "fan_in":
-        n = fan_in
-    elif mode == "fan_out":
-        n = fan_out
-    elif mode == "fan_avg":
-        total = fan_in + fan_out  # type: ignore[operator]
-        n = 0.5 * total if total < math.inf else 0.5 * fan_in + 0.5 * fan_out  # type: ignore[operator]
-    else:
-        product = fan_in * fan_out  # type: ignore[operator]
-        inside = 0.0 < product < math.inf
-        n = math.sqrt(product) if inside else math.sqrt(fan_in) * math.sqrt(fan_out)  # type: ignore[arg-type]
-    return n or 1.0  # of an empty tensor
+    if mode == "fan_avg":
+        total = fan_in + fan_out
+        return (0.5 * total if total < math.inf else 0.5 * fan_in + 0.5 * fan_out) or 1.0
+    product = fan_in * fan_out
+    return (math.sqrt(product) if 0.0 < product < math.inf else math.sqrt(fan_in) * math.sqrt(fan_out)) or 1.0
 
 
 def scaled(

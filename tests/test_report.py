@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from monte_carlo import measure
+from networks import fifty
 
 from fastinit.propagation import (
     Activation,
@@ -207,59 +208,6 @@ def test_dropout_and_gates() -> None:
     assert propagate([Gated(10**7)]).layers[0].second == pytest.approx(silu2, rel=1e-5)
 
 
-def test_jacobian_variance() -> None:
-    gaussian = propagate([D(512), A("relu")] * 8).jacobian
-    assert (gaussian.mean, gaussian.variance) == (pytest.approx(1), pytest.approx(16))
-    orthogonal = propagate([D(512, "orthogonal", gain=2**0.5), A("relu")] * 8).jacobian
-    assert orthogonal.variance == pytest.approx(8)
-    assert orthogonal.largest == pytest.approx(20.4, abs=0.1)
-    wide = propagate([D(200, fan_in=400), A("linear")]).jacobian
-    assert wide.variance / wide.mean**2 == pytest.approx(0.5)  # Marchenko-Pastur
-    linear = propagate([D(64, "orthogonal")] * 5)
-    assert (linear.condition, linear.jacobian.variance) == (1.0, pytest.approx(0, abs=1e-9))
-
-
-C = Conv
-_RNG = np.random.default_rng(0)
-CONVOLUTIONS: dict[str, list[Any]] = {
-    "padded": [C(64, 3, "lecun_normal", image=5, fan_in=64)],
-    "fewer channels": [C(16, 3, "lecun_normal", image=6, fan_in=64)],
-    "line": [C(64, (9,), "lecun_normal", image=(16,), fan_in=64)],
-    "one tap": [C(16, 3, "delta_orthogonal", image=5, fan_in=16)],
-    "orthogonal": [C(16, 3, "orthogonal", image=8, fan_in=16)],
-    "stride": [C(64, 3, "lecun_normal", image=8, fan_in=32, stride=2)],
-    "unused places": [C(32, 1, "lecun_normal", image=8, fan_in=32, stride=2)],
-    "groups": [C(32, 3, "lecun_normal", image=8, fan_in=32, groups=2)],
-    "given": [C(weight=_RNG.normal(size=(3, 3, 32, 32)) / 17, image=6)],
-    "given groups": [C(weight=_RNG.normal(size=(3, 3, 16, 32)) / 12, image=6, groups=2)],
-    "pooled": [C(96, 3, "lecun_normal", image=4, fan_in=96), A("relu"), Pool(2, "mean"), D(10, "lecun_normal")],
-    "two": [C(32, 3, image=8, fan_in=32), A("relu"), C(32, 3)],
-}
-
-
-@pytest.mark.parametrize("layers", CONVOLUTIONS.values(), ids=CONVOLUTIONS)
-def test_jacobian_of_convolutions(layers: list[Any]) -> None:
-    """Against the singular values of real draws: at every frequency a matrix of the channels."""
-    told, seen = propagate(layers).jacobian, simulate(layers, 4, seed=1, repeats=4)
-    mean, variance, largest = (m.value for m in (seen.jacobian_mean, seen.jacobian_variance, seen.jacobian_largest))
-    assert told.mean == pytest.approx(mean, rel=0.2)
-    assert told.variance / told.mean**2 == pytest.approx(variance / mean**2, rel=0.25, abs=1e-9)
-    assert told.largest / told.mean == pytest.approx(largest / mean, rel=0.25)
-
-
-@pytest.mark.parametrize(("layers", "told"), [
-    ([D(400, "lecun_normal", fan_in=100)], None), ([D(100, "lecun_normal", fan_in=400)], None),
-    ([D(400, "orthogonal", fan_in=100), D(800, "orthogonal")], 1.0), ([D(100, "orthogonal", fan_in=400)], 1.0),
-    ([D(400, "orthogonal", fan_in=100), D(100, "orthogonal")], math.inf),
-    ([D(100, "orthogonal", fan_in=400), D(400, "orthogonal")], math.inf),
-    ([D(100, fan_in=100)], math.inf), ([D(100, fan_in=100), D(400)], math.inf),
-    ([D(200, fan_in=50), A("relu"), D(200)], None), ([D(100, fan_in=100), A("relu")], math.inf),
-    ([C(16, 3, "delta_orthogonal", image=5, fan_in=16)], 1.0), ([C(16, 3, "orthogonal", image=5, fan_in=16)], math.inf),
-], ids=str)  # fmt: skip
-def test_condition_number(layers: list[Any], told: float | None) -> None:
-    assert propagate(layers).condition == told
-
-
 def test_given_units_of_different_scales_are_marked() -> None:
     rng = np.random.default_rng(0)
     plain = rng.normal(size=(256, 256)) / 16
@@ -270,41 +218,6 @@ def test_given_units_of_different_scales_are_marked() -> None:
                           (D(weight=plain, bias=rng.normal(size=256)), False)):  # fmt: skip
         report = propagate([layer, A("tanh")] * 3)
         assert bool(report.approximate) == marked, layer
-
-
-def test_batch_norm_over_few_numbers() -> None:
-    for batch, level, words in ((1, "bad", "BatchNorm over 1 number gives 0"), (2, "bad", "BatchNorm over 2 numbers"),
-                                (3, "bad", "have no mean"), (4, "warn", "scatter"), (8, "good", "")):  # fmt: skip
-        report = propagate([D(256), BatchNorm(), A("relu")] * 4, batch=batch)
-        assert (report.batch_norm, report.level) == (batch, level)
-        assert words in report.reasons[0]
-    image = [C(16, 3, image=8, fan_in=3), BatchNorm(), A("relu")]
-    assert propagate(image, batch=1).batch_norm == 64 and propagate([D(8)]).batch_norm is None
-
-
-@pytest.mark.parametrize(("layers", "edge"), [
-    ([D(128, fan_in=1024)], 2.0 * (1.0 + 0.125**0.5) ** 2),  # Marchenko & Pastur 1967
-    ([D(1024, fan_in=128)], 16.0 * (1.0 + 0.125**0.5) ** 2),
-    ([D(512, "orthogonal", fan_in=256), A("linear"), D(256, "orthogonal")], 1.0),
-    ([D(512, "orthogonal", fan_in=256), A("relu"), D(512, "orthogonal", gain=2**0.5), A("relu")], 1.6875),
-    ([D(64, "orthogonal", fan_in=128), LayerNorm(eps=0.0)], 64 / 63),
-    ([D(64, "orthogonal"), Dropout(0.5)], 4.0),
-])  # fmt: skip
-def test_upper_edge_of_any_widths(layers: list[Any], edge: float) -> None:
-    assert propagate(layers, input_var=1.0).jacobian.largest == pytest.approx(edge, rel=1e-3)
-
-
-@pytest.mark.parametrize("widths", [(600, 150, 600), (200, 400, 300, 500)])
-@pytest.mark.parametrize("activation", ["tanh", "relu"])
-def test_upper_edge_of_drawn_networks(widths: tuple[int, ...], activation: str) -> None:
-    layers = [D(400), *[x for n in widths for x in (A(activation), D(n))]]
-    found = []
-    for seed in range(4):
-        measured = simulate(layers, 2, repeats=1, seed=seed)
-        assert measured.jacobian_largest is not None
-        found.append(measured.jacobian_largest.value)
-    # a finite width stays below the edge, by some n^(-2/3)
-    assert 0.8 < np.mean(found) / propagate(layers).jacobian.largest < 1.02
 
 
 def test_worked_depths_of_overflow_and_underflow() -> None:
@@ -343,85 +256,6 @@ def test_dead_units() -> None:
 
 
 # ---- verdicts and reports --------------------------------------------------------------------
-
-
-def fifty(name: str, init: str, **kwargs: Any) -> Report:
-    return propagate([D(512, init, **kwargs), A(name)] * 50)
-
-
-def test_verdicts_of_fifty_layers() -> None:
-    zeros = fifty("relu", "zeros")
-    assert zeros.level == "bad" and zeros.symmetric and "dead" in zeros.verdict and "symmetric" in zeros.verdict
-    small = fifty("relu", "normal", std=0.01)
-    assert small.level == "bad" and "vanishing" in small.verdict
-    assert fifty("relu", "uniform", low=-1, high=1).log10_gradient_ratio > 90
-    saturated = fifty("tanh", "uniform", low=-1, high=1)
-    assert "exploding" in saturated.verdict and "saturated" in saturated.verdict
-    halved = fifty("relu", "xavier_normal")
-    assert halved.log10_gradient_ratio == pytest.approx(-49 * math.log10(2))
-    assert halved.remedy is not None and "he_normal" in halved.remedy.change
-    # what is promised after the change is what the changed network gives
-    he = fifty("relu", "he_normal")
-    assert halved.remedy.log10_gradient_ratio == pytest.approx(he.log10_gradient_ratio, abs=1e-9)
-    assert (halved.remedy.dead, halved.remedy.level) == (he.dead, he.level)
-    assert he.level != "bad" and he.phase == "critical"
-    assert fifty("tanh", "xavier_normal").phase == "critical"
-    assert fifty("tanh", "he_normal").phase == "chaotic"
-    ten = propagate([D(512), A("relu")] * 10)
-    assert ten.level == "good" and ten.remedy is None
-    ten.assert_trainable("good")
-
-
-def test_symmetric_weights_and_narrow_heads() -> None:
-    assert propagate([D(8, "constant", value=0.1), A("tanh"), D(1)]).level == "bad"
-    assert not propagate([D(8), A("tanh"), D(1, "constant", value=0.1)]).symmetric
-    fixup = propagate([D(64), *[Residual([D(64), A("relu"), D(64, "zeros")])] * 10])
-    assert fixup.level == "good"  # a branch may start at zero
-
-
-def test_weights_with_a_mean() -> None:
-    r = propagate([D(256, "uniform", low=0.0, high=0.1), A("tanh")] * 5)
-    assert r.level == "bad" and "Weights have a mean: up to 100% of E h^2 is one number" in r.verdict
-    assert r.remedy is not None and r.remedy.level == "good"
-    # behind the second matrix a unit's input is a sum of what all share, far from Gaussian
-    assert "1: Activation(tanh)" not in r.approximate and "3: Activation(tanh)" in r.approximate
-    assert r.shared > 0.99 > propagate([D(256, "uniform", low=-0.04, high=0.1), A("tanh")] * 2).shared > 0.5
-    assert propagate([D(256), A("sigmoid")] * 5).shared < 1e-9  # means that all inputs have are another thing
-    x = np.random.default_rng(0).standard_normal((2000, 256))
-    h = x @ np.random.default_rng(1).uniform(0.0, 0.1, (256, 256))
-    first = propagate([D(256, "uniform", low=0.0, high=0.1), A("tanh")])
-    assert first.shared == pytest.approx((h.mean(1) ** 2).mean() / (h**2).mean(), rel=0.1)
-
-
-def test_remedies() -> None:
-    r = propagate([D(64), *[Residual([A("relu"), D(64)])] * 30])
-    assert r.level == "bad" and r.remedy is not None and "1/sqrt(30)" in r.remedy.change
-    given = [D(weight=np.random.default_rng(i).standard_normal((64, 64)) * 0.05) for i in range(20)]
-    r = propagate([x for d in given for x in (d, A("relu"))])
-    assert r.remedy is not None and "multiply each weight so that sigma_w2 = 2" in r.remedy.change
-    half = propagate([D(64, "variance_scaling", scale=1.9), A("relu")] * 100, dtype="float16")
-    assert half.dtype == "float16"
-    biased = propagate([D(512, "normal", std=0.02, bias_std=0.05**0.5), A("tanh")] * 60)
-    assert biased.remedy is not None and biased.remedy.level == "good"
-
-
-def test_loss_scale_and_half_precision() -> None:
-    r = propagate([D(64, "variance_scaling", scale=1.0), A("relu")] * 45, dtype="float16")
-    assert r.gradient_underflow["float16"] > 0.1
-    assert r.loss_scale is not None and math.log2(r.loss_scale) == int(math.log2(r.loss_scale))
-    smallest = min(x.log10_gradient for x in r.layers)
-    assert 10 ** (0.5 * smallest) * r.loss_scale >= 2.0**-20
-    over = propagate([D(64, "normal", std=1.0), A("relu")] * 8, dtype="float16")
-    assert over.level == "bad" and "overflow float16" in over.verdict and over.overflow["float32"] == 0.0
-
-
-def test_assert_trainable() -> None:
-    with pytest.raises(AssertionError, match=r"(?s)Does not train.*vanishing.*Change: "):
-        fifty("relu", "xavier_normal").assert_trainable()
-    with pytest.raises(AssertionError, match="Trains with care"):
-        fifty("tanh", "xavier_normal").assert_trainable("good")
-    with pytest.raises(ValueError, match="allow must be one of good, warn"):
-        fifty("tanh", "xavier_normal").assert_trainable("bad")
 
 
 def measured(report: Report, factor: float) -> Measured:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from .._args import Array, check_dtype, check_int, check_number
-from ._backward import Back, Gradient, Spectrum, back_through, spectrum_through
+from ._backward import Back, Gradient, back_through
 from ._edge import upper_edge
 from ._fluctuation import SECOND, Transfer, gaussian_noise
 from ._forward import walk
@@ -22,6 +22,7 @@ from ._node import Node
 from ._phases import DepthScales, JacobianSpectrum
 from ._report import LayerReport, Report
 from ._signal import Signal, exp, fraction_always, fraction_inside, log, slope_regions
+from ._spectrum import Spectrum, spectrum_through
 from ._verdict import judge
 from ._weights import finite_array
 

@@ -24,6 +24,7 @@ THRESHOLDS = {
     "depth": (3.0, 6.0),  # depth / xi_c: e^-6 of a correlation's deviation is left
     "blocked": (0.05, 0.5),  # probability that no gradient of an input reaches the first layer
     "shared": (0.5, 0.9),
+    "batch_norm": (1 / 8, 1 / 4),  # one over the numbers that it takes a variance of: E 1/v is finite from 4 on
     "dead": (0.2, 0.5),
     "saturated": (0.3, 0.7),
     "overflow": (1e-3, 1e-3),  # probability that an input overflows somewhere
@@ -88,13 +89,12 @@ def findings(report: Report) -> list[tuple[int, str]]:
     if _grade(mean, "saturated"):
         found.append((_grade(mean, "saturated"), f"{mean:.0%} of the activations are saturated."))
     few = report.batch_norm
-    if few is not None and few < 8:
-        over = f"BatchNorm over {counted(few, 'number')}"
-        found.append(
-            (2, f"{over} gives 0: nothing passes.") if few == 1 else
-            (2, f"{over} divides by deviations that may be all but 0: squared gradients have no mean.") if few <= 3 else
-            (1, f"{over}: its deviations scatter, and gradients more than their bands say.")
-        )  # fmt: skip
+    grade = 0 if few is None else _grade(1.0 / few, "batch_norm")
+    if few is not None and grade:
+        scatter = (": its deviations scatter, and gradients more than their bands say.",
+                   " divides by deviations that may be all but 0: squared gradients have no mean.")[grade - 1]  # fmt: skip
+        words = " gives 0: nothing passes." if few == 1 else scatter
+        found.append((grade, f"BatchNorm over {counted(few, 'number')}{words}"))
     found += _range_findings(report)
     return sorted(found, key=lambda item: -item[0])
 

@@ -108,13 +108,12 @@ private:
 // Blocks to consecutive places from `next` on, past the cache, by vectors as they are computed. What
 // lies before has been written already, a block at least.
 #if defined(FI_ISA_avx512)
-#define FI_STREAMS
 // In whole lines, of the end of one vector and the beginning of the next.
 class Past {
 public:
     static constexpr std::size_t kAlign = 4;
     explicit Past(char* next)
-        : line_(next - reinterpret_cast<std::uintptr_t>(next) % 64), held_(load<U32>(next - 64)), end_(next) {
+        : line_(next - reinterpret_cast<std::uintptr_t>(next) % kStreamed), held_(load<U32>(next - 64)), end_(next) {
         const auto late = static_cast<std::uint32_t>(next - line_) / 4;  // 32-bit lanes of the line that are written
         for (std::uint32_t i = 0; i < 16; ++i) at_[i] = 16 - late + i;
     }
@@ -127,8 +126,7 @@ public:
 
 private:
     __attribute__((always_inline)) void push(U32 x) {
-        _mm512_stream_si512(reinterpret_cast<__m512i*>(line_),
-                            _mm512_permutex2var_epi32((__m512i)held_, (__m512i)at_, (__m512i)x));
+        stream(line_, pick(held_, at_, x));
         held_ = x;
         line_ += 64;
         end_ += 64;
@@ -138,25 +136,19 @@ private:
     char* end_;
 };
 #elif defined(FI_ISA_avx2)
-#define FI_STREAMS
 class Past {
 public:
-    static constexpr std::size_t kAlign = 16;
+    static constexpr std::size_t kAlign = kStreamed;
     explicit Past(char* next) : next_(next) {}
     template <DType T, bool>
     __attribute__((always_inline)) void put_block(std::size_t element, const F32 (&x)[4]) {
         for (int k = 0; k < 4; ++k) {
-            push(next_ + (element + static_cast<unsigned>(16 * k)) * fastinit::item_size(T), rounded<T>(x[k]));
+            stream(next_ + (element + static_cast<unsigned>(16 * k)) * fastinit::item_size(T), rounded<T>(x[k]));
         }
     }
     void finish() const {}
 
 private:
-    FI_INLINE void push(char* to, U16 x) { _mm_stream_si128(reinterpret_cast<__m128i*>(to), (__m128i)x); }
-    FI_INLINE void push(char* to, F32 x) {
-        push(to, (U16)_mm256_castps256_ps128((__m256)x));
-        push(to + 16, (U16)_mm256_extractf128_ps((__m256)x, 1));
-    }
     char* next_;
 };
 #endif

@@ -301,10 +301,29 @@ static inline bool cpu_rounds_natively() {
 }
 #endif
 
+// A vector past the cache, to an address aligned to `kStreamed`.
+#if defined(FI_ISA_avx512)
+#define FI_STREAMS
+constexpr std::size_t kStreamed = 64;
+FI_INLINE void stream(char* dst, U32 x) { _mm512_stream_si512(reinterpret_cast<__m512i*>(dst), (__m512i)x); }
+// Sixteen of the lanes of a and, from 16 on, of b.
+FI_INLINE U32 pick(U32 a, U32 at, U32 b) {
+    return (U32)_mm512_permutex2var_epi32((__m512i)a, (__m512i)at, (__m512i)b);
+}
+#elif defined(FI_ISA_avx2)
+#define FI_STREAMS
+constexpr std::size_t kStreamed = 16;
+FI_INLINE void stream(char* dst, U16 x) { _mm_stream_si128(reinterpret_cast<__m128i*>(dst), (__m128i)x); }
+FI_INLINE void stream(char* dst, F32 x) {
+    stream(dst, (U16)_mm256_castps256_ps128((__m256)x));
+    stream(dst + 16, (U16)_mm256_extractf128_ps((__m256)x, 1));
+}
+#endif
+
 // 64 bytes to an address aligned to 64, past the cache where the instruction set can.
 FI_INLINE void stream_line(char* dst, const char* src) {
 #if defined(FI_ISA_avx512)
-    _mm512_stream_si512(reinterpret_cast<__m512i*>(dst), load<__m512i>(src));
+    stream(dst, load<U32>(src));
 #elif defined(FI_ISA_avx2)
     _mm256_stream_si256(reinterpret_cast<__m256i*>(dst), load<__m256i>(src));
     _mm256_stream_si256(reinterpret_cast<__m256i*>(dst + 32), load<__m256i>(src + 32));

@@ -1,0 +1,131 @@
+"""The spectrum of the input-output Jacobian: mean, second moment and rank, layer by layer."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from ._layers import Activation, Dropout, Pool, Residual
+from ._linear_layers import Conv, Dense, Gated
+from ._node import Node
+from ._pointwise import as_activation
+from ._profile import ONE_TAP, Profile, profile_behind, unevenness
+from ._signal import exp, fraction_inside, log, log_add, slope_regions
+
+
+@dataclass(frozen=True)
+class Spectrum:
+    """Eigenvalues of J J^T, J the Jacobian of the outputs by the inputs."""
+
+    log_mean: float
+    relative: float  # E lambda^2 / (E lambda)^2 over the outputs
+    rank: float  # the least of the layers' inputs, or of what they let pass
+    reach: float  # and of their outputs
+    even: bool  # nothing but isometries: all singular values are equal
+    inputs: int
+    outputs: int
+    passing: float  # probability that no layer has all slopes 0 for an input
+
+    @property
+    def condition(self) -> float | None:
+        """Largest over smallest of the min(inputs, outputs) singular values: 1, inf, or None where it depends.
+
+        Of wide layers: a square product of independent elements reaches down to 0.
+        """
+        small = min(self.inputs, self.outputs)
+        if min(self.rank, self.reach) < small * (1.0 - 1e-9):
+            return math.inf
+        if self.even:
+            return 1.0
+        through = self.rank if self.outputs <= self.inputs else self.reach
+        return math.inf if small >= through * (1.0 - 1e-9) else None
+
+
+def spectrum_through(nodes: tuple[Node, ...]) -> Spectrum:
+    """Mean and second moment of a product of free factors, layer by layer (Pennington et al. 2017).
+
+    With k = E lambda^2 / (E lambda)^2: squared slopes of kurtosis k_d add k_d - 1; a matrix of
+    n inputs and m outputs gives (m / n) (k + s - 1), s its own spread (1 + n / m for independent
+    elements, max(1, n / m) for orthogonal ones).
+    """
+    mean, k, rank, reach, passing = 0.0, 1.0, math.inf, math.inf, 1.0
+    even, grows, shrinks = True, False, False
+    profile: Profile = None  # of the rows of J over the places of an image
+    for node in nodes:
+        if node.whole is not None:
+            node = as_activation(node, node.whole)
+        layer = node.step.layer
+        n = node.before.width * math.prod(node.step.image_in or (1,))
+        m = node.after.width * math.prod(node.step.image_out or (1,))
+        # factors are those of gradients, tr J^T J / n; over the outputs it is tr / m
+        shift = node.factor + math.log(n / m)
+        if isinstance(layer, Residual):
+            inner = spectrum_through(node.body)
+            a, b = 2.0 * log(abs(layer.skip)), 2.0 * log(abs(layer.scale)) + inner.log_mean
+            total = log_add(a, b)
+            mean += total
+            if total == -math.inf:  # nothing passes
+                rank, reach, even = 0.0, 0.0, False
+                continue
+            u, v = math.exp(a - total), math.exp(b - total) if b > -math.inf else 0.0
+            k += u * u + 4.0 * u * v + v * v * inner.relative - 1.0
+            even = even and (v == 0.0 or (u == 0.0 and inner.even))
+            if u == 0.0:
+                rank, reach = min(rank, inner.rank), min(reach, inner.reach)
+            passing *= 1.0 if u > 0.0 else inner.passing
+            continue
+        mean += shift
+        rank, reach = min(rank, n), min(reach, m)
+        grows, shrinks = grows or m > n, shrinks or m < n
+        if isinstance(layer, (Activation, Dropout)):
+            k += node.slope_kurtosis - 1.0
+            even = even and node.slope_kurtosis <= 1.0 + 1e-12
+            off = _zero_slopes(node)
+            rank, reach = min(rank, n * (1.0 - off)), min(reach, n * (1.0 - off))
+            passing *= 1.0 - off**n
+        elif isinstance(layer, Pool):
+            k, profile = (m / n) * (k + n / m - 1.0), None
+        elif isinstance(layer, Gated):
+            k = ((layer.hidden / n) * k + 1.0) + node.slope_kurtosis - 1.0
+            k = (m / layer.hidden) * k + 1.0
+            rank, reach, even = min(rank, layer.hidden), min(reach, layer.hidden), False
+        elif node.step.weights:
+            (w,) = node.step.weights
+            before, profile = profile, profile_behind(node.step, profile, 1.0) if isinstance(layer, Conv) else None
+            k = unevenness(profile) * _behind_weights(node, k / unevenness(before), n, m)
+            even = even and w.orthogonal and not (w.init == "orthogonal" and _taps(node) > 1)
+    at = [node.step for node in (nodes[0], nodes[-1])]
+    inputs, outputs = at[0].fan_in * math.prod(at[0].image_in or (1,)), at[1].fan_out * math.prod(at[1].image_out or (1,))
+    return Spectrum(mean, k, rank, reach, even and not (grows and shrinks), inputs, outputs, passing)
+
+
+def _behind_weights(node: Node, k: float, n: int, m: int) -> float:
+    """Of n inputs and m outputs; units of images are channels at places."""
+    w = node.step.weights[0]
+    if isinstance(node.step.layer, Dense) and w.fan_in < n:  # of channels: the mean over the pixels
+        k, n = (w.fan_in / n) * (k + n / w.fan_in - 1.0), w.fan_in
+    return (m / n) * (k + _spread(node) - 1.0)
+
+
+def _taps(node: Node) -> int:
+    layer = node.step.layer
+    return math.prod(layer.kernel) if isinstance(layer, Conv) and node.step.weights[0].init not in ONE_TAP else 1
+
+
+def _spread(node: Node) -> float:
+    """Of the layer's whole matrix: where a stride skips more places than the kernel has taps, inputs are unused."""
+    w, layer = node.step.weights[0], node.step.layer
+    if not isinstance(layer, Conv) or node.step.image_in is None:
+        return w.spread
+    skipped = math.prod(layer.stride)
+    return max(1.0, skipped / _taps(node)) + (w.spread - 1.0) * skipped
+
+
+def _zero_slopes(node: Node) -> float:
+    """Fraction of units that let no gradient pass."""
+    layer, x = node.step.layer, node.before
+    if isinstance(layer, Dropout):
+        return layer.p
+    assert isinstance(layer, Activation)
+    std = exp(0.5 * x.log_q)
+    return fraction_inside(slope_regions(layer.function)[2], x.mean * std if x.mean else 0.0, std)

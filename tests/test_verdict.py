@@ -1,0 +1,105 @@
+"""Verdicts: what they say of whole networks, and the change that they name."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from networks import fifty
+
+from fastinit.propagation import (
+    Activation,
+    BatchNorm,
+    Conv,
+    Dense,
+    Residual,
+    propagate,
+)
+
+A, D = Activation, Dense
+
+
+def test_batch_norm_over_few_numbers() -> None:
+    for batch, level, words in ((1, "bad", "BatchNorm over 1 number gives 0"), (2, "bad", "BatchNorm over 2 numbers"),
+                                (3, "bad", "have no mean"), (4, "warn", "scatter"), (8, "good", "")):  # fmt: skip
+        report = propagate([D(256), BatchNorm(), A("relu")] * 4, batch=batch)
+        assert (report.batch_norm, report.level) == (batch, level)
+        assert words in report.reasons[0]
+    image = [Conv(16, 3, image=8, fan_in=3), BatchNorm(), A("relu")]
+    assert propagate(image, batch=1).batch_norm == 64 and propagate([D(8)]).batch_norm is None
+
+
+def test_verdicts_of_fifty_layers() -> None:
+    zeros = fifty("relu", "zeros")
+    assert zeros.level == "bad" and zeros.symmetric and "dead" in zeros.verdict and "symmetric" in zeros.verdict
+    small = fifty("relu", "normal", std=0.01)
+    assert small.level == "bad" and "vanishing" in small.verdict
+    assert fifty("relu", "uniform", low=-1, high=1).log10_gradient_ratio > 90
+    saturated = fifty("tanh", "uniform", low=-1, high=1)
+    assert "exploding" in saturated.verdict and "saturated" in saturated.verdict
+    halved = fifty("relu", "xavier_normal")
+    assert halved.log10_gradient_ratio == pytest.approx(-49 * math.log10(2))
+    assert halved.remedy is not None and "he_normal" in halved.remedy.change
+    # what is promised after the change is what the changed network gives
+    he = fifty("relu", "he_normal")
+    assert halved.remedy.log10_gradient_ratio == pytest.approx(he.log10_gradient_ratio, abs=1e-9)
+    assert (halved.remedy.dead, halved.remedy.level) == (he.dead, he.level)
+    assert he.level != "bad" and he.phase == "critical"
+    assert fifty("tanh", "xavier_normal").phase == "critical"
+    assert fifty("tanh", "he_normal").phase == "chaotic"
+    ten = propagate([D(512), A("relu")] * 10)
+    assert ten.level == "good" and ten.remedy is None
+    ten.assert_trainable("good")
+
+
+def test_symmetric_weights_and_narrow_heads() -> None:
+    assert propagate([D(8, "constant", value=0.1), A("tanh"), D(1)]).level == "bad"
+    assert not propagate([D(8), A("tanh"), D(1, "constant", value=0.1)]).symmetric
+    fixup = propagate([D(64), *[Residual([D(64), A("relu"), D(64, "zeros")])] * 10])
+    assert fixup.level == "good"  # a branch may start at zero
+
+
+def test_weights_with_a_mean() -> None:
+    r = propagate([D(256, "uniform", low=0.0, high=0.1), A("tanh")] * 5)
+    assert r.level == "bad" and "Weights have a mean: up to 100% of E h^2 is one number" in r.verdict
+    assert r.remedy is not None and r.remedy.level == "good"
+    # behind the second matrix a unit's input is a sum of what all share, far from Gaussian
+    assert "1: Activation(tanh)" not in r.approximate and "3: Activation(tanh)" in r.approximate
+    assert r.shared > 0.99 > propagate([D(256, "uniform", low=-0.04, high=0.1), A("tanh")] * 2).shared > 0.5
+    assert propagate([D(256), A("sigmoid")] * 5).shared < 1e-9  # means that all inputs have are another thing
+    x = np.random.default_rng(0).standard_normal((2000, 256))
+    h = x @ np.random.default_rng(1).uniform(0.0, 0.1, (256, 256))
+    first = propagate([D(256, "uniform", low=0.0, high=0.1), A("tanh")])
+    assert first.shared == pytest.approx((h.mean(1) ** 2).mean() / (h**2).mean(), rel=0.1)
+
+
+def test_remedies() -> None:
+    r = propagate([D(64), *[Residual([A("relu"), D(64)])] * 30])
+    assert r.level == "bad" and r.remedy is not None and "1/sqrt(30)" in r.remedy.change
+    given = [D(weight=np.random.default_rng(i).standard_normal((64, 64)) * 0.05) for i in range(20)]
+    r = propagate([x for d in given for x in (d, A("relu"))])
+    assert r.remedy is not None and "multiply each weight so that sigma_w2 = 2" in r.remedy.change
+    half = propagate([D(64, "variance_scaling", scale=1.9), A("relu")] * 100, dtype="float16")
+    assert half.dtype == "float16"
+    biased = propagate([D(512, "normal", std=0.02, bias_std=0.05**0.5), A("tanh")] * 60)
+    assert biased.remedy is not None and biased.remedy.level == "good"
+
+
+def test_loss_scale_and_half_precision() -> None:
+    r = propagate([D(64, "variance_scaling", scale=1.0), A("relu")] * 45, dtype="float16")
+    assert r.gradient_underflow["float16"] > 0.1
+    assert r.loss_scale is not None and math.log2(r.loss_scale) == int(math.log2(r.loss_scale))
+    smallest = min(x.log10_gradient for x in r.layers)
+    assert 10 ** (0.5 * smallest) * r.loss_scale >= 2.0**-20
+    over = propagate([D(64, "normal", std=1.0), A("relu")] * 8, dtype="float16")
+    assert over.level == "bad" and "overflow float16" in over.verdict and over.overflow["float32"] == 0.0
+
+
+def test_assert_trainable() -> None:
+    with pytest.raises(AssertionError, match=r"(?s)Does not train.*vanishing.*Change: "):
+        fifty("relu", "xavier_normal").assert_trainable()
+    with pytest.raises(AssertionError, match="Trains with care"):
+        fifty("tanh", "xavier_normal").assert_trainable("good")
+    with pytest.raises(ValueError, match="allow must be one of good, warn"):
+        fifty("tanh", "xavier_normal").assert_trainable("bad")

@@ -25,7 +25,7 @@ from fastinit.propagation import Activation, Dense, propagate
 
 from .data import Data, digits, mnist
 from .network import ACTIVATIONS, Network, hessian_extremes
-from .report import insert
+from .report import check_paths, insert
 
 # Name: initializer and its arguments, of the activation.
 INITS: dict[str, Callable[[str], tuple[str, dict[str, Any]]]] = {
@@ -274,6 +274,15 @@ def plots(outcomes: Sequence[Outcome], folder: Path, steps: int) -> list[Path]:
     return made
 
 
+def _finite(value: Any) -> Any:
+    """What JSON can hold: no number for what is not finite."""
+    if isinstance(value, dict):
+        return {k: _finite(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m bench.convergence", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -298,20 +307,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.readme is not None and not args.readme.is_file():
         parser.error(f"--readme must be a file that exists, got {str(args.readme)!r}")
     try:
+        check_paths(args.output, args.readme, "convergence")
         data = digits() if args.mnist is None else mnist(args.mnist)
     except (OSError, ValueError) as error:
         print(f"convergence: error: {error}", file=sys.stderr)
         return 2
     outcomes = study(data, depths=depths, seeds=seeds, steps=steps, target=args.target)
-    args.output.mkdir(parents=True, exist_ok=True)
     shown = {"data": data.name, "steps": steps, "seeds": seeds, "target": args.target, "batch": BATCH, "width": WIDTH,
              "rates": {d: rate(d) for d in depths},
              "outcomes": [asdict(o) | {"verdict": o.verdict} for o in outcomes]}  # fmt: skip
-    text = json.dumps(shown, indent=1)
-    (args.output / "convergence.json").write_text(text + "\n")
+    text = json.dumps(_finite(shown), indent=1, allow_nan=False)
+    (args.output / "convergence.json").write_text(text + "\n", encoding="utf-8")
     made = plots(outcomes, args.output, steps)
     words = [table(outcomes), summary(outcomes, args.target), against_published(outcomes)]
-    (args.output / "convergence.md").write_text("\n\n".join(words) + "\n")
+    (args.output / "convergence.md").write_text("\n\n".join(words) + "\n", encoding="utf-8")
     if args.readme is not None:
         insert(args.readme, "convergence", "\n\n".join([against_published(outcomes), summary(outcomes, args.target)]))
     print(text if args.json else "\n\n".join(words) + "\n")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import struct
+import zlib
 from pathlib import Path
 from typing import NamedTuple
 
@@ -32,7 +33,7 @@ def read_idx(path: Path) -> np.ndarray:
     if raw[:2] == b"\x1f\x8b":
         try:
             raw = gzip.decompress(raw)
-        except (EOFError, OSError) as error:
+        except (EOFError, OSError, zlib.error) as error:
             raise ValueError(f"{path}: broken gzip file: {error}") from None
     if len(raw) < 4 or raw[:3] != b"\x00\x00\x08":
         raise ValueError(f"{path}: no IDX file of unsigned bytes: it starts with {raw[:4].hex() or 'nothing'}")
@@ -62,7 +63,7 @@ def mnist(folder: Path) -> Data:
     for part in ("train", "t10k"):
         images = read_idx(_find(folder, f"{part}-images-idx3-ubyte"))
         labels = read_idx(_find(folder, f"{part}-labels-idx1-ubyte"))
-        if images.ndim != 3 or labels.ndim != 1 or len(images) != len(labels) or not len(images):
+        if images.ndim != 3 or labels.ndim != 1 or len(images) != len(labels) or not images.size:
             raise ValueError(f"{folder}: {part}: images {images.shape} and labels {labels.shape} do not belong together")
         if labels.max() > 9:
             raise ValueError(f"{folder}: {part}: a label of {labels.max()}, the digits end at 9")

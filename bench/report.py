@@ -23,7 +23,7 @@ def load(path: Path) -> tuple[dict[str, Any], list[Row]]:
         It is no such file.
     """
     try:
-        stored = json.loads(path.read_text())
+        stored = json.loads(path.read_text(encoding="utf-8"))
         rows = [
             {"task": "", "group": b["group"] or b["name"], "library": b["name"], **b["extra_info"],
              "seconds": b["stats"]["min"]}
@@ -189,14 +189,27 @@ def brief(machine: dict[str, Any], rows: Sequence[Row]) -> str:
     return "\n\n".join(parts)
 
 
-def insert(path: Path, name: str, text: str) -> None:
-    """Replaces what stands between the marks of `name` in a Markdown file."""
+def _marked(path: Path, name: str) -> tuple[str, str]:
+    """What stands up to the first mark of `name` in a Markdown file, and from the second on."""
     begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
-    before, found, rest = path.read_text().partition(begin)
+    before, found, rest = path.read_text(encoding="utf-8").partition(begin)
     _, closed, after = rest.partition(end)
     if not found or not closed:
         raise ValueError(f"{path} has no marks {begin} and {end}")
-    path.write_text(f"{before}{begin}\n{text.strip()}\n{end}{after}")
+    return before + begin, end + after
+
+
+def insert(path: Path, name: str, text: str) -> None:
+    """Replaces what stands between the marks of `name` in a Markdown file."""
+    before, after = _marked(path, name)
+    path.write_text(f"{before}\n{text.strip()}\n{after}", encoding="utf-8")
+
+
+def check_paths(output: Path, readme: Path | None, name: str) -> None:
+    """Makes the folder, and reads the marks; OSError or ValueError before any work is done."""
+    if readme is not None:
+        _marked(readme, name)
+    output.mkdir(parents=True, exist_ok=True)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -211,14 +224,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     try:
         machine, rows = load(args.results)
+        check_paths(args.output, args.readme, "speed")
     except (OSError, ValueError) as error:
         print(f"report: error: {error}", file=sys.stderr)
         return 2
     from .figures import FIGURES
 
-    args.output.mkdir(parents=True, exist_ok=True)
     text = report(machine, rows)
-    (args.output / "report.md").write_text(text)
+    (args.output / "report.md").write_text(text, encoding="utf-8")
     if args.readme is not None:
         insert(args.readme, "speed", brief(machine, rows))
     print(text)

@@ -10,6 +10,7 @@ import numpy as np
 
 from . import _core
 from ._args import check_number
+from ._run import at_once
 
 #: A name, or a vectorised function of a float64 array.
 ActivationLike = str | Callable[[Any], Any]
@@ -96,7 +97,7 @@ def _quiet(function: Callable[..., Any], params: dict[str, Any]) -> Callable[[An
     """Without NumPy's warnings: the points lie far outside the range that a network sees."""
 
     def call(x: Any) -> Any:
-        with np.errstate(all="ignore"):
+        with at_once(), np.errstate(all="ignore"):
             return function(x, **params)
 
     return call

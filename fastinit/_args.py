@@ -63,7 +63,7 @@ def check_dtype(dtype: Any, name: str = "dtype", also: tuple[str, ...] = ()) -> 
     else:
         try:
             resolved = np.dtype(dtype)
-        except TypeError:
+        except (TypeError, ValueError):
             resolved = None
     if resolved is not None and resolved.name in also and resolved.isnative and dtype is not None:
         return resolved

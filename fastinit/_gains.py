@@ -105,5 +105,6 @@ def _torch_gain(activation: Any, params: dict[str, Any]) -> float:
             raise TypeError(f"{key} is not a parameter of {activation} in the torch convention")
         slope = check_number(value, key)
     if activation == "leaky_relu":
-        return math.sqrt(2.0 / (1.0 + slope**2))
+        square = slope * slope
+        return math.sqrt(2.0 / (1.0 + square)) if math.isfinite(square) else math.sqrt(2.0) / abs(slope)
     return _TORCH[activation]

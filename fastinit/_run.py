@@ -50,6 +50,16 @@ def collecting() -> Iterator[Plan]:
         _local.plan = before
 
 
+@contextmanager
+def at_once() -> Iterator[None]:
+    """Within it, nothing is planned: a user's function may read what it fills."""
+    before, _local.plan = _local.plan, None
+    try:
+        yield
+    finally:
+        _local.plan = before
+
+
 def run(
     target: Target,
     law: int,

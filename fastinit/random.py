@@ -242,7 +242,7 @@ class Generator:
         names = ("low", "high") if law == UNIFORM else ("loc", "scale")
         shape = _shape_of(p0, p1, *names)
         if size is None:
-            size = shape if out is None else out.shape
+            size = getattr(out, "shape", shape)  # what is no array is refused with the other arguments
         dims = global_shape(size, out, None, "size")
         if dtype is None and out is None:
             dtype = np.float64

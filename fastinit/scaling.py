@@ -53,12 +53,20 @@ def squared(gain: float) -> tuple[float, int]:
     return mantissa * mantissa, exponent
 
 
+def _times_power(x: float, exponent: int) -> float:
+    """``x * 2**exponent``, infinite where that overflows."""
+    try:
+        return math.ldexp(x, exponent)
+    except OverflowError:
+        return math.inf
+
+
 def _size(target: Target, variance: float, exponent: int, distribution: str) -> float:
     """The half width of a uniform law, the sigma of the others."""
     if distribution == "normal":
-        return check_fits(math.ldexp(math.sqrt(variance), exponent), "the standard deviation", target.dtype)
+        return check_fits(_times_power(math.sqrt(variance), exponent), "the standard deviation", target.dtype)
     if distribution == "uniform":
-        limit = math.ldexp(math.sqrt(3.0 * variance), exponent)
+        limit = _times_power(math.sqrt(3.0 * variance), exponent)
         check_fits(2.0 * limit, "the width of the uniform law", target.dtype)
         return check_stored(limit, "the bound of the uniform law", target.dtype)
     std = math.sqrt(variance / _core.truncated_moments(-2.0, 2.0)[1])

@@ -176,7 +176,8 @@ def initialize(
     ------
     TypeError, ValueError, MemoryError
         As the initializers do, with the tensor's name in front; fastinit's initializers have
-        filled nothing then.
+        filled nothing then, unless an orthogonal one finds no working memory after the fills.
+        A generator given as `seed` has advanced.
 
     Examples
     --------

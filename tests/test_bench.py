@@ -121,6 +121,7 @@ BROKEN = {
     "wrong magic": (lambda raw: b"\x00\x00\x0d" + raw[3:], "no IDX file of unsigned bytes: it starts with 00000d03"),
     "empty": (lambda raw: b"", "it starts with nothing"),
     "broken gzip": (lambda raw: gzip.compress(raw)[:-12], "broken gzip file"),
+    "no deflate": (lambda raw: gzip.compress(raw)[:10] + b"\xff" * 40, "broken gzip file"),
 }
 
 
@@ -174,7 +175,10 @@ def test_digits() -> None:
 
 def test_study_tells_inits_apart(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert convergence.main(["--quick", "--output", str(tmp_path)]) == 0
-    stored = json.loads((tmp_path / "convergence.json").read_text())
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{constant} is no JSON")
+
+    stored = json.loads((tmp_path / "convergence.json").read_text(encoding="utf-8"), parse_constant=refuse)
     found = {(o["activation"], o["init"]): o for o in stored["outcomes"]}
     assert len(found) == len(INITS) * len(ACTIVATIONS)
     for activation in ACTIVATIONS:
@@ -245,11 +249,9 @@ def test_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     readme = tmp_path / "README.md"
     readme.write_text("before\n<!-- speed -->\nold\n<!-- /speed -->\nafter\n")
     assert report.main([str(path), "--output", str(tmp_path / "out"), "--readme", str(readme)]) == 0
-    written = readme.read_text()
+    written = readme.read_text(encoding="utf-8")
     assert written.startswith("before\n<!-- speed -->\nA CPU") and written.endswith("<!-- /speed -->\nafter\n")
     assert "old" not in written and re.search(r"normal float32 2\^20 \| +2 \| +4 \| +10 \|", written)
-    with pytest.raises(ValueError, match="has no marks <!-- other -->"):
-        report.insert(readme, "other", "text")
     shown = capsys.readouterr().out
     line = next(line for line in shown.splitlines() if line.startswith("| normal float32 2^20"))
     assert [c.strip() for c in line.split("|")[1:-1]] == ["normal float32 2^20", "2", "10", "20%"]
@@ -257,6 +259,22 @@ def test_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "134 GFLOP/s" in shown
     made = {p.name for p in (tmp_path / "out").iterdir()}
     assert made == {"report.md", "speed.png", "threads.png", "share.png", "orthogonal.png"}
+
+
+@pytest.mark.parametrize(("module", "name"), [(report, "speed"), (convergence, "convergence")])
+def test_paths_are_checked_before_any_work(
+    module: Any, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(convergence, "study", pytest.fail)
+    results, unmarked = tmp_path / "results.json", tmp_path / "unmarked.md"
+    results.write_text(json.dumps(stored_run([])))
+    unmarked.write_text("nothing")
+    line = [str(results)] if module is report else ["--quick"]
+    assert module.main([*line, "--output", str(tmp_path / "out"), "--readme", str(unmarked)]) == 2
+    assert f"has no marks <!-- {name} -->" in capsys.readouterr().err
+    assert module.main([*line, "--output", str(unmarked)]) == 2
+    assert "File exists" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists() and unmarked.read_text() == "nothing"
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"benchmarks": []}', '{"machine_info": {}, "benchmarks": [{}]}'])

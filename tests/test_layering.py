@@ -20,16 +20,16 @@ ALLOWED = {
 @pytest.mark.parametrize("layer", ALLOWED)
 def test_includes_point_down(layer: str) -> None:
     for path in (ROOT / "src" / layer).iterdir():
-        for include in re.findall(r'#include "([a-z_]+/[a-z_.]+)"', path.read_text()):
+        for include in re.findall(r'#include "([a-z_]+/[a-z_.]+)"', path.read_text(encoding="utf-8")):
             assert include in ALLOWED[layer] or include.split("/")[0] in ALLOWED[layer], (path.name, include)
         if layer != "bind":
-            assert "Python.h" not in path.read_text()
-            assert "pybind11" not in path.read_text()
+            assert "Python.h" not in path.read_text(encoding="utf-8")
+            assert "pybind11" not in path.read_text(encoding="utf-8")
 
 
 def test_sources_are_short_and_licensed() -> None:
     for path in [*ROOT.glob("src/*/*.*"), *ROOT.glob("fastinit/**/*.py")]:
-        text = path.read_text()
+        text = path.read_text(encoding="utf-8")
         assert len(text.splitlines()) <= 450, path
         if path.suffix in (".h", ".cpp"):
             assert text.startswith("// SPDX-License-Identifier: BSD-3-Clause"), path
@@ -43,7 +43,7 @@ FRAMEWORKS = ("torch", "jax", "keras", "dask")
 def relative_imports(path: Path) -> set[str]:
     """Modules of the package that a file of its top level imports, anywhere in it."""
     found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom) and node.level == 1:
             found |= {node.module.split(".")[0]} if node.module else {a.name for a in node.names}
     return found
@@ -74,7 +74,7 @@ def test_imports_have_no_cycle_and_frameworks_are_on_top() -> None:
 
 
 def test_readme_example_runs(capsys: pytest.CaptureFixture[str]) -> None:
-    text = (ROOT / "README.md").read_text()
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
     scope: dict[str, object] = {}
     for code in re.findall(r"```python\n(.*?)```", text, re.S):
         exec(compile(code, "README.md", "exec"), scope)

@@ -14,6 +14,15 @@ import fastinit as fi
 from fastinit import Key, Spec
 
 
+def test_functions_in_arguments_may_fill() -> None:
+    def scaled(x: np.ndarray) -> Any:
+        return fi.constant(x.shape, 3.0, dtype="float64") * x
+
+    spec = Spec("he_normal", (4, 4), nonlinearity=scaled)
+    got = fi.initialize({"a": spec, "b": Spec("ones", 3)}, seed=0)
+    assert got["a"].tobytes() == spec.build(Key(0).fold_in("a")).tobytes()
+
+
 def test_initialize() -> None:
     specs = {
         "a": Spec("he_normal", (64, 32)), "b": Spec("zeros", 32), "c": Spec(fi.uniform, (5,), low=-1.0),

@@ -304,8 +304,6 @@ def main(argv: Sequence[str] | None = None) -> int:
             parser.error(f"--{name} must be at least 1, got {number}")
     if not 0.0 < args.target <= 1.0:
         parser.error(f"--target must be in (0, 1], got {args.target}")
-    if args.readme is not None and not args.readme.is_file():
-        parser.error(f"--readme must be a file that exists, got {str(args.readme)!r}")
     try:
         check_paths(args.output, args.readme, "convergence")
         data = digits() if args.mnist is None else mnist(args.mnist)

@@ -208,6 +208,8 @@ def insert(path: Path, name: str, text: str) -> None:
 def check_paths(output: Path, readme: Path | None, name: str) -> None:
     """Makes the folder, and reads the marks; OSError or ValueError before any work is done."""
     if readme is not None:
+        if not readme.is_file():
+            raise ValueError(f"--readme must be a file that exists, got {str(readme)!r}")
         _marked(readme, name)
     output.mkdir(parents=True, exist_ok=True)
 

@@ -94,7 +94,10 @@ def resolve(activation: Any, params: dict[str, Any]) -> _core.Activation:
 
 
 def _quiet(function: Callable[..., Any], params: dict[str, Any]) -> Callable[[Any], Any]:
-    """Without NumPy's warnings: the points lie far outside the range that a network sees."""
+    """Without NumPy's warnings: the points lie far outside the range that a network sees.
+
+    What the function fills, it fills at once, within `initialize` too.
+    """
 
     def call(x: Any) -> Any:
         with at_once(), np.errstate(all="ignore"):

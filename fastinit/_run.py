@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from . import _core
@@ -41,23 +41,25 @@ _local = _Local()
 
 
 @contextmanager
-def collecting() -> Iterator[Plan]:
-    """Within it, what initializers of this thread write is planned instead of done."""
-    before, _local.plan = _local.plan, Plan()
+def _planning(plan: Plan | None) -> Iterator[None]:
+    before, _local.plan = _local.plan, plan
     try:
-        yield _local.plan
+        yield
     finally:
         _local.plan = before
 
 
 @contextmanager
-def at_once() -> Iterator[None]:
+def collecting() -> Iterator[Plan]:
+    """Within it, what initializers of this thread write is planned instead of done."""
+    plan = Plan()
+    with _planning(plan):
+        yield plan
+
+
+def at_once() -> AbstractContextManager[Any]:
     """Within it, nothing is planned: a user's function may read what it fills."""
-    before, _local.plan = _local.plan, None
-    try:
-        yield
-    finally:
-        _local.plan = before
+    return _planning(None)
 
 
 def run(

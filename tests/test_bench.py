@@ -159,7 +159,6 @@ def test_mnist_that_does_not_fit(tmp_path: Path, capsys: pytest.CaptureFixture[s
     ("--quick --steps -1", "--steps must be at least 1, got -1"),
     ("--target 2", r"--target must be in (0, 1], got 2.0"),
     ("--target nan", r"--target must be in (0, 1], got nan"),
-    ("--readme nowhere.md", "--readme must be a file that exists, got 'nowhere.md'"),
 ])  # fmt: skip
 def test_options_of_the_study_are_checked(line: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
@@ -173,11 +172,12 @@ def test_digits() -> None:
     assert set(data.y) == set(data.test_y) == set(range(10))
 
 
+def refuse(constant: str) -> None:
+    raise AssertionError(f"{constant} is no JSON")
+
+
 def test_study_tells_inits_apart(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert convergence.main(["--quick", "--output", str(tmp_path)]) == 0
-    def refuse(constant: str) -> None:
-        raise AssertionError(f"{constant} is no JSON")
-
     stored = json.loads((tmp_path / "convergence.json").read_text(encoding="utf-8"), parse_constant=refuse)
     found = {(o["activation"], o["init"]): o for o in stored["outcomes"]}
     assert len(found) == len(INITS) * len(ACTIVATIONS)
@@ -272,6 +272,8 @@ def test_paths_are_checked_before_any_work(
     line = [str(results)] if module is report else ["--quick"]
     assert module.main([*line, "--output", str(tmp_path / "out"), "--readme", str(unmarked)]) == 2
     assert f"has no marks <!-- {name} -->" in capsys.readouterr().err
+    assert module.main([*line, "--output", str(tmp_path / "out"), "--readme", "nowhere.md"]) == 2
+    assert "--readme must be a file that exists, got 'nowhere.md'" in capsys.readouterr().err
     assert module.main([*line, "--output", str(unmarked)]) == 2
     assert "File exists" in capsys.readouterr().err
     assert not (tmp_path / "out").exists() and unmarked.read_text() == "nothing"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -101,6 +102,27 @@ def test_flat_windows_are_uniform(isa: str, std: float, dtype: str) -> None:
     u = (reference.words(ELEMENTS, reference.key_of(3)) + 0.5) * 2.0**-32
     x = fi.truncated_normal(len(ELEMENTS), 0.5, std, 1.0, 3.0, bounds="absolute", seed=3, dtype=dtype)
     np.testing.assert_allclose(x, 1.0 + 2.0 * u, rtol=1e-6)
+
+
+# Windows far from the mean, whose law is all but an exponential or a uniform one: the quantile of u.
+DISTANT = {
+    (1e8, 1.0, -np.inf, 0.0): lambda u: np.log(u) / 1e8,
+    (-1e8, 1.0, 0.0, np.inf): lambda u: -np.log1p(-u) / 1e8,
+    (1e16, 1e8, 0.0, 1.0): lambda u: np.log1p(u * np.expm1(1.0)),
+    (1e16, 1e13, -1.0, 1.0): lambda u: 2.0 * u - 1.0,
+    (1.0, 1.0, 0.0, 1e-10): lambda u: u * 1e-10,
+    (1e3, 1e6, 0.0, 1e-6): lambda u: u * 1e-6,
+}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(("window", "quantile"), DISTANT.items(), ids=map(str, DISTANT))
+def test_windows_keep_their_digits_beside_a_distant_mean(
+    isa: str, window: tuple[float, ...], quantile: Callable[[np.ndarray], np.ndarray], dtype: str
+) -> None:
+    u = (reference.words(ELEMENTS, reference.key_of(3)) + 0.5) * 2.0**-32
+    x = fi.truncated_normal(len(ELEMENTS), *window, bounds="absolute", seed=3, dtype=dtype)
+    np.testing.assert_allclose(x, quantile(u), rtol=1e-6, atol=1e-9 * np.ptp(quantile(u)))
 
 
 @pytest.mark.parametrize("std", [1e-3, 1e-100, 1e-300, 1e-310, 5e-324])

@@ -21,7 +21,7 @@ enum class Law : int {
     normal,
     truncated,       // |bounds| <= 3.5 sigma and not narrow: float32 arithmetic
     truncated_wide,  // any other window that reaches within 4 sigma: float64 arithmetic
-    truncated_far,   // the window lies beyond 4 sigma on one side
+    truncated_edge,  // the window lies beyond 4 sigma on one side, or is level: distances from a bound
     words,
     constant,        // `shift`
 };
@@ -36,7 +36,7 @@ struct LawParams {
     double low, high;    // results are clamped to [low, high]
     double mass, below, above;  // truncated: P(a<z<b), P(z<a), P(z>b)
     double middle;              // and (P(z<a) + P(z<b) - 1) / 2, halfway between the bounds
-    double edge, ratio, sign;   // far: nearest bound, P(z>b)/P(z>a), mirror sign
+    double edge, ratio;         // far: bound nearest to 0 in sigmas (0: level window), P(z>b)/P(z>a)
 };
 
 // The blocks with the given numbers, one after another.

@@ -232,7 +232,7 @@ template <DType T> constexpr auto generate_uniform = generate_f32<Uniform32, T>;
 template <DType T> constexpr auto generate_normal = generate_f32<Normal32, T>;
 template <DType T> constexpr auto generate_truncated = generate_f32<Truncated32, T>;
 template <DType T> constexpr auto generate_wide = generate_mixed<Truncated64, T>;
-template <DType T> constexpr auto generate_far = generate_mixed<TruncatedFar, T>;
+template <DType T> constexpr auto generate_edge = generate_mixed<TruncatedEdge, T>;
 
 #if defined(FI_STREAMS)
 constexpr std::size_t kStreamAlign = Past::kAlign;
@@ -260,7 +260,7 @@ constexpr fastinit::Kernels kTable = {
         FI_ROW(normal, Normal64),
         FI_ROW(truncated, Truncated64),
         FI_ROW(wide, Truncated64),
-        FI_ROW(far, TruncatedFar),
+        FI_ROW(edge, TruncatedEdge),
         {nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, generate_words},
         {generate_constant<DType::float32>, generate_constant<DType::float64>, generate_constant<DType::float16>,
          generate_constant<DType::bfloat16>, generate_constant<DType::float8_e4m3fn>,

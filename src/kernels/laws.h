@@ -90,18 +90,20 @@ struct Truncated {
     }
 };
 
-// The window [a, b] (mirrored to a >= 4) of the tail: P(Z > x) falls from 1 to `ratio`
-// in units of P(Z > a).
-struct TruncatedFar {
+// Distances from the bound nearest to the mean, so that none of their digits are lost in the
+// mean's. In the tail P(Z > x) falls from 1 to `ratio` in units of P(Z > edge); a level
+// window is uniform.
+struct TruncatedEdge {
     Affine<F64, double> affine;
     F64 edge, fall;
-    bool mirrored;
-    explicit TruncatedFar(const LawParams& p)
-        : affine(p), edge(f64(p.edge)), fall(f64((p.ratio - 1.0) * 0x1p-64)), mirrored(p.sign < 0) {}
+    bool mirrored, level;
+    explicit TruncatedEdge(const LawParams& p)
+        : affine(p), edge(f64(p.edge)), fall(f64((p.ratio - 1.0) * 0x1p-64)), mirrored(p.scale < 0),
+          level(p.edge == 0) {}
     __attribute__((always_inline)) void operator()(const U64 w[4], F64 x[4]) const {
         for (int k = 0; k < 4; ++k) {
-            const F64 z = far_quantile(edge, neg_log1p((to_f64(mirrored ? ~w[k] : w[k]) + 0.5) * fall));
-            x[k] = affine.clamp(mirrored ? -z : z);
+            const F64 n = to_f64(mirrored ? ~w[k] : w[k]) + 0.5;
+            x[k] = affine.clamp(level ? n * 0x1p-64 : far_excess(edge, neg_log1p(n * fall)));
         }
     }
 };

@@ -188,17 +188,17 @@ FI_INLINE F64 mills(F64 x) {
     return 1.0 / t;
 }
 
-// x >= edge >= 4 with P(Z > x) / P(Z > edge) = exp(-y), y >= 0, by Newton on the
-// logarithm, which converges quadratically from the Gaussian's own exponent.
-FI_INLINE F64 far_quantile(F64 edge, F64 y) {
-    const F64 log_edge = neg_log(mills(edge));
-    F64 x = edge * sqrt(1.0 + 2.0 * y / edge / edge);
+// d >= 0 with P(Z > edge + d) / P(Z > edge) = exp(-y), edge >= 4, y >= 0, by Newton on the
+// logarithm, which converges quadratically from the Gaussian's own exponent. The excess d
+// keeps its digits where it is far smaller than the edge.
+FI_INLINE F64 far_excess(F64 edge, F64 y) {
+    const F64 at_edge = mills(edge);
+    F64 d = 2.0 * y / edge / (1.0 + sqrt(1.0 + 2.0 * y / edge / edge));
     for (int i = 0; i < 4; ++i) {
-        const F64 m = mills(x);
-        const F64 excess = (x - edge) * (0.5 * x + 0.5 * edge) + (neg_log(m) - log_edge) - y;
-        x = max(x - excess * m, edge);
+        const F64 m = mills(edge + d);
+        d = max(d - (d * (edge + 0.5 * d) + neg_log(m / at_edge) - y) * m, f64(0.0));
     }
-    return x;
+    return d;
 }
 
 }  // namespace

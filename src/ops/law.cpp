@@ -15,7 +15,7 @@ constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr double kFar = 4.0;     // a window beyond this is solved in its own tail
 constexpr double kFast = 3.5;    // float32 arithmetic reaches so far ...
 constexpr double kNarrow = 0.5;  // ... in windows at least so wide
-constexpr double kLevel = 1e-8;  // windows so narrow (in parts of 1/|z| too) are level to the last bit of float64
+constexpr double kLevel = 1e-8;  // the density of windows so narrow (in parts of 1/|z| too) is level
 constexpr double kFlat = 1e-3;   // windows within this, where probabilities are all but 1/2
 constexpr double kMost = 1e300;  // sigmas
 
@@ -37,6 +37,13 @@ double in_sigmas(double bound, const Request& r) {
     return std::isinf(bound) ? z : std::min(std::max(z, -kMost), kMost);
 }
 
+// P(z > edge + width) / P(z > edge) for edge >= 4.
+double tail_ratio(double edge, double width) {
+    return width == kInfinity ? 0.0
+                              : special::exp(-width * (edge + 0.5 * width)) * mills_ratio(edge + width) /
+                                    mills_ratio(edge);
+}
+
 void set_truncated(LawParams& p, const Request& r, bool wide) {
     const bool absolute = r.asked == Asked::truncated_absolute;
     p.shift = r.p0;
@@ -49,21 +56,19 @@ void set_truncated(LawParams& p, const Request& r, bool wide) {
     }
     const double a = absolute ? in_sigmas(r.lo, r) : r.lo;
     const double b = absolute ? in_sigmas(r.hi, r) : r.hi;
-    const double reach = std::max({1.0, std::fabs(a), std::fabs(b)});
-    if (wide && (b - a) * reach <= kLevel && reach <= 1.0 / kLevel) {
-        p.law = Law::uniform;  // probabilities would differ in their last digits alone
-        p.scale = p.high - p.low;
+    const double width = absolute ? (r.hi - r.lo) / r.p1 : b - a;  // b - a loses digits beside a distant mean
+    if (width * std::max({1.0, std::fabs(a), std::fabs(b)}) <= kLevel) {
+        p.law = Law::truncated_edge;
         p.shift = p.low;
+        p.scale = absolute ? r.hi - r.lo : width * r.p1;
         return;
     }
     if (a >= kFar || b <= -kFar) {
-        p.law = Law::truncated_far;
-        p.sign = a >= kFar ? 1.0 : -1.0;
-        p.edge = p.sign > 0 ? a : -b;
-        const double end = p.sign > 0 ? b : -a;
-        p.ratio = end == kInfinity ? 0.0
-                                   : special::exp(-(end - p.edge) * (0.5 * end + 0.5 * p.edge)) *
-                                         mills_ratio(end) / mills_ratio(p.edge);
+        p.law = Law::truncated_edge;
+        p.shift = a >= kFar ? p.low : p.high;
+        p.scale = a >= kFar ? r.p1 : -r.p1;
+        p.edge = a >= kFar ? a : -b;
+        p.ratio = tail_ratio(p.edge, width);
         return;
     }
     const bool fast = !wide && a >= -kFast && b <= kFast && b - a >= kNarrow;

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from . import _core
 from ._keys import check_seed
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -181,7 +182,7 @@ def check_int(value: Any, name: str, *, low: int) -> int:
 def check_num_threads(num_threads: Any) -> int:
     """The number of threads for this call; 0 leaves the choice to the core."""
     if num_threads is None:
-        return _threads
+        return _threads or _core.asked_threads()
     return min(check_int(num_threads, "num_threads", low=1), _MAX_THREADS)
 
 

@@ -128,22 +128,13 @@ def resolve_fans(
     need: str = "both",
 ) -> Fans:
     """Fans with the axis and sizes of blocks; see `compute_fans`."""
-    if (
-        fan_in is None and fan_out is None and layout is None and in_axis is None and out_axis is None
-        and batch_axis is None and type(groups) is int and groups == 1 and blocks is None and len(shape) == 2
-    ):  # the common case, kept short: calls take microseconds
-        return _fans_of_matrix(*shape)
-    enough = (
-        (fan_in is not None or need == "fan_out")
-        and (fan_out is not None or need == "fan_in")
-        and blocks is None
-        and layout is None
-        and in_axis is None
-        and out_axis is None
-        and batch_axis is None
+    default = (
+        layout is None and in_axis is None and out_axis is None and batch_axis is None
+        and type(groups) is int and groups == 1 and blocks is None
     )
-    if enough:
-        check_int(groups, "groups", low=1)
+    if default and fan_in is None and fan_out is None and len(shape) == 2:
+        return _fans_of_matrix(*shape)  # the common case, kept short: calls take microseconds
+    if default and (fan_in is not None or need == "fan_out") and (fan_out is not None or need == "fan_in"):
         given_in, given_out = _explicit(fan_in, "fan_in"), _explicit(fan_out, "fan_out")
         return Fans(given_in, None if given_out is None else (given_out,), None, None)
     inputs, outputs, batch = resolve_axes(shape, layout, in_axis, out_axis, batch_axis)

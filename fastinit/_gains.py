@@ -86,6 +86,15 @@ def gain(activation: ActivationLike, *, convention: str = "second_moment", **par
     return math.sqrt(1.0 / second)
 
 
+def rectifier_gain_squared(negative_slope: float) -> tuple[float, int]:
+    """(s, e) with ``2 / (1 + negative_slope**2) == s * 4**e``, where the square overflows too."""
+    square = negative_slope * negative_slope
+    if square < math.inf:
+        return 2.0 / (1.0 + square), 0
+    mantissa, exponent = math.frexp(negative_slope)
+    return 2.0 / (mantissa * mantissa), -exponent
+
+
 def named_gain(name: str) -> float:
     """Of an initializer's argument `gain` that names an activation."""
     try:
@@ -105,6 +114,6 @@ def _torch_gain(activation: Any, params: dict[str, Any]) -> float:
             raise TypeError(f"{key} is not a parameter of {activation} in the torch convention")
         slope = check_number(value, key)
     if activation == "leaky_relu":
-        square = slope * slope
-        return math.sqrt(2.0 / (1.0 + square)) if math.isfinite(square) else math.sqrt(2.0) / abs(slope)
+        square, exponent = rectifier_gain_squared(slope)
+        return math.ldexp(math.sqrt(square), exponent)
     return _TORCH[activation]

@@ -10,7 +10,7 @@ from ._activations import canonical_name
 from ._args import Array, Target, check_choice, check_number, global_shape
 from ._fans import AxisLike, resolve_fans
 from ._gains import gain as activation_gain
-from ._gains import named_gain
+from ._gains import named_gain, rectifier_gain_squared
 from .scaling import MODES, scaled, squared
 
 RECTIFIERS = ("relu", "leaky_relu", "prelu")
@@ -41,7 +41,7 @@ def _any_gain_squared(nonlinearity: Any, negative_slope: Any, gain: Any) -> tupl
         raise ValueError(f"negative_slope belongs to relu, leaky_relu and prelu, not to {nonlinearity!r}")
     if gain is not None:
         return squared(check_number(gain, "gain", low=0.0))
-    return (2.0 / (1.0 + slope * slope), 0) if name in RECTIFIERS else squared(of_function)
+    return rectifier_gain_squared(slope) if name in RECTIFIERS else squared(of_function)
 
 
 @functools.lru_cache(maxsize=256)  # calls take microseconds

@@ -37,10 +37,10 @@ def scaled(
     # sizes before the key: a generator advances only where nothing is wrong
     if outs is None or len(outs) == 1:
         fan = _fan_for(mode, fans.fan_in, None if outs is None else outs[0])
-        size = _size(target, scale / fan, exponent, distribution)
+        size = _size(target, scale, fan, exponent, distribution)
         return _draw(target, size, distribution, key_bits(seed))
     assert fans.sizes is not None and fans.out_axis is not None
-    sizes = [_size(target, scale / _fan_for(mode, fans.fan_in, n), exponent, distribution) for n in outs]
+    sizes = [_size(target, scale, _fan_for(mode, fans.fan_in, n), exponent, distribution) for n in outs]
     key = key_bits(seed)
     for part, size in zip(target.split(fans.out_axis, fans.sizes), sizes, strict=True):
         _draw(part, size, distribution, key)
@@ -53,24 +53,33 @@ def squared(gain: float) -> tuple[float, int]:
     return mantissa * mantissa, exponent
 
 
-def _times_power(x: float, exponent: int) -> float:
-    """``x * 2**exponent``, infinite where that overflows."""
+def _by_fours(x: float) -> tuple[float, int]:
+    """(y, e) with ``x == y * 4**e`` and y within [1/2, 2)."""
+    mantissa, exponent = math.frexp(x)
+    return math.ldexp(mantissa, exponent % 2), exponent // 2
+
+
+def _root(x: float, exponent: int) -> float:
+    """``sqrt(x * 4**exponent)``, infinite where that overflows."""
     try:
-        return math.ldexp(x, exponent)
+        return math.ldexp(math.sqrt(x), exponent)
     except OverflowError:
         return math.inf
 
 
-def _size(target: Target, variance: float, exponent: int, distribution: str) -> float:
-    """The half width of a uniform law, the sigma of the others."""
-    if distribution == "normal":
-        return check_fits(_times_power(math.sqrt(variance), exponent), "the standard deviation", target.dtype)
+def _size(target: Target, scale: float, fan: float, exponent: int, distribution: str) -> float:
+    """The half width of a uniform law, the sigma of the others, of variance ``scale * 4**exponent / fan``."""
+    variance = scale / fan
+    if not 1e-300 < variance < 1e300 and scale > 0.0:  # its root may well be within range
+        (scale, more), (fan, less) = _by_fours(scale), _by_fours(fan)
+        variance, exponent = scale / fan, exponent + more - less
     if distribution == "uniform":
-        limit = _times_power(math.sqrt(3.0 * variance), exponent)
+        limit = _root(3.0 * variance, exponent)
         check_fits(2.0 * limit, "the width of the uniform law", target.dtype)
         return check_stored(limit, "the bound of the uniform law", target.dtype)
-    std = math.sqrt(variance / _core.truncated_moments(-2.0, 2.0)[1])
-    return check_fits(std, "the standard deviation", target.dtype)
+    if distribution == "truncated_normal":
+        variance /= _core.truncated_moments(-2.0, 2.0)[1]
+    return check_fits(_root(variance, exponent), "the standard deviation", target.dtype)
 
 
 def _draw(target: Target, size: float, distribution: str, key: int) -> Array:

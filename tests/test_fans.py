@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -112,8 +113,23 @@ def test_sequences_may_be_arrays() -> None:
 def test_absurd_fans_are_no_accident(mode: str) -> None:
     for fan in (1e200, 1.7e308, 10**300):
         assert (fi.variance_scaling((3, 4), mode=mode, fan_in=fan, fan_out=fan) == 0).all()
-    with pytest.raises(ValueError, match="the standard deviation must be finite in float32, got inf"):
+    with pytest.raises(ValueError, match="the standard deviation must be finite in float32, got 1.00000.*e[+]160"):
         fi.variance_scaling((3, 4), mode=mode, fan_in=1e-320, fan_out=1e-320)
+
+
+@pytest.mark.parametrize("distribution", ["normal", "uniform", "truncated_normal"])
+@pytest.mark.parametrize(("scale", "fan", "std"), [(1e-200, 1e200, 1e-200), (1e300, 1e-300, 1e300), (1.0, 1e-300, 1e150)])
+def test_quotients_that_leave_the_range(distribution: str, scale: float, fan: float, std: float) -> None:
+    options: dict[str, Any] = {"distribution": distribution, "dtype": "float64", "seed": 0}
+    want = fi.variance_scaling((30, 40), fan_in=1, **options)
+    np.testing.assert_allclose(fi.variance_scaling((30, 40), scale, fan_in=fan, **options) / std, want, rtol=1e-14)
+
+
+def test_groups_are_checked_beside_explicit_fans() -> None:
+    with pytest.raises(ValueError, match="groups must divide the out axis: 3 does not divide 4"):
+        fi.compute_fans((4, 4), fan_in=2, fan_out=2, groups=3)
+    with pytest.raises(TypeError, match="groups must be an int, got 'x'"):
+        fi.compute_fans((4, 4), fan_in=2, fan_out=2, groups="x")  # type: ignore[arg-type]
 
 
 def test_axes_may_be_named_for_one_dimension_only_with_fans() -> None:

@@ -85,6 +85,14 @@ def test_gains_whose_squares_leave_the_range(gain: float) -> None:
         assert np.allclose(got, make((4, 4), gain=1.0, dtype="float64", seed=0), rtol=1e-14)
 
 
+@pytest.mark.parametrize("slope", [1e100, -1e200, 1.7e308])
+def test_slopes_whose_squares_leave_the_range(slope: float) -> None:
+    x = fi.he_normal((4, 4), nonlinearity="leaky_relu", negative_slope=slope, dtype="float64", seed=0)
+    want = fi.normal((4, 4), 0.0, 0.5**0.5, dtype="float64", seed=0)
+    np.testing.assert_allclose(x * abs(slope), want, rtol=1e-14)
+    assert fi.gain("leaky_relu", convention="torch", negative_slope=slope) * abs(slope) == pytest.approx(2**0.5)
+
+
 def test_fans_whose_sum_leaves_the_range() -> None:
     x = fi.xavier_normal((30, 40), fan_in=1.7e308, fan_out=1.7e308, dtype="float64", seed=0)
     assert np.allclose(x * 1.7e308**0.5, fi.normal((30, 40), dtype="float64", seed=0), rtol=1e-14)

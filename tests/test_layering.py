@@ -36,7 +36,7 @@ def test_sources_are_short_and_licensed() -> None:
 
 
 FRONT = ("__init__", "__main__", "_tour", "_fill_command", "_propagate_command")  # may import anything
-GATES = ("_activations", "_keys", "_orthogonal", "_run")  # the private modules that reach the core
+GATES = ("_activations", "_args", "_keys", "_orthogonal", "_run")  # the private modules that reach the core
 FRAMEWORKS = ("torch", "jax", "keras", "dask")
 
 

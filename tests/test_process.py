@@ -108,9 +108,11 @@ def test_impossible_number_of_threads_is_an_error(value: str) -> None:
     code = """
         import numpy as np, fastinit as fi
         out = np.ones((1024, 1000), np.float16)
+        generator = np.random.default_rng(0)
         calls = [
             fi.get_num_threads,
             lambda: fi.normal(out=out),
+            lambda: fi.normal(out=out[:1, :10], seed=generator),
             lambda: fi.sparse(out=out[:, :100]),
             lambda: fi.initialize({"w": fi.Spec("normal", out.shape)}, out={"w": out}),
         ]
@@ -120,7 +122,7 @@ def test_impossible_number_of_threads_is_an_error(value: str) -> None:
             except ValueError as error:
                 print(error)
         assert (out == 1).all()
-        fi.normal(10)  # one thread serves it
+        assert generator.random() == np.random.default_rng(0).random()
         fi.normal(out=out, num_threads=2)
         fi.set_num_threads(2)
         fi.normal(out=out)
@@ -128,7 +130,7 @@ def test_impossible_number_of_threads_is_an_error(value: str) -> None:
     """
     done = run(code, FASTINIT_NUM_THREADS=value)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines() == [message] * 4
+    assert done.stdout.splitlines() == [message] * 5
     done = run("from fastinit.__main__ import main; raise SystemExit(main(['info']))", FASTINIT_NUM_THREADS=value)
     assert (done.returncode, done.stderr) == (2, f"fastinit info: error: {message}\n")
 

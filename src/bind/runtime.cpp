@@ -51,6 +51,7 @@ void register_runtime(py::module_& m) {
     m.def("available_isas", &available);
     m.def("set_isa", [](const std::string& isa) { set_kernels(isa.c_str()); }, py::arg("isa"));
     m.def("build_info", &build_info);
+    m.def("asked_threads", &asked_threads);
     m.def("default_num_threads", &default_num_threads);
     m.def("probe_team", &probe_team, py::arg("chunks"), py::arg("threads"), py::arg("fail_at"));
 }

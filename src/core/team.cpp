@@ -171,19 +171,6 @@ namespace {
 
 constexpr long kMostThreads = 65536;
 
-// 0 where it is not set, or empty.
-int asked_threads() {
-    const char* text = std::getenv("FASTINIT_NUM_THREADS");
-    if (text == nullptr || *text == '\0') return 0;
-    char* end = nullptr;
-    const long n = std::strtol(text, &end, 10);
-    if (*end != '\0' || n < 1) {
-        throw std::invalid_argument("FASTINIT_NUM_THREADS must be an int of at least 1, got '" +
-                                    std::string(text) + "'");
-    }
-    return static_cast<int>(std::min(n, kMostThreads));
-}
-
 // OpenMP's variable belongs to others too: what is no number here is left to them.
 int openmp_threads() {
     const char* text = std::getenv("OMP_NUM_THREADS");
@@ -215,6 +202,18 @@ int useful_threads(std::size_t bytes, int threads) {
     const std::size_t useful = std::max<std::size_t>(1, bytes / kBytesPerThread);
     if (useful == 1) return 1;  // and the system is not asked: that takes longer than a small fill
     return static_cast<int>(std::min<std::size_t>(threads > 0 ? threads : default_num_threads(), useful));
+}
+
+int asked_threads() {
+    const char* text = std::getenv("FASTINIT_NUM_THREADS");
+    if (text == nullptr || *text == '\0') return 0;
+    char* end = nullptr;
+    const long n = std::strtol(text, &end, 10);
+    if (*end != '\0' || n < 1) {
+        throw std::invalid_argument("FASTINIT_NUM_THREADS must be an int of at least 1, got '" +
+                                    std::string(text) + "'");
+    }
+    return static_cast<int>(std::min(n, kMostThreads));
 }
 
 int default_num_threads() {

@@ -44,8 +44,11 @@ void parallel_for(std::size_t chunks, int threads, const Poll& poll, const Team:
 // Threads worth using for so many bytes of output; threads = 0 asks for the default.
 int useful_threads(std::size_t bytes, int threads);
 
-// FASTINIT_NUM_THREADS, else OMP_NUM_THREADS, else affinity mask and cgroup quota.
-// Throws std::invalid_argument when FASTINIT_NUM_THREADS is no positive int.
+// FASTINIT_NUM_THREADS; 0 where it is not set, or empty. Throws std::invalid_argument
+// where it is no positive int.
+int asked_threads();
+
+// That, else OMP_NUM_THREADS, else affinity mask and cgroup quota.
 int default_num_threads();
 
 }  // namespace fastinit

@@ -36,6 +36,8 @@ _MAX_FLOAT32 = 3.4028234663852886e38
 _ALWAYS_FINITE = 448.0  # the largest float8_e4m3fn, the narrowest range of all
 _MAX_THREADS = 2**16  # the core takes an int, and never starts as many
 
+_NO_NUMBERS = (bool, np.bool_, np.timedelta64)  # though Python, or NumPy, counts them as integers
+
 _threads = 0
 
 
@@ -64,7 +66,7 @@ def check_dtype(dtype: Any, name: str = "dtype", also: tuple[str, ...] = ()) -> 
     else:
         try:
             resolved = np.dtype(dtype)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, DeprecationWarning):  # an error where the user made it one
             resolved = None
     if resolved is not None and resolved.name in also and resolved.isnative and dtype is not None:
         return resolved
@@ -94,7 +96,7 @@ def check_shape(shape: Any, name: str = "shape") -> Shape:
     for d in dims:
         if type(d) is not int:
             exact = False
-            if isinstance(d, (bool, np.bool_)) or not isinstance(d, numbers.Integral):
+            if isinstance(d, _NO_NUMBERS) or not isinstance(d, numbers.Integral):
                 raise TypeError(f"{name} must be an int or a sequence of ints, got {shape!r}")
             d = int(d)
         if d < 0:
@@ -107,10 +109,15 @@ def check_shape(shape: Any, name: str = "shape") -> Shape:
     return tuple(dims) if exact else tuple(int(d) for d in dims)
 
 
+def is_length(shape: Any) -> bool:
+    """Whether a shape is a single length, not a sequence of them."""
+    return isinstance(shape, (int, np.integer)) or (isinstance(shape, np.ndarray) and shape.ndim == 0)
+
+
 def check_number(value: Any, name: str, *, low: float = -math.inf, infinite: bool = False) -> float:
     """A real number, finite unless `infinite`, at least `low`."""
     if type(value) is not float:
-        if isinstance(value, (bool, np.bool_, str, bytes)) or (
+        if isinstance(value, _NO_NUMBERS) or (
             not isinstance(value, numbers.Real) and not _is_real_scalar(value)
         ):
             raise TypeError(f"{name} must be a real number, got {value!r}")
@@ -168,7 +175,7 @@ def check_choice(value: Any, name: str, choices: Sequence[str]) -> str:
 
 def check_int(value: Any, name: str, *, low: int) -> int:
     """An int of at least `low`."""
-    if isinstance(value, (bool, np.bool_)):
+    if isinstance(value, _NO_NUMBERS):
         raise TypeError(f"{name} must be an int, got {value!r}")
     try:
         number = operator.index(value)

@@ -261,6 +261,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     slices = slices + (slice(None),) * (len(shape) - len(slices))
     block = tuple(range(*s.indices(n)) for s, n in zip(slices, shape, strict=True))
     local = tuple(map(len, block))
+    size = math.prod(local) * dtype.itemsize
     key = Key(options.seed)
     function = INITIALIZERS[options.initializer]
 
@@ -285,11 +286,12 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         if os.path.exists(temporary):
             os.unlink(temporary)
         if isinstance(error, OSError):
-            raise OSError(f"cannot write {options.output!r}: {error.strerror or error}") from error
+            what = f"{options.output!r} of {size} bytes"
+            raise OSError(f"cannot write {what}: {error.strerror or error}") from error
         raise
     seconds = time.perf_counter() - start
     return {"path": options.output, "shape": list(local), "dtype": dtype.name, "seconds": seconds,
-            "gb_per_s": math.prod(local) * dtype.itemsize / seconds / 1e9}
+            "gb_per_s": size / seconds / 1e9}
 
 
 def describe(result: dict[str, Any]) -> str:

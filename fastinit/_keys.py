@@ -28,7 +28,7 @@ def key_bits(seed: Any) -> int:
         sequence = np.random.SeedSequence()
     elif isinstance(seed, np.random.SeedSequence):
         sequence = seed
-    elif hasattr(seed, "_draw_key"):
+    elif hasattr(type(seed), "_draw_key"):
         return int(seed._draw_key())
     elif isinstance(seed, (np.random.Generator, np.random.BitGenerator)):
         generator = seed if isinstance(seed, np.random.Generator) else np.random.Generator(seed)
@@ -46,7 +46,7 @@ def key_bits(seed: Any) -> int:
 def check_seed(seed: Any) -> None:
     """Check a seed that nothing is drawn with: a generator does not advance."""
     sources = (np.random.SeedSequence, np.random.Generator, np.random.BitGenerator, np.random.RandomState)
-    if seed is not None and not isinstance(seed, sources) and not hasattr(seed, "_draw_key"):
+    if seed is not None and not isinstance(seed, sources) and not hasattr(type(seed), "_draw_key"):
         key_bits(seed)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ._activations import canonical_name
-from ._args import Array, check_choice, check_int
+from ._args import Array, check_choice, check_int, check_number
 from .propagation import (
     Activation,
     BatchNorm,
@@ -104,17 +104,24 @@ def network(options: argparse.Namespace, init: str, kwargs: dict[str, Any]) -> l
     middle = [] if norm is None else [norm()]
     active = [*middle, Activation(options.activation)]
     if options.residual is not None:
-        return [dense, *[Residual([*active, dense], scale=options.residual)] * (depth - 1)]
+        scale = check_number(options.residual, "--residual")
+        return [dense, *[Residual([*active, dense], scale=scale)] * (depth - 1)]
     return [dense, *active] * depth
 
 
 def run_propagate(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     """The result as plain data, and as text."""
+    _check_output(options)
     if options.compare:
         return _compare(options)
     options = _settled(options)
     kwargs = {k: getattr(options, k) for k in ("gain", "std", "scale") if getattr(options, k) is not None}
     return _report(network(options, options.init, kwargs), options)
+
+
+def _check_output(options: argparse.Namespace) -> None:
+    if options.json and options.markdown:
+        raise ValueError("--markdown must not be given with --json")
 
 
 def _settled(options: argparse.Namespace) -> argparse.Namespace:
@@ -250,6 +257,7 @@ def _compare(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
 
 def run_weights(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     """The report of a file's matrices, chained in the order of `_in_order`."""
+    _check_output(options)
     options = _settled(options)
     tensors = read_tensors(options.file)
     layers, used, left = chain_of(tensors, options.activation, options.layout)

@@ -34,8 +34,9 @@ def _any_gain_squared(nonlinearity: Any, negative_slope: Any, gain: Any) -> tupl
     try:
         name = canonical_name(nonlinearity) if isinstance(nonlinearity, str) else ""
         of_function = 0.0 if gain is not None or name in RECTIFIERS else activation_gain(name or nonlinearity)
-    except ValueError as error:
-        raise ValueError(f"nonlinearity: {error}") from None
+    except (TypeError, ValueError) as error:
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"nonlinearity: {error}") from error
     slope = check_number(negative_slope, "negative_slope")
     if slope != 0.0 and name not in RECTIFIERS:
         raise ValueError(f"negative_slope belongs to relu, leaky_relu and prelu, not to {nonlinearity!r}")

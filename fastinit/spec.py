@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from . import isometric, laws, named, scaling, structured
-from ._args import Array, check_num_threads, check_shape
+from ._args import Array, check_num_threads, check_shape, is_length
 from ._keys import Key, check_seed
 from ._run import collecting
 
@@ -77,7 +77,7 @@ class Spec:
                 raise TypeError(f"{name} belongs to initialize, not to a Spec")
         object.__setattr__(self, "initializer", _name_of(initializer) or initializer)
         # An int stays one: identity reads it as the side of a square.
-        object.__setattr__(self, "shape", dims[0] if isinstance(shape, (int, np.integer)) else dims)
+        object.__setattr__(self, "shape", dims[0] if is_length(shape) else dims)
         if isinstance(self.initializer, str):  # lists such as blocks' sizes could change later
             kwargs = {name: tuple(v) if isinstance(v, list) else v for name, v in kwargs.items()}
         object.__setattr__(self, "kwargs", MappingProxyType(kwargs))
@@ -112,7 +112,7 @@ class Spec:
         return mine.keys() == theirs.keys() and all(_equal(mine[k], theirs[k]) for k in mine)
 
     def __hash__(self) -> int:
-        return hash((self.initializer, self.shape, frozenset(self.kwargs.items())))
+        return hash((self.initializer, self.shape, frozenset(self.kwargs)))  # values may be slices or arrays
 
     def _parts(self) -> tuple[Any, ...]:
         return self.initializer, self.shape, dict(self.kwargs)

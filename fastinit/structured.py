@@ -8,7 +8,17 @@ from typing import Any
 import numpy as np
 
 from . import _core
-from ._args import Array, Target, check_fits, check_int, check_number, check_stored, global_shape
+from ._args import (
+    Array,
+    Target,
+    check_fits,
+    check_int,
+    check_number,
+    check_shape,
+    check_stored,
+    global_shape,
+    is_length,
+)
 from ._fans import AxisLike, resolve_axes
 from ._keys import key_bits
 from ._run import CONSTANT, NORMAL, run, then
@@ -132,8 +142,8 @@ def identity(
     array([[1., 0., 0.],
            [0., 1., 0.]], dtype=float32)
     """
-    if isinstance(shape, (int, np.integer)) and not isinstance(shape, bool):
-        shape = (shape, shape)
+    if is_length(shape):
+        shape = check_shape(shape) * 2
     dims = global_shape(shape, out, shard)
     if len(dims) != 2:
         raise ValueError(f"shape must have 2 dimensions, got {dims}")

@@ -188,7 +188,7 @@ def test_fill_through_a_link_keeps_the_link(tmp_path: Path) -> None:
     ("error", "code", "message"),
     [
         (KeyboardInterrupt(), 130, "fastinit fill: interrupted"),
-        (OSError(errno.ENOSPC, "No space left on device"), 2, "No space left on device"),
+        (OSError(errno.ENOSPC, "No space left on device"), 2, "bytes: No space left on device"),
         (MemoryError(), 2, "fastinit fill: error: MemoryError"),
     ],
 )

@@ -117,6 +117,9 @@ def test_the_tour_ends_with_the_comparison() -> None:
     ("--init he_normal --std 2", "std"),
     ("--bias-std -1", "bias_std < 0"),
     ("--dtype int8", "dtype must be one of"),
+    ("--residual nan", "--residual must be finite, got nan"),
+    ("--markdown --json", "--markdown must not be given with --json"),
+    ("--markdown --json --compare", "--markdown must not be given with --json"),
     ("--batch 0", "--batch must be at least 1"),
     ("--rows -1", "--rows must be at least 0"),
     *((f"--compare {o}", f"{o.split()[0]} must not be given with --compare") for o in (

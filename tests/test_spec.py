@@ -174,3 +174,4 @@ def test_lists_in_a_spec_cannot_change_it() -> None:
     sizes.append(3)
     assert spec == fi.Spec("he_normal", (4, 6), blocks=(2, 4))
     assert hash(spec) == hash(fi.Spec("he_normal", (4, 6), blocks=[2, 4]))
+    assert len({fi.Spec("normal", 4, shard=(slice(0, 2),)), fi.Spec("normal", 4, shard=(slice(0, 2),))}) == 1

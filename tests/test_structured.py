@@ -40,6 +40,7 @@ def test_dirac_passes_its_input_through(groups: int) -> None:
 
 def test_identity() -> None:
     assert (fi.identity(4) == np.eye(4)).all()
+    assert (fi.identity(np.array(4)) == np.eye(4)).all()
     assert (fi.eye((3, 5), gain=2.0) == 2 * np.eye(3, 5)).all()
     assert (fi.identity((6, 5), shard=(slice(4, 1, -1), slice(2, 5))) == np.eye(6, 5)[4:1:-1, 2:5]).all()
 

@@ -1,4 +1,4 @@
-"""Everything measured, into `bench/plots` and the README: ``python -m bench`` (some ten minutes)."""
+"""Everything measured, into `bench/plots` and the README: ``python -m bench`` (a quarter of an hour)."""
 
 from __future__ import annotations
 
@@ -19,10 +19,13 @@ VERDICT = "propagate --depth 50 --width 512 --activation relu --init he_normal -
 
 def main() -> int:
     parser = argparse.ArgumentParser(
-        prog="python -m bench", description=__doc__, epilog="Other options go to pytest, as in: python -m bench -k normal",
+        prog="python -m bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="a part alone, the README left as it is:\n"
+               "  pytest bench/ -k normal --benchmark-json=part.json && python -m bench.report part.json --output part",
         allow_abbrev=False,
     )  # fmt: skip
-    _, options = parser.parse_known_args()
+    parser.add_argument("--large", action="store_true", help="fills to 2**28, whole models: half an hour")
+    options = ["--large"] if parser.parse_args().large else []
     readme, plots = str(ROOT / "README.md"), str(ROOT / "bench" / "plots")
     with tempfile.TemporaryDirectory() as folder:
         results = str(Path(folder) / "results.json")

@@ -52,6 +52,11 @@ def row(benchmark: Any) -> Callable[..., Any]:
     return label
 
 
+def _command(config: pytest.Config) -> str:
+    part = config.option.keyword
+    return f"pytest bench/ -k '{part}'" if part else "python -m bench"
+
+
 def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: dict[str, Any]) -> None:
     machine_info["fastinit"] = {
         "version": fi.__version__,
@@ -59,5 +64,5 @@ def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: di
         "threads": fi.get_num_threads(),
         "compiler": fi.build_info()["compiler"],
         "date": datetime.now(timezone.utc).strftime("%Y-%m-%d"),
-        "command": "python -m bench" + "".join(f" {o}" for o in ("--large",) if config.getoption(o)),
+        "command": f"{_command(config)}{' --large' * config.getoption('--large')}",
     }

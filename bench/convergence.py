@@ -234,6 +234,24 @@ def against_published(outcomes: Sequence[Outcome]) -> str:
     return "\n".join(lines) + f"\n\nThe order by steps, then accuracy — {'; '.join(held)}."
 
 
+def _draw_panel(panel: Any, name: str, outcomes: Sequence[Outcome], steps: int) -> None:
+    none = []
+    for color, o in enumerate(outcomes):
+        # zero coincides with others that do not learn: dotted, above them
+        over = {"linestyle": ":", "linewidth": 2.5, "zorder": 3} if o.init == "zero" else {}
+        style: dict[str, Any] = {"color": f"C{color}", "label": o.init, **over}
+        if name == "convergence":
+            panel.plot(np.linspace(0, steps, len(o.curve)), o.curve, **style)
+        else:
+            norms = np.array(o.gradient_norms)
+            panel.semilogy(range(1, len(norms) + 1), np.where(norms == 0, np.nan, norms), marker="o", markersize=3, **style)
+            none += [o.init] if not norms.any() else []
+    rest = f" ({', '.join(none)}: 0)" if none else ""
+    panel.set_title(f"{outcomes[0].activation}, {outcomes[0].depth} hidden layers{rest}", fontsize=10)
+    panel.grid(alpha=0.3)
+    panel.xaxis.get_major_locator().set_params(integer=True)
+
+
 def plots(outcomes: Sequence[Outcome], folder: Path, steps: int) -> list[Path]:
     """Accuracy against steps, and gradient norms against layers: a panel for each activation and depth."""
     import matplotlib
@@ -250,24 +268,14 @@ def plots(outcomes: Sequence[Outcome], folder: Path, steps: int) -> list[Path]:
         figure, axes = pyplot.subplots(len(ACTIVATIONS), len(depths), figsize=(4 * len(depths), 8.5), squeeze=False,
                                        layout="constrained", sharey=name == "convergence")  # fmt: skip
         for (row, activation), (column, depth) in product(enumerate(ACTIVATIONS), enumerate(depths)):
-            panel = axes[row][column]
-            panel.set_title(f"{activation}, {depth} hidden layers", fontsize=10)
-            for color, o in enumerate(o for o in outcomes if (o.activation, o.depth) == (activation, depth)):
-                if name == "convergence":
-                    panel.plot(np.linspace(0, steps, len(o.curve)), o.curve, color=f"C{color}", label=o.init)
-                else:
-                    norms = np.array(o.gradient_norms)
-                    norms[norms == 0] = np.nan
-                    shown = o.init if np.isfinite(norms).any() else f"{o.init}: all 0"
-                    panel.semilogy(range(1, len(norms) + 1), norms, "o-", markersize=3, color=f"C{color}", label=shown)
-            panel.grid(alpha=0.3)
-            panel.xaxis.get_major_locator().set_params(integer=True)
-            if row == len(ACTIVATIONS) - 1:
-                panel.set_xlabel(label)
-            if column == 0:
-                panel.set_ylabel(y)
+            here = [o for o in outcomes if (o.activation, o.depth) == (activation, depth)]
+            _draw_panel(axes[row][column], name, here, steps)
+        for panel in axes[-1]:
+            panel.set_xlabel(label)
+        for panel in axes[:, 0]:
+            panel.set_ylabel(y)
         handles, labels = axes[0][0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=6)
+        figure.legend(handles, labels, loc="outside lower center", ncols=min(len(INITS), 2 * len(depths)))
         made.append(folder / f"{name}.png")
         figure.savefig(made[-1], dpi=110)
         pyplot.close(figure)

@@ -11,8 +11,8 @@ import matplotlib
 matplotlib.use("Agg")
 from matplotlib import pyplot
 
-Row = dict[str, Any]  # extra_info of a benchmark, and its best time as "seconds"
-LIMIT = "stores alone"
+from .report import LIMIT, Row, on_threads
+
 COLORS = {"fastinit": "C3", LIMIT: "0.3"}
 OTHERS = ["C0", "C1", "C2", "C4", "C5", "C6", "C8", "C9"]
 
@@ -49,7 +49,7 @@ def speed(rows: Sequence[Row], path: Path) -> Path | None:
     for i, threads in enumerate(counts):
         for j, law in enumerate(laws):
             panel = axes[i][j]
-            panel.set_title(f"{law}, {threads} thread{'s' * (threads > 1)}", fontsize=10)
+            panel.set_title(f"{law}, {on_threads(threads)}", fontsize=10)
             for library in libraries:
                 points = sorted((r["size"], r["size"] / r["seconds"] / 1e9) for r in rows
                                 if (r["law"], r["threads"], r["library"]) == (law, threads, library))  # fmt: skip
@@ -117,7 +117,7 @@ def share(rows: Sequence[Row], path: Path) -> Path | None:
         bars = {_name(r): limit[_name(r), n] / r["seconds"] for r in mine if r["threads"] == n}
         at = [labels.index(name) + (k - (len(counts) - 1) / 2) * height for name in bars]
         drawn = panel.barh(at, list(bars.values()), 0.95 * height, color="C3", alpha=0.5 + 0.5 * (k == len(counts) - 1),
-                           label=f"{n} thread{'s' * (n > 1)}")  # fmt: skip
+                           label=on_threads(n))  # fmt: skip
         panel.bar_label(drawn, fmt="{:.0%}", padding=3, fontsize=8)
     panel.set_yticks(range(len(labels)), labels)
     panel.invert_yaxis()
@@ -142,7 +142,7 @@ def orthogonal(rows: Sequence[Row], path: Path) -> Path | None:
     figure, axes = pyplot.subplots(1, len(dtypes), figsize=(5.5 * len(dtypes), 4.6), squeeze=False, layout="constrained")
     for panel, dtype in zip(axes[0], dtypes, strict=True):
         most = max(r["threads"] for r in square if r["dtype"] == dtype)
-        panel.set_title(f"orthogonal (n, n), {dtype}, {most} thread{'s' * (most > 1)}", fontsize=10)
+        panel.set_title(f"orthogonal (n, n), {dtype}, {on_threads(most)}", fontsize=10)
         for library in libraries:
             points = sorted((r["n"], r["seconds"]) for r in square
                             if (r["dtype"], r["threads"], r["library"]) == (dtype, most, library))  # fmt: skip

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-LIMIT = "stores alone"
+LIMIT = "stores alone"  # the library of the physical limit
 Row = dict[str, Any]
 Cell = str | float | None
 
@@ -29,6 +29,8 @@ def load(path: Path) -> tuple[dict[str, Any], list[Row]]:
              "seconds": b["stats"]["min"]}
             for b in stored["benchmarks"]
         ]  # fmt: skip
+        if not rows:
+            raise ValueError("no benchmarks")
         return stored["machine_info"], _one_limit(rows)
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path} is no result of pytest-benchmark: {error!r}") from None
@@ -45,6 +47,10 @@ def _one_limit(rows: list[Row]) -> list[Row]:
         for r in group:
             r["seconds"] = best
     return rows
+
+
+def on_threads(n: int) -> str:
+    return f"{n} thread{'s' * (n > 1)}"
 
 
 def seconds(value: float) -> str:
@@ -93,7 +99,7 @@ def fills(rows: Sequence[Row]) -> Iterator[str]:
                          *(times[p] / own if p in times else None for p in peers),
                          f"{times[LIMIT] / own:.0%}" if LIMIT in times else None])  # fmt: skip
         if body:
-            yield f"### Fills, {threads} thread{'s' * (threads > 1)}: 10⁹ elements a second, and times as fast as"
+            yield f"### Fills, {on_threads(threads)}: 10⁹ elements a second, and times as fast as"
             yield markdown(["fill", "G/s", *(f"× {p}" for p in peers), "of the stores' speed"], body)
 
 
@@ -125,12 +131,13 @@ def _amount(row: Row) -> str | None:
 
 
 def tasks(rows: Sequence[Row]) -> Iterator[str]:
-    """Every other group: a line a library, beside fastinit or the fastest."""
+    """Every other group: a line a library, beside fastinit where it is one of them."""
     for task, title in TITLES.items():
         body: list[list[Cell]] = []
         for group, found in _by_group([r for r in rows if r["task"] == task]).items():
-            own = found.get("fastinit", min(found.values(), key=lambda r: r["seconds"]))["seconds"]
-            body += [[group, name, seconds(r["seconds"]), _amount(r), r["seconds"] / own] for name, r in found.items()]
+            own = found.get("fastinit", {}).get("seconds")
+            body += [[group, name, seconds(r["seconds"]), _amount(r), _ratio(own, r["seconds"])]
+                     for name, r in found.items()]  # fmt: skip
         if body:
             yield f"### {title}"
             yield markdown(["task", "library", "best time", "rate", "time / fastinit's"], body)
@@ -161,20 +168,24 @@ def brief(machine: dict[str, Any], rows: Sequence[Row]) -> str:
     """The README's part: fills, models and orthogonal matrices in one small table each."""
     fill = [r for r in rows if r["task"] == "fill"]
     most = max((r["threads"] for r in fill), default=1)
+    counts = sorted({1, most})
+    beside = {p: 1 if any((r["library"], r["threads"]) == (p, 1) for r in fill) else most for p in README_PEERS}
     body: list[list[Cell]] = []
     for law, dtype in dict.fromkeys((r["law"], r["dtype"]) for r in fill):
         size = max(r["size"] for r in fill if (r["law"], r["dtype"]) == (law, dtype))
         same = [r for r in fill if (r["law"], r["dtype"], r["size"]) == (law, dtype, size)]
-        one, every = ({r["library"]: r["seconds"] for r in same if r["threads"] == n} for n in (1, most))
-        alone, own = one.get("fastinit"), every.get("fastinit")
-        if alone is None or own is None:
+        times = {n: {r["library"]: r["seconds"] for r in same if r["threads"] == n} for n in counts}
+        if not all("fastinit" in found for found in times.values()):
             continue
-        body.append([f"{law} {dtype} 2^{size.bit_length() - 1}", size / alone / 1e9, size / own / 1e9,
-                     *(_ratio(alone, one[p]) if p in one else _ratio(own, every.get(p)) for p in README_PEERS),
-                     f"{every[LIMIT] / own:.0%}" if LIMIT in every else None])  # fmt: skip
+        body.append([f"{law} {dtype} 2^{size.bit_length() - 1}", *(size / times[n]["fastinit"] / 1e9 for n in counts),
+                     *(_ratio(times[n]["fastinit"], times[n].get(p)) for p, n in beside.items()),
+                     f"{times[most][LIMIT] / times[most]['fastinit']:.0%}" if LIMIT in times[most] else None])  # fmt: skip
     parts = [heading(machine)]
-    header = ["fill", "G/s, 1 thread", f"G/s, {most} threads", *(f"× {p}" for p in README_PEERS), "of the stores' speed"]
-    parts.append(markdown(header, body))
+    if body:
+        header = ["fill", *(f"G/s, {on_threads(n)}" for n in counts),
+                  *(f"× {p}, {on_threads(n)}" for p, n in beside.items()),
+                  f"of the stores' speed, {on_threads(most)}"]  # fmt: skip
+        parts.append(markdown(header, body))
     for task, title in (("model", "model through `initialize`"), ("orthogonal", "matrix")):
         groups = _by_group([r for r in rows if r["task"] == task])
         peers = [n for n in dict.fromkeys(r["library"] for r in rows if r["task"] == task) if n not in ("fastinit", LIMIT)]

@@ -12,6 +12,7 @@ import pytest
 
 import fastinit as fi
 from bench import limits, peers
+from bench.report import LIMIT, on_threads
 
 pytestmark = pytest.mark.benchmark(min_rounds=3, max_time=0.15)
 
@@ -33,13 +34,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 def rows(law: str, dtype: str) -> list[tuple[str, int]]:
     """(library, threads) of a task."""
-    return [(n, t) for t in THREADS for n in ("fastinit", *peers.able(law, dtype, t), "stores alone")]
+    return [(n, t) for t in THREADS for n in ("fastinit", *peers.able(law, dtype, t), LIMIT)]
 
 
 def make(library: str, law: str, out: np.ndarray, threads: int) -> Callable[[], Any]:
     if library == "fastinit":
         return partial(getattr(fi, law), out=out, seed=0, num_threads=threads)
-    if library == "stores alone":
+    if library == LIMIT:
         return limits.store(out, threads)
     return peers.PEERS[library].make(law, out, threads)
 
@@ -57,9 +58,9 @@ def measure(row: Callable[..., Any], library: str, law: str, dtype: str, size: i
     out = np.zeros(size, fi.zeros(0, dtype=dtype).dtype)
     fill = make(library, law, out, threads)
     answer = fill()
-    if library != "stores alone":
+    if library != LIMIT:
         check(law, out if answer is None else answer)
-    bench = row(f"{law} {dtype} 2^{size.bit_length() - 1}, {threads} thread{'s' * (threads > 1)}", library,
+    bench = row(f"{law} {dtype} 2^{size.bit_length() - 1}, {on_threads(threads)}", library,
                 task="fill", law=law, dtype=dtype, size=size, threads=threads)  # fmt: skip
     bench(fill)
 
@@ -112,7 +113,7 @@ def test_structured(row: Callable[..., Any], name: str, timed: bool) -> None:
 
 
 @pytest.mark.parametrize("threads", THREADS)
-@pytest.mark.parametrize("library", ["fastinit", "numpy", "torch", "stores alone"])
+@pytest.mark.parametrize("library", ["fastinit", "numpy", "torch", LIMIT])
 def test_fresh_memory(row: Callable[..., Any], library: str, threads: int, timed: bool) -> None:
     """A new array each time: the system's work on fresh pages is a part."""
     size = 2**25 if timed else 2**18
@@ -124,9 +125,9 @@ def test_fresh_memory(row: Callable[..., Any], library: str, threads: int, timed
         fill = {
             "fastinit": lambda: fi.normal(size, seed=0, num_threads=threads),
             "numpy": lambda: rng.standard_normal(size, np.float32),
-            "stores alone": limits.first_touch(size, np.dtype(np.float32), threads),
+            LIMIT: limits.first_touch(size, np.dtype(np.float32), threads),
         }[library]
-    if library != "stores alone":
+    if library != LIMIT:
         check("normal", fill())
-    row(f"normal float32 2^{size.bit_length() - 1} into fresh memory, {threads} thread{'s' * (threads > 1)}", library,
+    row(f"normal float32 2^{size.bit_length() - 1} into fresh memory, {on_threads(threads)}", library,
         task="fresh", law="normal", dtype="float32", size=size, threads=threads)(fill)  # fmt: skip

@@ -10,10 +10,11 @@ import pytest
 
 import fastinit as fi
 from bench import limits, models, peers
+from bench.report import LIMIT
 
 pytestmark = pytest.mark.benchmark(min_rounds=2, max_time=0.5)
 
-LIBRARIES = ["fastinit", *(n for n in ("numpy", "torch") if n in peers.PEERS), "stores alone"]
+LIBRARIES = ["fastinit", *(n for n in ("numpy", "torch") if n in peers.PEERS), LIMIT]
 BLOCKS = 2  # of 24 to 48
 
 
@@ -52,12 +53,12 @@ def test_model(row: Callable[..., Any], model: str, library: str, timed: bool, r
     fill: Callable[[], Any]
     if library == "fastinit":
         fill = lambda: fi.initialize(specs, seed=0, out=arrays)  # noqa: E731
-    elif library == "stores alone":
+    elif library == LIMIT:
         fill = limits.store(whole, threads)
     else:
         fill = one_by_one(library, specs, arrays)
     fill()
-    if library != "stores alone":
+    if library != LIMIT:
         for name, spec in specs.items():
             few = arrays[name].ravel()[: 2**16].astype(np.float32)
             want = spec.kwargs.get("std", 0.0)

@@ -252,11 +252,13 @@ def test_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     written = readme.read_text(encoding="utf-8")
     assert written.startswith("before\n<!-- speed -->\nA CPU") and written.endswith("<!-- /speed -->\nafter\n")
     assert "old" not in written and re.search(r"normal float32 2\^20 \| +2 \| +4 \| +10 \|", written)
+    assert "| G/s, 1 thread | G/s, 2 threads | × numpy, 1 thread |" in written
     shown = capsys.readouterr().out
     line = next(line for line in shown.splitlines() if line.startswith("| normal float32 2^20"))
     assert [c.strip() for c in line.split("|")[1:-1]] == ["normal float32 2^20", "2", "10", "20%"]
     assert "A CPU, 2 threads, avx2" in shown
     assert "134 GFLOP/s" in shown
+    assert re.search(r"\| product +\| BLAS +\| +2 ms \| 134 GFLOP/s \| +– \|", shown)  # nothing of fastinit beside it
     made = {p.name for p in (tmp_path / "out").iterdir()}
     assert made == {"report.md", "speed.png", "threads.png", "share.png", "orthogonal.png"}
 
@@ -267,7 +269,7 @@ def test_paths_are_checked_before_any_work(
 ) -> None:
     monkeypatch.setattr(convergence, "study", pytest.fail)
     results, unmarked = tmp_path / "results.json", tmp_path / "unmarked.md"
-    results.write_text(json.dumps(stored_run([])))
+    results.write_text(json.dumps(stored_run([{"group": "g", "library": "fastinit", "seconds": 1.0}])))
     unmarked.write_text("nothing")
     line = [str(results)] if module is report else ["--quick"]
     assert module.main([*line, "--output", str(tmp_path / "out"), "--readme", str(unmarked)]) == 2
@@ -279,7 +281,9 @@ def test_paths_are_checked_before_any_work(
     assert not (tmp_path / "out").exists() and unmarked.read_text() == "nothing"
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"benchmarks": []}', '{"machine_info": {}, "benchmarks": [{}]}'])
+@pytest.mark.parametrize("text", [
+    "", "[]", '{"benchmarks": []}', '{"machine_info": {}, "benchmarks": []}', '{"machine_info": {}, "benchmarks": [{}]}',
+])  # fmt: skip
 def test_report_of_no_result(tmp_path: Path, text: str, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "results.json"
     path.write_text(text)

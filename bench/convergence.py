@@ -40,7 +40,7 @@ DEPTHS = (2, 10, 30)
 WIDTH = 64
 BATCH = 64
 CLASSES = 10
-# The claim whose order is checked: steps and accuracy on MNIST of a shallow network.
+# The claim whose order is checked: steps and accuracy on MNIST; it names no network.
 PUBLISHED = {
     "zero": "never, below 10%", "uniform[-1,1]": "3800, 87.2%, with oscillation",
     "Xavier": "1200, 98.1%", "He": "900, 98.6%",

@@ -15,13 +15,20 @@ from fastinit import _core
 sys.path.append(str(Path(__file__).parent.parent))
 
 
-@pytest.fixture(params=fi.available_isas())
-def isa(request: pytest.FixtureRequest) -> Iterator[str]:
-    """Each instruction set of this machine in turn."""
+@pytest.fixture(autouse=True)
+def _isa_of_the_run() -> Iterator[None]:
+    """What a test chooses ends with it: the others run on the best, or on what FASTINIT_ISA names."""
     before = _core.isa()
-    _core.set_isa(request.param)
-    yield request.param
+    yield
     _core.set_isa(before)
+
+
+@pytest.fixture(params=fi.available_isas())
+def isa(request: pytest.FixtureRequest) -> str:
+    """Each instruction set of this machine in turn."""
+    name: str = request.param
+    _core.set_isa(name)
+    return name
 
 
 def pytest_report_header() -> str:

@@ -180,6 +180,7 @@ def python(code: str) -> subprocess.CompletedProcess[str]:
                           text=True, check=False, timeout=120)  # fmt: skip
 
 
+@pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals")
 def test_ctrl_c() -> None:
     code = """
         import os, signal, sys, threading, time

@@ -54,7 +54,8 @@ def row(benchmark: Any) -> Callable[..., Any]:
 
 def _command(config: pytest.Config) -> str:
     part = config.option.keyword
-    return f"pytest bench/ -k '{part}'" if part else "python -m bench"
+    command = f"pytest bench/ -k '{part}'" if part else "python -m bench"
+    return command + " --large" * config.getoption("--large")
 
 
 def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: dict[str, Any]) -> None:
@@ -64,5 +65,5 @@ def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: di
         "threads": fi.get_num_threads(),
         "compiler": fi.build_info()["compiler"],
         "date": datetime.now(timezone.utc).strftime("%Y-%m-%d"),
-        "command": f"{_command(config)}{' --large' * config.getoption('--large')}",
+        "command": _command(config),
     }

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 LIMIT = "stores alone"  # the library of the physical limit
-Row = dict[str, Any]
+Row = dict[str, Any]  # extra_info of a benchmark, and its best time as "seconds"
 Cell = str | float | None
 
 

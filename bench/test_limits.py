@@ -10,6 +10,7 @@ import pytest
 
 import fastinit as fi
 from bench import limits
+from bench.report import on_threads
 
 pytestmark = pytest.mark.benchmark(min_rounds=3, max_time=0.3)
 THREADS = sorted({1, fi.get_num_threads()})
@@ -23,7 +24,7 @@ def test_memory(row: Callable[..., Any], kind: str, threads: int, timed: bool) -
     run = limits.store(out, threads) if kind == "stores" else limits.first_touch(size, out.dtype, threads)
     written = run() if kind == "first touch" else (run(), out)[1]
     assert (written == written[0]).all() and written[0]
-    row(f"limit: {size >> 20} MiB written", f"{kind}, {threads} threads" if threads > 1 else f"{kind}, 1 thread",
+    row(f"limit: {size >> 20} MiB written", f"{kind}, {on_threads(threads)}",
         task="limit", kind=kind, threads=threads, bytes=size)(run)  # fmt: skip
 
 
@@ -35,5 +36,5 @@ def test_matrix_product(row: Callable[..., Any], dtype: str, threads: int, timed
     a = np.random.default_rng(0).standard_normal((n, n)).astype(dtype)
     assert np.allclose(run()[:3], a[:3] @ a, rtol=1e-3, atol=1e-3)
     with limits.blas_threads(threads):
-        row(f"limit: matrix product {dtype} {n}", f"BLAS, {threads} threads" if threads > 1 else "BLAS, 1 thread",
+        row(f"limit: matrix product {dtype} {n}", f"BLAS, {on_threads(threads)}",
             task="limit", kind="matrix product", dtype=dtype, threads=threads, flops=2 * n**3)(run)  # fmt: skip

@@ -129,7 +129,7 @@ def test_groups_are_checked_beside_explicit_fans() -> None:
     with pytest.raises(ValueError, match="groups must divide the out axis: 3 does not divide 4"):
         fi.compute_fans((4, 4), fan_in=2, fan_out=2, groups=3)
     with pytest.raises(TypeError, match="groups must be an int, got 'x'"):
-        fi.compute_fans((4, 4), fan_in=2, fan_out=2, groups="x")  # type: ignore[arg-type]
+        fi.compute_fans((4, 4), fan_in=2, fan_out=2, groups="x")
 
 
 def test_axes_may_be_named_for_one_dimension_only_with_fans() -> None:

@@ -14,7 +14,7 @@ import numpy as np
 
 import fastinit
 
-from . import _fill_command, _propagate_command, _tour
+from . import _fill_command, _propagate_command, _tour, _weights_command
 from .propagation._report import plain_json
 from .spec import INITIALIZERS
 
@@ -92,7 +92,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             text = _fill_command.describe(result)
         elif options.command in ("propagate", "weights"):
             command = options.command
-            run = _propagate_command.run_propagate if command == "propagate" else _propagate_command.run_weights
+            run = _propagate_command.run_propagate if command == "propagate" else _weights_command.run_weights
             result, text = run(options)
         elif options.command == "info":
             result = _info()

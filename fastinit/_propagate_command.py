@@ -1,19 +1,15 @@
-"""``fastinit propagate`` and ``fastinit weights``: will a network train, as it is initialized?"""
+"""``fastinit propagate``: will a network train, as it is initialized?"""
 
 from __future__ import annotations
 
 import argparse
-import re
-import zipfile
-import zlib
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
 from ._activations import canonical_name
-from ._args import Array, check_choice, check_int, check_number
+from ._args import check_int, check_number
 from .propagation import (
     Activation,
     BatchNorm,
@@ -29,6 +25,7 @@ from .propagation import (
 from .propagation._plot import figure_type, picture_path
 from .propagation._report import counted, power
 from .propagation._table import from_log10, number, percent
+from .propagation._verdict import grade_of
 
 NORMS = {"none": None, "layer": LayerNorm, "rms": RMSNorm, "batch": BatchNorm}
 #: What --compare sets side by side: a label, an initializer, its arguments.
@@ -46,11 +43,6 @@ DEFAULTS: dict[str, Any] = {
     "init": "he_normal", "gain": None, "std": None, "scale": None, "simulate": False, "repeats": 4, "seed": 0,
     "plot": None, "rows": 16,
 }  # fmt: skip
-#: Dtypes of .safetensors that its reader, which knows NumPy's alone, does not give.
-_FLOAT8 = {"F8_E4M3": "float8_e4m3fn", "F8_E5M2": "float8_e5m2"}
-#: What readers of files raise for broken ones.
-_DAMAGES = (zipfile.BadZipFile, zlib.error, ValueError, TypeError, AttributeError, LookupError, EOFError, RuntimeError,
-            OSError)  # fmt: skip
 _GAIN_OF = {"relu": 2.0**0.5, "leaky_relu": 2.0**0.5}
 
 
@@ -111,32 +103,34 @@ def network(options: argparse.Namespace, init: str, kwargs: dict[str, Any]) -> l
 
 def run_propagate(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     """The result as plain data, and as text."""
-    _check_output(options)
+    check_common(options)
     if options.compare:
         return _compare(options)
-    options = _settled(options)
+    options = settled(options)
     kwargs = {k: getattr(options, k) for k in ("gain", "std", "scale") if getattr(options, k) is not None}
-    return _report(network(options, options.init, kwargs), options)
+    return report_of(network(options, options.init, kwargs), options)
 
 
-def _check_output(options: argparse.Namespace) -> None:
+def check_common(options: argparse.Namespace) -> None:
+    """What `propagate`, its comparison and `weights` have in common."""
+    check_int(options.batch, "--batch", low=1)
     if options.json and options.markdown:
         raise ValueError("--markdown must not be given with --json")
 
 
-def _settled(options: argparse.Namespace) -> argparse.Namespace:
+def settled(options: argparse.Namespace) -> argparse.Namespace:
     for name in ("repeats", "seed"):
         if name in vars(options) and "simulate" not in vars(options):
             raise ValueError(f"--{name} must be given with --simulate, as an option of the simulation alone")
     return argparse.Namespace(**{**DEFAULTS, **vars(options)})
 
 
-def _report(layers: list[Layer], options: argparse.Namespace) -> tuple[dict[str, Any], str]:
+def report_of(layers: list[Layer], options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     rows = check_int(options.rows, "--rows", low=0) or None
     picture = None if options.plot is None else picture_path(options.plot, "--plot")
     if picture is not None:
         figure_type()  # what is missing shows before the work
-    report = propagate(layers, dtype=options.dtype, batch=check_int(options.batch, "--batch", low=1))
+    report = propagate(layers, dtype=options.dtype, batch=options.batch)
     if options.simulate:
         report = report.with_measured(_simulated(layers, options))
     text = report.table(markdown=options.markdown, rows=rows)
@@ -192,20 +186,21 @@ def _words(r: Report) -> str:
     if r.symmetric:
         return "dead and symmetric" if total == -np.inf else "symmetric"
     saturated = [x.saturated for x in r.layers if x.saturated is not None and not x.zero]
-    if abs(total) > 3.0:
+    grade = grade_of(abs(total), "gradient")
+    if grade == 2:
         words = "vanishes" if total < 0 else "explodes"
         if saturated and sum(saturated) / len(saturated) > 0.5:
             words += ", saturated"
-        return words + (f", overflows {r.dtype}" if r.overflow[r.dtype] > 1e-3 else "")
+        return words + (f", overflows {r.dtype}" if grade_of(r.overflow[r.dtype], "overflow") else "")
     words = "keeps signal and gradient"
     if r.level == "good":
         return words
-    if abs(total) > 1.0:
+    if grade == 1:
         way = "slowly vanishes" if total < 0 else "slowly explodes"
         words = f"{'stays critical' if r.phase == 'critical' else way}: gradient x10^{total:.1f}"
     spread = _spread(r)
     even = ", even spectrum" if spread is not None and spread < 10.0 else ""
-    return words + even + (f", {r.dead:.0%} dead" if r.dead > 0.2 else "")
+    return words + even + (f", {r.dead:.0%} dead" if grade_of(r.dead, "dead") else "")
 
 
 _COLUMNS = (
@@ -250,124 +245,3 @@ def _compare(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     title = f"{counted(options.depth, 'layer')} of {counted(options.width, 'unit')}, {options.activation}{norm}{residual}"
     result = {"depth": options.depth, "width": options.width, "activation": options.activation, "rows": rows}
     return result, f"{title}\n\n{compare_table(rows, options.markdown)}"
-
-
-# ---- saved models -------------------------------------------------------------------------
-
-
-def run_weights(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
-    """The report of a file's matrices, chained in the order of `_in_order`."""
-    _check_output(options)
-    options = _settled(options)
-    tensors = read_tensors(options.file)
-    layers, used, left = chain_of(tensors, options.activation, options.layout)
-    result, text = _report(layers, options)
-    result["tensors"], result["left_out"] = used, left
-    many = counted(len(used), "matrix", "matrices")
-    lines = [f"{many} of {options.file}: {', '.join(used[:6])}{', ...' if len(used) > 6 else ''}"]
-    if left:
-        shapes = [f"{name} ({'x'.join(map(str, tensors[name].shape))})" for name in left[:6]]
-        lines.append(f"left out, not in the chain: {', '.join(shapes)}{', ...' if len(left) > 6 else ''}")
-        matrices = sum(_is_matrix(t) for t in tensors.values())
-        if len(used) < matrices:
-            lines.append(f"the verdict is that of {len(used)} of {matrices} matrices")
-        if any(tensors[name].ndim > 2 for name in left):
-            lines.append("convolutions are not followed: the verdict is that of the matrices alone")
-    return result, "\n".join([*lines, "", text])
-
-
-def read_tensors(file: str) -> dict[str, Array]:
-    """All arrays of a .npz or .safetensors file by name, in the file's order."""
-    path = Path(file)
-    kind = path.suffix.lower()
-    check_choice(kind, "FILE's suffix", (".npz", ".safetensors"))
-    if not path.is_file():
-        raise FileNotFoundError(f"FILE {file!r} does not exist or is no file")
-    try:
-        return _read_npz(path) if kind == ".npz" else _read_safetensors(path)
-    except _DAMAGES as error:
-        raise ValueError(f"FILE {file!r} is damaged or no {kind} file: {error}") from error
-
-
-def _read_npz(path: Path) -> dict[str, Array]:
-    with path.open("rb") as stream:
-        if stream.read(6) != b"\x93NUMPY" and not zipfile.is_zipfile(stream):
-            raise ValueError("it is no archive as numpy.savez writes")
-        stream.seek(0)
-        archive = np.load(stream, allow_pickle=False)
-        if isinstance(archive, np.ndarray):
-            raise ValueError("it holds one array, as .npy; numpy.savez writes .npz")
-        members = ((name, archive[name]) for name in archive.files)
-        return {name: array for name, array in members if isinstance(array, np.ndarray)}  # others are bytes
-
-
-def _read_safetensors(path: Path) -> dict[str, Array]:
-    try:
-        from safetensors import SafetensorError, deserialize, safe_open
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError("FILE needs the safetensors package: pip install safetensors") from error
-    import ml_dtypes
-
-    def tensor(name: str) -> Array:
-        kind = archive.get_slice(name).get_dtype()
-        if kind not in _FLOAT8:
-            plain: Array = archive.get_tensor(name)
-            return plain
-        entry = dict(deserialize(path.read_bytes()))[name]
-        return np.frombuffer(entry["data"], getattr(ml_dtypes, _FLOAT8[kind])).reshape(entry["shape"])
-
-    try:
-        with safe_open(path, framework="numpy") as archive:
-            return {name: tensor(name) for name in archive.offset_keys()}
-    except SafetensorError as error:
-        raise ValueError(error) from error
-
-
-def _in_order(names: list[str]) -> list[str]:
-    """The file's order; one by the alphabet, as safetensors writes, with the numbers in the names by size."""
-    return sorted(names, key=_natural) if names == sorted(names) else names
-
-
-def _natural(name: str) -> list[Any]:
-    return [int(part) if i % 2 else part for i, part in enumerate(re.split(r"(\d+)", name))]
-
-
-def _is_matrix(tensor: Array) -> bool:
-    floating = tensor.dtype.kind == "f" or tensor.dtype.name in ("bfloat16", *_FLOAT8.values())
-    return floating and tensor.ndim == 2 and min(tensor.shape) > 1
-
-
-def _longest_chain(shapes: dict[str, tuple[int, ...]]) -> list[str]:
-    """From any start the next that fits, again and again; the first of the longest: an embedding may come before."""
-    names = _in_order(list(shapes))
-    best: list[str] = []
-    for start in range(len(names)):
-        chain = names[start : start + 1]
-        for name in names[start + 1 :]:
-            if shapes[name][0] == shapes[chain[-1]][1]:
-                chain.append(name)
-        best = max(best, chain, key=len)
-    return best
-
-
-def chain_of(tensors: dict[str, Array], activation: str, layout: str) -> tuple[list[Layer], list[str], list[str]]:
-    """Matrices that fit one behind the other, by `_in_order`, with their biases; what else has dimensions."""
-    layers: list[Layer] = []
-    between = Activation(activation)
-    used = _longest_chain({n: t.shape if layout == "io" else t.shape[::-1] for n, t in tensors.items() if _is_matrix(t)})
-    for name in used:
-        matrix = tensors[name] if layout == "io" else tensors[name].T
-        bias = tensors.get(re.sub(r"(weight|kernel)$", "bias", name)) if re.search(r"(weight|kernel)$", name) else None
-        if bias is not None and bias.shape != (matrix.shape[1],):
-            bias = None
-        try:
-            if layers:
-                layers.append(between)
-            layers.append(Dense(weight=matrix, bias=bias))
-        except ValueError as error:
-            raise ValueError(f"{name}: {error}") from error
-    if not used:
-        raise ValueError(
-            f"FILE has no matrices of floating-point numbers; it has {', '.join(sorted(tensors)[:6]) or 'no arrays'}"
-        )
-    return layers, used, [n for n, t in tensors.items() if t.ndim >= 2 and n not in used]

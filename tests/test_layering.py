@@ -35,7 +35,7 @@ def test_sources_are_short_and_licensed() -> None:
             assert text.startswith("// SPDX-License-Identifier: BSD-3-Clause"), path
 
 
-FRONT = ("__init__", "__main__", "_tour", "_fill_command", "_propagate_command")  # may import anything
+FRONT = ("__init__", "__main__", "_tour", "_fill_command", "_propagate_command", "_weights_command")  # may import anything
 GATES = ("_activations", "_args", "_keys", "_orthogonal", "_run")  # the private modules that reach the core
 FRAMEWORKS = ("torch", "jax", "keras", "dask")
 

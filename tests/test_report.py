@@ -174,6 +174,21 @@ def test_narrow_layers(width: int, depth: int, level: str) -> None:
     assert any(r.startswith("With probability") for r in report.reasons) == (report.passing < 0.95)
 
 
+def test_narrow_layers_with_a_mean() -> None:
+    """Units are off where N(mean, variance) is, not N(mean, E h^2)."""
+    up = 1.0 - 0.5 * math.erfc(math.sqrt(0.5))  # P(h > 0) for h ~ N(1, 1)
+    report = propagate([D(weight=np.full((1, 4), 1.0), bias=np.ones(4), fan_in=1), A("relu")], input_var=1.0)
+    assert report.passing == pytest.approx(1.0 - (1.0 - up) ** 4, rel=1e-12)
+
+
+def test_largest_singular_value_behind_a_mean() -> None:
+    """Of n W rows, the share p that N(1, 2) leaves on: the edge 2 (1 + sqrt(p))^2 (Marchenko & Pastur 1967)."""
+    weight = np.random.default_rng(0).normal(0.0, math.sqrt(2.0 / 512), (512, 512))
+    p = 1.0 - 0.5 * math.erfc(0.5)
+    report = propagate([D(weight=weight, bias=np.ones(512)), A("relu")])
+    assert report.jacobian.largest == pytest.approx(2.0 * (1.0 + math.sqrt(p)) ** 2, rel=0.01)
+
+
 @pytest.mark.parametrize("norm", [LayerNorm, BatchNorm])
 def test_norm_behind_relu_multiplies_gradients(norm: Any) -> None:
     r = propagate([D(10**7, "lecun_normal"), A("relu"), norm(eps=0.0)] * 12, batch=10**7)
@@ -378,9 +393,28 @@ def test_arguments_of_the_reports_methods(tmp_path: Any) -> None:
             call()
 
 
-def test_a_function_as_activation() -> None:
-    named = propagate([D(64), A("tanh")] * 5)
-    own = propagate([D(64), A(np.tanh)] * 5)
-    assert own.log10_gradient_ratio == pytest.approx(named.log10_gradient_ratio, abs=1e-6)
-    assert own.layers[5].correlation == pytest.approx(named.layers[5].correlation, abs=1e-9)
-    assert "tanh" in own.layers[1].name
+FUNCTIONS: dict[str, Any] = {
+    "plain": lambda f: [D(64), A(f)] * 5,
+    "biased": lambda f: [D(64, "uniform", low=-0.1, high=0.2, bias_std=0.1), A(f)] * 3,
+    "max pool": lambda f: [D(64), A(f), Pool(4, "max"), D(64)],
+    "gated": lambda f: [Gated(128, 64, f, fan_in=64), D(64)],
+    "BatchNorm": lambda f: [D(64), A(f), BatchNorm(), D(64)],
+    "residual": lambda f: [D(64), *[Residual([A(f)])] * 3, D(64)],
+}
+
+
+@pytest.mark.parametrize("net", FUNCTIONS)
+def test_a_function_as_activation(net: str) -> None:
+    """Without a derivative of its own, it is differentiated wherever its slope counts."""
+    named, own = (propagate(FUNCTIONS[net](f)) for f in ("tanh", np.tanh))
+    assert own.layers[0].name == named.layers[0].name
+    for a, b in zip(own.layers, named.layers, strict=True):
+        assert a.second == pytest.approx(b.second, rel=1e-7)
+        assert a.correlation == pytest.approx(b.correlation, abs=1e-7)
+        assert a.gradient == pytest.approx(b.gradient, rel=1e-5)
+        assert a.log10_gradient_band == pytest.approx(b.log10_gradient_band, abs=1e-5)
+        assert a.dead == b.dead
+    assert own.log10_gradient_ratio == pytest.approx(named.log10_gradient_ratio, abs=1e-5)
+    assert own.log10_gradient_ratio_sd == pytest.approx(named.log10_gradient_ratio_sd, rel=1e-4)
+    assert own.jacobian.mean == pytest.approx(named.jacobian.mean, rel=1e-5)
+    assert own.jacobian.largest == pytest.approx(named.jacobian.largest, rel=1e-4)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+import fastinit as fi
 from fastinit import propagation as P
 from fastinit._activations import known_activations
 
@@ -82,3 +83,21 @@ def test_selu_fixed_point() -> None:
     last = m.layers[-1]
     assert last.mean.value == pytest.approx(0.0, abs=0.01)
     assert last.variance.value == pytest.approx(1.0, abs=4 * last.variance.error + 0.01)
+
+
+def _he_of_groups(shape: tuple[int, ...], seed: Any, groups: int = 1) -> Any:
+    return fi.he_normal(shape, seed=seed, groups=groups)
+
+
+@pytest.mark.parametrize("layer", [
+    P.Dense(64, "orthogonal", gain="relu", fan_in=64),
+    P.Dense(64, "orthogonal", gain=2.0, method="qr", fan_in=96),
+    P.Conv(48, 3, "delta_orthogonal", scaled=True, image=8, fan_in=24),
+    P.Conv(48, 3, "he_normal", image=8, fan_in=24, groups=4),
+    P.Conv(48, 3, _he_of_groups, image=8, fan_in=24, groups=4),
+    P.Conv(48, 3, "dirac", image=8, fan_in=48, groups=4),
+], ids=repr)  # fmt: skip
+def test_arguments_of_an_initializer_mean_the_same_in_both(layer: Any) -> None:
+    theory, measured = P.propagate([layer]).layers[0], P.simulate([layer], 64, repeats=8, jacobian=False).layers[0]
+    assert measured.second is not None
+    assert measured.second.value == pytest.approx(theory.second, abs=5.0 * measured.second.error)

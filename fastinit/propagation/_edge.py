@@ -98,10 +98,9 @@ def _of_weights(w: Weights, n: float, m: float) -> LogS | None:
 def _slopes(node: Node) -> tuple[Array, Array]:
     layer, x = node.step.layer, node.before
     assert isinstance(layer, Activation)
-    std = math.exp(0.5 * min(600.0, x.log_q))
+    mean, deviation = x.centre_and_deviation()
     z, weight = grid()
-    slope = layer.function.eval(std * (x.mean + math.sqrt(max(0.0, 1.0 - x.mean * x.mean)) * z))[1]
-    return (np.ones_like(z) if slope is None else slope**2), weight
+    return layer.function.eval(mean + deviation * z)[1] ** 2, weight
 
 
 def _of_slopes(square: Array, weight: Array, n: float) -> LogS | None:

@@ -152,7 +152,8 @@ def _activation(step: Step, x: Signal) -> Node:
     steep = share * exp(min(600.0, x.log_q + m.log_dphi2 - m.log_phi2))
     latent = max(0.0, x.scatter - cosine_noise(x.cosine, x.width))
     scatter = min(1.0, steep * steep * latent + (cosine_noise(1.0 - below, x.width) if not math.isnan(below) else 0.0))
-    origin = Origin(f, x.mean * exp(0.5 * x.log_q), exp(x.log_q) * max(0.0, 1.0 - x.mean**2), x.below)
+    centre, deviation = x.centre_and_deviation()
+    origin = Origin(f, centre, deviation * deviation, x.below)
     bent, tilt = 0.5 * m.elastic * (m.elastic - 1.0) * loose, m.curve.slope[1]
     after = Signal(
         x.width, m.log_phi2 + bent, m.mean, common, m.kurtosis, below,
@@ -334,14 +335,13 @@ def _row_statistics(function: Any, g: Signal, u: Signal, gate: float, up: float)
     if abs(g.log_q) > 100.0 or abs(u.log_q) > 100.0:
         return 3.0, 3.0
     z, w = grid()
-    phi, slope = function.eval(math.sqrt(math.exp(g.log_q)) * z)
-    if slope is None:
-        return 3.0, 3.0
+    mean, deviation = g.centre_and_deviation()
+    phi, slope = function.eval(mean + deviation * z)
     one, two = slope**2 * math.exp(u.log_q) * gate, phi**2 * up
-    mean, second = float(w @ (one + two)), float(w @ phi**2)
+    row, second = float(w @ (one + two)), float(w @ phi**2)
     square = float(w @ (3.0 * one * one + 2.0 * one * two + two * two))
     mixed = float(w @ ((3.0 * one + two) * phi**2))
-    return (square / (mean * mean), mixed / (mean * second)) if mean > 0.0 and second > 0.0 else (1.0, 1.0)
+    return (square / (row * row), mixed / (row * second)) if row > 0.0 and second > 0.0 else (1.0, 1.0)
 
 
 _RULES: dict[type, Any] = {

@@ -104,8 +104,7 @@ def _conv(step: Step, layer: Conv, key: Key) -> tuple[Any, ...]:
     padding = [(k - 1) // 2 if layer.padding == "same" else 0 for k in kernel]
     windows = (*image, step.fan_in, *kernel, *stride, *padding, *out)
     weights = step.weights[0]
-    numbers = _numbers(weights, step.name, key, layer.groups)
-    return (windows, layer.groups, layer.width, numbers, _bias(weights, step.name, key))
+    return (windows, layer.groups, layer.width, _numbers(weights, step.name, key), _bias(weights, step.name, key))
 
 
 def _pool(step: Step, layer: Pool) -> Windows:
@@ -120,7 +119,7 @@ def _pool(step: Step, layer: Pool) -> Windows:
 # ---- numbers --------------------------------------------------------------------------
 
 
-def _numbers(weights: Weights, name: str, key: Key, groups: int = 1) -> Any:
+def _numbers(weights: Weights, name: str, key: Key) -> Any:
     """How the core gets a weight: drawn tile by tile, the caller's array, or made when it is needed."""
     size = math.prod(weights.shape)
     if size > _MOST:
@@ -130,7 +129,7 @@ def _numbers(weights: Weights, name: str, key: Key, groups: int = 1) -> Any:
     seed = key.fold_in(name)
     if weights.law is not None:
         return (*weights.law, seed.bits, size)
-    return (_maker(weights, seed, groups), size)
+    return (_maker(weights, seed), size)
 
 
 def _given(array: Array) -> Any:
@@ -144,14 +143,13 @@ def _given(array: Array) -> Any:
     return (copy, array.size)
 
 
-def _maker(weights: Weights, seed: Key, groups: int) -> Callable[[Array], None]:
+def _maker(weights: Weights, seed: Key) -> Callable[[Array], None]:
     init, kwargs = weights.init, weights.kwargs
 
     def make(out: Array) -> None:
         target = out.reshape(weights.shape)
         if isinstance(init, str):
-            more = {"groups": groups} if init == "dirac" else {}
-            INITIALIZERS[init](weights.shape, seed=seed, out=target, **kwargs, **more)
+            INITIALIZERS[init](weights.shape, seed=seed, out=target, **kwargs)
         else:
             assert init is not None
             np.copyto(target, drawn(init, weights.shape, seed=seed, **kwargs), casting="unsafe")

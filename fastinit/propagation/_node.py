@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
+from .. import _core
 from .._args import Array
 from ._fluctuation import Transfer
 from ._network import Step
@@ -44,6 +45,6 @@ class Node:
     body: tuple[Node, ...] = ()
     branch: Transfer = field(default_factory=Transfer)  # of Residual by its branch; `transfer` is the skip's
     gate: GateStatistics | None = None
-    whole: Any = None  # the activation that a Residual is, whose branch takes each unit by itself
+    whole: _core.Activation | None = None  # the activation that a Residual is, whose branch takes each unit by itself
     masked: bool = False  # and Dropout at the end of that
     approximate: bool = False

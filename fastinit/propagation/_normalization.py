@@ -127,13 +127,12 @@ def units_of(step: Step, x: Signal, batch: int) -> Units:
     shared = min(1.0, max(0.0, (1.0 - h.below) - h.below * square / h.variance)) if h.variance > 0.0 else 0.0
     z, w = grid()
     at = h.mean + math.sqrt(h.variance) * (math.sqrt(shared) * z[:, None] + math.sqrt(1.0 - shared) * z)
-    f, slope = (None if y is None else y.reshape(at.shape) for y in h.function.eval(at.ravel()))
+    f, slope = (y.reshape(at.shape) for y in h.function.eval(at.ravel()))
     f = f - (f @ w)[:, None]
     v = f**2 @ w
     divisor = np.maximum(v + eps, 1e-300)
     mean, second = float(w @ v), float(w @ (v / divisor))
-    steep = np.ones_like(v) if slope is None else slope**2 @ w
-    along = v if slope is None else (slope * f) ** 2 @ w
+    steep, along = slope**2 @ w, (slope * f) ** 2 @ w
     plain, inverse, total = float(w @ (1.0 / divisor)), float(w @ (steep / divisor)), float(w @ steep)
     fourth = float(w @ (np.minimum(f**4 @ w, m * v * v) / divisor**2))  # y^2 exceeds none of m
     if not all(0.0 < number < math.inf for number in (second, inverse, total, fourth)):

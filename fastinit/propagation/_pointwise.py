@@ -15,7 +15,7 @@ from ._layers import Activation, BatchNorm, Dropout, LayerNorm, Residual, RMSNor
 from ._linear_layers import Conv, Dense
 from ._network import Step
 from ._node import Node
-from ._signal import _values, exp, log, log_add, scaled_moments
+from ._signal import exp, log, log_add, scaled_moments
 
 Both = Callable[[Array], tuple[Array, Array]]  # f and f'
 _SAME = ("identity", "eye", "dirac")
@@ -69,9 +69,10 @@ def pointwise(nodes: tuple[Node, ...]) -> Branch | None:
 def _part(node: Node) -> Both | None:
     layer, x = node.step.layer, node.before
     if isinstance(layer, Activation):
-        return lambda h: _values(layer.function, h)
+        function: _core.Activation = layer.function
+        return function.eval
     if isinstance(layer, Residual):
-        return None if node.whole is None or node.masked else lambda h: _values(node.whole, h)
+        return None if node.whole is None or node.masked else node.whole.eval
     if isinstance(layer, LayerNorm) and not isinstance(layer, BatchNorm):  # of wide layers: an affine map
         mean = 0.0 if isinstance(layer, RMSNorm) else x.mean * exp(0.5 * x.log_q)
         root = exp(-0.5 * log_add(x.log_q + log(1.0 if isinstance(layer, RMSNorm) else 1.0 - x.common), log(layer.eps)))

@@ -184,10 +184,7 @@ def at_largest(node: Node, step: Step, x: Signal) -> Node:
     """
     e, h, weight = _largest(step, x)
     origin = _before_maximum(x)
-    slope = origin.function.eval(h.ravel())[1]
-    if slope is None:
-        return replace(node, factor=0.0)
-    slope = slope.reshape(h.shape)
+    slope = origin.function.eval(h.ravel())[1].reshape(h.shape)
     square, rows = float((weight * slope**2).sum()), weight.sum(1)
     if not square > 0.0:
         return replace(node, factor=-math.inf)

@@ -71,6 +71,11 @@ class Signal:
         """1 - cosine of two places of an image."""
         return self.below if self.apart is None else self.apart
 
+    def centre_and_deviation(self) -> tuple[float, float]:
+        """E x and the deviation about it; of scales beyond e^300, where activations are powers, of that one."""
+        scale = exp(min(300.0, 0.5 * self.log_q))
+        return self.mean * scale, math.sqrt(max(0.0, 1.0 - self.mean * self.mean)) * scale
+
     @property
     def cosine(self) -> float:
         """Of two inputs; 0 where there is no signal."""
@@ -163,7 +168,7 @@ def _moments_at(function: _core.Activation, log_q: float, mean: float) -> Scaled
 def _curve(function: _core.Activation, variance: float, mean: float) -> Curve:
     z, w = grid()
     h = mean + math.sqrt(variance) * z
-    phi, slope = _values(function, h)
+    phi, slope = function.eval(h)
     second, squares, size = float(w @ phi**2), float(w @ slope**2), float(w @ h**2)
     if not (second > 0.0 and size > 0.0):
         return Curve()
@@ -219,18 +224,14 @@ def _shifted_below(function: _core.Activation, q: float, mean: float, below: flo
     middle = mean * math.sqrt(q) + a * x[:, None]
     n = x.size
     u, du = function.eval((middle + b * x[None, :]).ravel())
-    v, dv = u.reshape(n, n)[:, ::-1], None
-    u = u.reshape(n, n)
+    u, du = u.reshape(n, n), du.reshape(n, n)
+    v, dv = u[:, ::-1], du[:, ::-1]
     weight = w[:, None] * w[None, :]
     second = float((weight * u * u).sum())
     if not second > 0.0:
         return math.nan, 1.0
-    share = 1.0
-    if du is not None:
-        du = du.reshape(n, n)
-        dv = du[:, ::-1]
-        squares = float((weight * du * du).sum())
-        share = float((weight * du * dv).sum()) / squares if squares > 0.0 else 1.0
+    squares = float((weight * du * du).sum())
+    share = float((weight * du * dv).sum()) / squares if squares > 0.0 else 1.0
     return 0.5 * float((weight * (u - v) ** 2).sum()) / second, share
 
 
@@ -255,14 +256,14 @@ def _points() -> Array:
 def small_slope(function: _core.Activation) -> float:
     """The slope below which a unit counts as saturated: 1e-3 of the largest for abs(h) < 30."""
     h = _points()
-    return 1e-3 * float(np.abs(_values(function, h[np.abs(h) < 30.0])[1]).max())
+    return 1e-3 * float(np.abs(function.eval(h[np.abs(h) < 30.0])[1]).max())
 
 
 @functools.lru_cache(maxsize=256)
 def slope_regions(function: _core.Activation) -> tuple[tuple[tuple[float, float], ...], ...]:
     """Intervals of h where abs(f') < 1e-3 of its largest, where f = 0, where f' = 0."""
     h = _points()
-    phi, slope = _values(function, h)
+    phi, slope = function.eval(h)
     small = small_slope(function)
     tests: tuple[Callable[[Array, Array], Array], ...] = (
         lambda p, d: np.abs(d) < small,
@@ -272,20 +273,12 @@ def slope_regions(function: _core.Activation) -> tuple[tuple[tuple[float, float]
     return tuple(_intervals(function, h, test(phi, slope), test) for test in tests)
 
 
-def _values(function: _core.Activation, h: Array) -> tuple[Array, Array]:
-    phi, slope = function.eval(np.ascontiguousarray(h))
-    if slope is None:
-        step = 1e-5 * (1.0 + np.abs(h))
-        slope = (function.eval(h + step)[0] - function.eval(h - step)[0]) / (2.0 * step)
-    return phi, slope
-
-
 def _intervals(function: _core.Activation, h: Array, inside: Array, test: Any) -> tuple[tuple[float, float], ...]:
     change = np.flatnonzero(inside[1:] != inside[:-1])
     low, high, was = h[change].copy(), h[change + 1].copy(), inside[change]
     for _ in range(60 if change.size else 0):
         middle = 0.5 * (low + high)
-        same = test(*_values(function, middle)) == was
+        same = test(*function.eval(middle)) == was
         low, high = np.where(same, middle, low), np.where(same, high, middle)
     ends = [-math.inf] if inside[0] else []
     ends += [0.0 if abs(x) < 1e-12 else x for x in (0.5 * (low + high)).tolist()]

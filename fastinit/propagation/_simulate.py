@@ -21,11 +21,11 @@ from .._args import (
     check_number,
 )
 from .._keys import Key
+from ._inputs import resolve_batch
 from ._layers import Layer
 from ._lowering import Lowering, columns
 from ._measured import Measured, MeasuredLayer, Measurement
-from ._network import Network, resolve_network
-from ._propagate import _given_inputs, _sizes, check_images
+from ._network import Network
 
 DTYPES = ("float32", "float16", "bfloat16")
 EXACT_WIDTH = 1024  # up to it all singular values of the Jacobian are found
@@ -114,10 +114,7 @@ def simulate(
     >>> abs(last.value - 1.0) < 4 * last.error
     True
     """
-    given = None if isinstance(batch, (int, np.integer)) else _given_inputs(batch)
-    count = check_int(batch, "batch", low=1) if given is None else int(given.shape[0])
-    network = resolve_network(layers, *_sizes(given, layers))
-    check_images(given, network)
+    network, count, given = resolve_batch(layers, batch)
     size = columns(network.fan_in, network.image)
     x0 = None if given is None else _as_rows(given, size)
     root = Key(seed)

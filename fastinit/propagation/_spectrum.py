@@ -10,7 +10,7 @@ from ._linear_layers import Conv, Dense, Gated
 from ._node import Node
 from ._pointwise import as_activation
 from ._profile import ONE_TAP, Profile, profile_behind, unevenness
-from ._signal import exp, fraction_inside, log, log_add, slope_regions
+from ._signal import fraction_inside, log, log_add, slope_regions
 
 
 @dataclass(frozen=True)
@@ -127,5 +127,4 @@ def _zero_slopes(node: Node) -> float:
     if isinstance(layer, Dropout):
         return layer.p
     assert isinstance(layer, Activation)
-    std = exp(0.5 * x.log_q)
-    return fraction_inside(slope_regions(layer.function)[2], x.mean * std if x.mean else 0.0, std)
+    return fraction_inside(slope_regions(layer.function)[2], *x.centre_and_deviation())

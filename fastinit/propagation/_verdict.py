@@ -5,17 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from .._args import Array
+from ._analysis import analyse
+from ._inputs import Input
 from ._layers import Activation, Dropout, Layer, LayerNorm, Residual
 from ._linear_layers import Conv, Dense, Gated
 from ._network import Network, resolve_network
 from ._report import LEVELS, Remedy, Report, counted, fixed
 from ._signal import exp, log, log_add
-
-if TYPE_CHECKING:
-    from ._propagate import Input
 
 #: Where a quantity starts to be a warning, and where it is bad.
 THRESHOLDS = {
@@ -32,7 +31,8 @@ THRESHOLDS = {
 }
 
 
-def _grade(value: float, name: str) -> int:
+def grade_of(value: float, name: str) -> int:
+    """0 for good, 1 for a warning, 2 for bad, by `THRESHOLDS`."""
     warn, bad = THRESHOLDS[name]
     return 2 if not value <= bad else 1 if value > warn else 0
 
@@ -45,13 +45,13 @@ def findings(report: Report) -> list[tuple[int, str]]:
     if report.symmetric:
         what = "zero" if report.log10_signal_ratio == -math.inf or total == -math.inf else "the same number"
         found.append((2, f"Weights that are all {what} are symmetric: the units of a layer stay copies of one another."))
-    elif _grade(report.shared, "shared"):
+    elif grade_of(report.shared, "shared"):
         words = f"up to {report.shared:.0%} of E h^2 is one number that all units of a layer share."
-        found.append((_grade(report.shared, "shared"), f"Weights have a mean: {words}"))
+        found.append((grade_of(report.shared, "shared"), f"Weights have a mean: {words}"))
     if total == -math.inf:
         found.append((2, "No gradient reaches the first layer: the network is dead."))
     else:
-        grade = _grade(abs(total), "gradient")
+        grade = grade_of(abs(total), "gradient")
         first = f"The gradient at the first of {counted(report.depth, 'layer')} is"
         if grade == 0:
             factor = f"{10.0**total:.2g}"
@@ -61,35 +61,35 @@ def findings(report: Report) -> list[tuple[int, str]]:
             words = f"{_times(abs(total))} {way} than at the last"
         found.append((grade, f"{first} {words} (log10 ratio {fixed(total)} +- {fixed(sd)})."))
         typical = _typical(report)
-        if _grade(abs(typical), "gradient") > grade:
+        if grade_of(abs(typical), "gradient") > grade:
             words = f"Narrow layers scatter it: half of all draws have a log10 ratio below {fixed(typical)}."
-            found.append((_grade(abs(typical), "gradient"), words))
+            found.append((grade_of(abs(typical), "gradient"), words))
         blocked = 1.0 - report.passing
-        if _grade(blocked, "blocked"):
+        if grade_of(blocked, "blocked"):
             words = "no gradient of an input reaches the first layer: all units of a narrow layer have slope 0."
-            found.append((_grade(blocked, "blocked"), f"With probability {blocked:.3g} {words}"))
+            found.append((grade_of(blocked, "blocked"), f"With probability {blocked:.3g} {words}"))
     signal = report.log10_signal_ratio
-    if math.isfinite(signal) and _grade(abs(signal), "signal"):
+    if math.isfinite(signal) and grade_of(abs(signal), "signal"):
         words = "shrinks" if signal < 0 else "grows"
-        found.append((_grade(abs(signal), "signal"), f"The signal {words}: log10 E x^2 changes by {fixed(signal)}."))
+        found.append((grade_of(abs(signal), "signal"), f"The signal {words}: log10 E x^2 changes by {fixed(signal)}."))
     scales = report.scales
     if scales is not None and scales.xi_c < math.inf and scales.xi_c > 0.0:
         ratio = report.depth / scales.xi_c
-        if _grade(ratio, "depth"):
+        if grade_of(ratio, "depth"):
             end = "become the same" if scales.c > 1.0 - 1e-6 else f"reach the correlation {scales.c:.2f}"
             reach = counted(max(1, round(6 * scales.xi_c)), "layer")
-            found.append((_grade(ratio, "depth"), f"All inputs {end} within about {reach} "
+            found.append((grade_of(ratio, "depth"), f"All inputs {end} within about {reach} "
                                                   f"(depth / xi_c = {ratio:.1f})."))  # fmt: skip
-    if _grade(report.dead, "dead") and total != -math.inf:
-        found.append((_grade(report.dead, "dead"),
+    if grade_of(report.dead, "dead") and total != -math.inf:
+        found.append((grade_of(report.dead, "dead"),
                       f"{report.dead:.0%} of the units are dead: slope 0 for all "
                       f"{counted(report.batch, 'input')}."))  # fmt: skip
     saturated = [r.saturated for r in report.layers if r.saturated is not None and not r.zero]
     mean = sum(saturated) / len(saturated) if saturated else 0.0
-    if _grade(mean, "saturated"):
-        found.append((_grade(mean, "saturated"), f"{mean:.0%} of the activations are saturated."))
+    if grade_of(mean, "saturated"):
+        found.append((grade_of(mean, "saturated"), f"{mean:.0%} of the activations are saturated."))
     few = report.batch_norm
-    grade = 0 if few is None else _grade(1.0 / few, "batch_norm")
+    grade = 0 if few is None else grade_of(1.0 / few, "batch_norm")
     if few is not None and grade:
         scatter = (": its deviations scatter, and gradients more than their bands say.",
                    " divides by deviations that may be all but 0: squared gradients have no mean.")[grade - 1]  # fmt: skip
@@ -111,19 +111,19 @@ def _times(log10: float) -> str:
 def _range_findings(report: Report) -> Iterator[tuple[int, str]]:
     name = report.dtype
     over = report.overflow[name]
-    if _grade(over, "overflow"):
+    if grade_of(over, "overflow"):
         first = next(r.name for r in report.layers if r.width * r.overflow[name] > 1e-3 or r is report.layers[-1])
         yield 2, f"Activations overflow {name} with probability {over:.2g}, from layer {first}."
     if report.log10_signal_ratio == -math.inf or report.log10_gradient_ratio == -math.inf:
         return
     under = report.underflow[name]
-    if _grade(under, "underflow"):
-        yield _grade(under, "underflow"), f"{under:.0%} of a layer's activations are rounded to 0 in {name}."
+    if grade_of(under, "underflow"):
+        yield grade_of(under, "underflow"), f"{under:.0%} of a layer's activations are rounded to 0 in {name}."
     back = report.gradient_underflow[name]
-    if _grade(back, "underflow"):
+    if grade_of(back, "underflow"):
         scale = suggested_loss_scale(report)
         hint = f"; a loss scale of 2^{int(math.log2(scale))} keeps them" if scale else ""
-        yield _grade(back, "underflow") if not scale else 1, (
+        yield grade_of(back, "underflow") if not scale else 1, (
             f"{back:.0%} of a layer's gradients (of 1 at the output) are rounded to 0 in {name}{hint}."
         )
 
@@ -162,15 +162,13 @@ def _graded(report: Report) -> Report:
 
 def _rank(report: Report) -> tuple[int, float]:
     ratio, typical = abs(report.log10_gradient_ratio), abs(_typical(report))
-    if _grade(typical, "gradient") > _grade(ratio, "gradient"):
+    if grade_of(typical, "gradient") > grade_of(ratio, "gradient"):
         ratio = typical
     size = ratio + 2.0 * (1.0 - report.passing) + 0.25 * abs(report.log10_signal_ratio) + 2.0 * report.dead
     return LEVELS.index(report.level), size if math.isfinite(size) else math.inf
 
 
 def _best_remedy(report: Report, network: Network, start: Input) -> Remedy | None:
-    from ._propagate import analyse
-
     best: tuple[tuple[int, float], Remedy] | None = None
     layers = tuple(step.layer for step in network.steps)
     late: list[tuple[float, Change]] = []  # those that lose the signal: only where nothing else helps
@@ -243,7 +241,7 @@ class Change(NamedTuple):
 def _candidates(layers: tuple[Layer, ...], report: Report) -> Iterator[Change | None]:
     """Changes worth trying, the simplest first; None before those that swap the activation."""
     flat, prefix = _flat(layers), ""
-    if _grade(report.shared, "shared") and any(map(_given, flat)):
+    if grade_of(report.shared, "shared") and any(map(_given, flat)):
         layers, prefix = tuple(_mapped(layers, _centred)), "subtract the mean of each given array, and "
         flat = _flat(layers)
     blocks = sum(isinstance(layer, Residual) for layer in layers)

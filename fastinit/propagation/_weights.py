@@ -125,10 +125,9 @@ def finite_array(value: Any, name: str) -> Array:
 
 def check_init(init: Any, kwargs: dict[str, Any]) -> None:
     """A known name or a function, and no argument that belongs to a fill."""
-    known = tuple(dict.fromkeys((*INITIALIZERS, *ORTHOGONAL)))
     if isinstance(init, str):
-        if init not in known:
-            raise ValueError(f"init must be one of {', '.join(known)}; got {init!r}")
+        if init not in INITIALIZERS:
+            raise ValueError(f"init must be one of {', '.join(INITIALIZERS)}; got {init!r}")
     elif not callable(init):
         raise TypeError(f"init must be the name of an initializer or a function, got {init!r}")
     for name in _FOREIGN:
@@ -157,6 +156,8 @@ def resolve_weights(
     taps = math.prod(shape[:-2])
     fan_in, fan_out = taps * shape[-2], taps * shape[-1] // groups
     lone = init in ("identity", "eye", "dirac")
+    if array is None and groups > 1 and "groups" in _parameters(_function(init)):
+        kwargs = {"groups": groups, **kwargs}
     per_output = shape[-2] * groups / shape[-1]  # inputs, within a group
     # rows of an orthogonal matrix that one frequency adds up: one in so many of all, if there are enough
     free = taps if init == "orthogonal" and fan_in > shape[-1] // groups else 1
@@ -166,9 +167,6 @@ def resolve_weights(
         if lone:  # no common sum
             found = found._replace(mean=0.0)
         orthogonal, spread = False, _spread_of(array, groups)
-    elif isinstance(init, str) and init in ORTHOGONAL:
-        found = _of_orthogonal(name, shape, init, kwargs)
-        orthogonal, spread = True, max(1.0, per_output + 1.0 - 1.0 / free)
     else:
         try:
             found = _of_init(init, shape, kwargs, fan_in, fan_out, groups)
@@ -177,6 +175,8 @@ def resolve_weights(
         orthogonal, spread = False, 1.0 + per_output
         if lone:
             orthogonal, spread = True, max(1.0, per_output)
+        elif init in ORTHOGONAL:
+            orthogonal, spread = True, max(1.0, per_output + 1.0 - 1.0 / free)
     uneven = 0.0 if array is None else _ratio(np.square(array.reshape(fan_in, -1), dtype=np.float64).sum(0)) - 1.0
     bias_mean, bias_second, bias_excess = 0.0, bias_std * bias_std, 0.0
     if bias is not None:
@@ -249,19 +249,19 @@ def _spread_of(array: Array, groups: int) -> float:
     return max(1.0, n * (fourth / probes) / (trace / probes) ** 2)
 
 
-def _of_orthogonal(name: str, shape: tuple[int, ...], init: str, kwargs: dict[str, Any]) -> _Moments:
-    rest = dict(kwargs)
-    rest.pop("method", None)
-    gain = check_number(rest.pop("gain", 1.0), f"{name}: gain")
-    if rest:
-        raise TypeError(f"{name}: {next(iter(rest))} is not an argument of {init}; it takes gain, method")
-    if init == "delta_orthogonal" and (not shape[:-2] or shape[-2] > shape[-1]):
-        raise ValueError(f"{name}: {init} needs a convolution with no more inputs than outputs, got shape {shape}")
+def _of_orthogonal(init: str, shape: tuple[int, ...], kwargs: dict[str, Any]) -> _Moments:
+    delta = init == "delta_orthogonal"
+    if delta and (not shape[:-2] or shape[-2] > shape[-1]):
+        raise ValueError(f"{init} needs a convolution with no more inputs than outputs, got shape {shape}")
+    one = (1,) * len(shape)
+    INITIALIZERS[init](one, seed=0, **kwargs)  # checks its arguments, in the dtype that a simulation draws
+    gain = float(INITIALIZERS[init](one, seed=0, dtype="float64", **kwargs).item())  # but for the sign
     taps = math.prod(shape[:-2])
     # orthogonal flattens the receptive field and the inputs; delta_orthogonal fills one tap
-    rows = shape[-2] if init == "delta_orthogonal" else taps * shape[-2]
-    second = gain * gain / max(rows, shape[-1])
-    return _Moments(None, 0.0, second / taps if init == "delta_orthogonal" else second)
+    second = gain * gain / max(shape[-2] if delta else taps * shape[-2], shape[-1])
+    if kwargs.get("scaled"):
+        second *= shape[-1] / shape[-2]
+    return _Moments(None, 0.0, second / taps if delta else second)
 
 
 def drawn(init: Callable[..., Any], shape: tuple[int, ...], **kwargs: Any) -> Array:
@@ -276,15 +276,15 @@ def _of_init(
     init: Init, shape: tuple[int, ...], kwargs: dict[str, Any], fan_in: int, fan_out: int, groups: int
 ) -> _Moments:
     """Exact moments: the initializer checks its arguments and plans the fill of one element."""
-    function = INITIALIZERS[init] if isinstance(init, str) else init
-    known = _parameters(function)
-    given = {"groups": groups} if groups > 1 and "groups" in known else {}
     if not isinstance(init, str):
-        return _of_array(finite_array(drawn(init, shape, seed=0, **kwargs, **given), "the drawn weights"))
+        return _of_array(finite_array(drawn(init, shape, seed=0, **kwargs), "the drawn weights"))
+    known = _parameters(_function(init))
     strange = next((k for k in kwargs if k not in known), None)
     if strange is not None:
         takes = ", ".join(k for k in known[1:] if k not in (*_FOREIGN, "fan_in", "groups", "progress")) or "none"
         raise TypeError(f"{strange} is not an argument of {init}; it takes {takes}")
+    if init in ORTHOGONAL:
+        return _of_orthogonal(init, shape, kwargs)
     if init in ("zeros", "ones", "constant"):
         value = 1.0 if init == "ones" else kwargs.get("value", 0.0)
         INITIALIZERS[init](1, **kwargs)
@@ -292,7 +292,7 @@ def _of_init(
         return _Moments(None, value, value * value)
     fans = {"fan_in": fan_in, "fan_out": fan_out} if "fan_in" in known else {}
     with collecting() as plan:
-        function((1,) * (len(shape) - 1) + (groups,), seed=0, **{**fans, **given, **kwargs})
+        INITIALIZERS[init]((1,) * (len(shape) - 1) + (groups,), seed=0, **{**fans, **kwargs})
     size = math.prod(shape)
     if init in ("identity", "eye", "dirac"):
         gain = float(kwargs.get("gain", 1.0))
@@ -305,6 +305,10 @@ def _of_init(
         kept = 1.0 - math.ceil(float(kwargs.get("sparsity", 0.9)) * shape[-2]) / shape[-2]
         return _Moments(None, kept * mean, kept * (variance + mean * mean))
     return _Moments(law, mean, variance + mean * mean)
+
+
+def _function(init: Init) -> Callable[..., Any]:
+    return INITIALIZERS[init] if isinstance(init, str) else init
 
 
 @functools.lru_cache(maxsize=256)

@@ -213,13 +213,14 @@ py::tuple spectrum_of(const Activation& a, int depth, double sw, double q, bool 
 
 py::tuple eval_of(const Activation& a, const Array& x) {
     Array phi(x.size()), dphi(x.size());
-    const bool slope = a.f->traits.has_derivative;
-    a.f->probe(x.data(), static_cast<std::size_t>(x.size()), phi.mutable_data(),
-               slope ? dphi.mutable_data() : nullptr);
+    const auto n = static_cast<std::size_t>(x.size());
+    const bool own = a.f->traits.has_derivative;
+    a.f->probe(x.data(), n, phi.mutable_data(), own ? dphi.mutable_data() : nullptr);
+    if (!own) central_differences(*a.f, x.data(), n, dphi.mutable_data(), true);
     // differences of NaN are quiet, those of infinities are not
     const auto infinite = [](double v) { return std::isinf(v); };
     std::replace_if(phi.mutable_data(), phi.mutable_data() + x.size(), infinite, std::nan(""));
-    return py::make_tuple(phi, slope ? py::object(dphi) : py::none());
+    return py::make_tuple(phi, dphi);
 }
 
 // One special function over an array, for tests.

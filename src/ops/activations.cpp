@@ -4,6 +4,9 @@
 // closed form against quadrature.
 #include "ops/activations.h"
 
+#include <algorithm>
+#include <cmath>
+
 #include "ops/phi_piecewise.h"
 #include "ops/phi_smooth.h"
 
@@ -99,6 +102,19 @@ const std::vector<ActivationRow>& activation_table() {
         {"tanhshrink", {"tanh_shrink"}, {}, plain<Tanhshrink>},
     };
     return table;
+}
+
+void central_differences(const Function& f, const double* x, std::size_t n, double* dphi, bool quiet) {
+    std::vector<double> up(n), down(n), above(n), under(n);
+    for (std::size_t i = 0; i < n; ++i) {
+        const double h = 1e-5 * std::max(1.0, std::fabs(x[i]));
+        up[i] = x[i] + h;
+        down[i] = x[i] - h;
+    }
+    const auto values = quiet ? &Function::probe : &Function::eval;
+    (f.*values)(up.data(), n, above.data(), nullptr);
+    (f.*values)(down.data(), n, under.data(), nullptr);
+    for (std::size_t i = 0; i < n; ++i) dphi[i] = (above[i] - under[i]) / (up[i] - down[i]);
 }
 
 const ActivationRow* find_activation(const std::string& name) {

@@ -82,6 +82,10 @@ class Function {
     Traits traits;
 };
 
+// phi' by central differences, for a function that has none of its own: 1e-10. With NaN for what
+// eval refuses where `quiet`.
+void central_differences(const Function& f, const double* x, std::size_t n, double* dphi, bool quiet);
+
 struct Parameter {
     const char* name;
     const char* alias;  // "" if none

@@ -14,19 +14,6 @@ constexpr double kLargest = std::numeric_limits<float>::max();
 constexpr double kBeyond = 1e30;  // a value this large at the largest number counts as infinite
 constexpr std::int64_t kColumns = 128;
 
-// phi' by central differences where the function has none of its own: 1e-10.
-void differences(const Function& f, const double* x, std::size_t n, double* dphi) {
-    double up[kColumns], down[kColumns], a[kColumns], b[kColumns];
-    for (std::size_t i = 0; i < n; ++i) {
-        const double h = 1e-5 * std::max(1.0, std::fabs(x[i]));
-        up[i] = x[i] + h;
-        down[i] = x[i] - h;
-    }
-    f.eval(up, n, a, nullptr);
-    f.eval(down, n, b, nullptr);
-    for (std::size_t i = 0; i < n; ++i) dphi[i] = (a[i] - b[i]) / (up[i] - down[i]);
-}
-
 class ActivationStep final : public Step {
 public:
     ActivationStep(std::int64_t columns, Activated activation) : Step(columns, columns), f_(std::move(activation)) {}
@@ -143,7 +130,7 @@ void Activated::evaluate(const float* x, std::int64_t count, float* phi, float* 
         }
         const bool own = function->traits.has_derivative;
         function->eval(at, n, f, dphi != nullptr && own ? d : nullptr);
-        if (dphi != nullptr && !own) differences(*function, at, n, d);
+        if (dphi != nullptr && !own) central_differences(*function, at, n, d, false);
         for (std::size_t j = 0; j < n; ++j) {
             const std::int64_t k = i + static_cast<std::int64_t>(j);
             const double v = static_cast<double>(x[k]);

@@ -1,0 +1,141 @@
+"""``fastinit weights``: will a saved model's matrices train?"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ._args import Array, check_choice
+from ._propagate_command import check_common, report_of, settled
+from .propagation import Activation, Dense, Layer
+from .propagation._report import counted
+
+#: Dtypes of .safetensors that its reader, which knows NumPy's alone, does not give.
+_FLOAT8 = {"F8_E4M3": "float8_e4m3fn", "F8_E5M2": "float8_e5m2"}
+#: What readers of files raise for broken ones.
+_DAMAGES = (zipfile.BadZipFile, zlib.error, ValueError, TypeError, AttributeError, LookupError, EOFError, RuntimeError,
+            OSError)  # fmt: skip
+
+
+def run_weights(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    """The report of a file's matrices, chained in the order of `_in_order`."""
+    check_common(options)
+    options = settled(options)
+    tensors = read_tensors(options.file)
+    layers, used, left = chain_of(tensors, options.activation, options.layout)
+    result, text = report_of(layers, options)
+    result["tensors"], result["left_out"] = used, left
+    many = counted(len(used), "matrix", "matrices")
+    lines = [f"{many} of {options.file}: {', '.join(used[:6])}{', ...' if len(used) > 6 else ''}"]
+    if left:
+        shapes = [f"{name} ({'x'.join(map(str, tensors[name].shape))})" for name in left[:6]]
+        lines.append(f"left out, not in the chain: {', '.join(shapes)}{', ...' if len(left) > 6 else ''}")
+        matrices = sum(_is_matrix(t) for t in tensors.values())
+        if len(used) < matrices:
+            lines.append(f"the verdict is that of {len(used)} of {matrices} matrices")
+        if any(tensors[name].ndim > 2 for name in left):
+            lines.append("convolutions are not followed: the verdict is that of the matrices alone")
+    return result, "\n".join([*lines, "", text])
+
+
+def read_tensors(file: str) -> dict[str, Array]:
+    """All arrays of a .npz or .safetensors file by name, in the file's order."""
+    path = Path(file)
+    kind = path.suffix.lower()
+    check_choice(kind, "FILE's suffix", (".npz", ".safetensors"))
+    if not path.is_file():
+        raise FileNotFoundError(f"FILE {file!r} does not exist or is no file")
+    try:
+        return _read_npz(path) if kind == ".npz" else _read_safetensors(path)
+    except _DAMAGES as error:
+        raise ValueError(f"FILE {file!r} is damaged or no {kind} file: {error}") from error
+
+
+def _read_npz(path: Path) -> dict[str, Array]:
+    with path.open("rb") as stream:
+        if stream.read(6) != b"\x93NUMPY" and not zipfile.is_zipfile(stream):
+            raise ValueError("it is no archive as numpy.savez writes")
+        stream.seek(0)
+        archive = np.load(stream, allow_pickle=False)
+        if isinstance(archive, np.ndarray):
+            raise ValueError("it holds one array, as .npy; numpy.savez writes .npz")
+        members = ((name, archive[name]) for name in archive.files)
+        return {name: array for name, array in members if isinstance(array, np.ndarray)}  # others are bytes
+
+
+def _read_safetensors(path: Path) -> dict[str, Array]:
+    try:
+        from safetensors import SafetensorError, deserialize, safe_open
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError("FILE needs the safetensors package: pip install safetensors") from error
+    import ml_dtypes
+
+    def tensor(name: str) -> Array:
+        kind = archive.get_slice(name).get_dtype()
+        if kind not in _FLOAT8:
+            plain: Array = archive.get_tensor(name)
+            return plain
+        entry = dict(deserialize(path.read_bytes()))[name]
+        return np.frombuffer(entry["data"], getattr(ml_dtypes, _FLOAT8[kind])).reshape(entry["shape"])
+
+    try:
+        with safe_open(path, framework="numpy") as archive:
+            return {name: tensor(name) for name in archive.offset_keys()}
+    except SafetensorError as error:
+        raise ValueError(error) from error
+
+
+def _in_order(names: list[str]) -> list[str]:
+    """The file's order; one by the alphabet, as safetensors writes, with the numbers in the names by size."""
+    return sorted(names, key=_natural) if names == sorted(names) else names
+
+
+def _natural(name: str) -> list[Any]:
+    return [int(part) if i % 2 else part for i, part in enumerate(re.split(r"(\d+)", name))]
+
+
+def _is_matrix(tensor: Array) -> bool:
+    floating = tensor.dtype.kind == "f" or tensor.dtype.name in ("bfloat16", *_FLOAT8.values())
+    return floating and tensor.ndim == 2 and min(tensor.shape) > 1
+
+
+def _longest_chain(shapes: dict[str, tuple[int, ...]]) -> list[str]:
+    """From any start the next that fits, again and again; the first of the longest: an embedding may come before."""
+    names = _in_order(list(shapes))
+    best: list[str] = []
+    for start in range(len(names)):
+        chain = names[start : start + 1]
+        for name in names[start + 1 :]:
+            if shapes[name][0] == shapes[chain[-1]][1]:
+                chain.append(name)
+        best = max(best, chain, key=len)
+    return best
+
+
+def chain_of(tensors: dict[str, Array], activation: str, layout: str) -> tuple[list[Layer], list[str], list[str]]:
+    """Matrices that fit one behind the other, by `_in_order`, with their biases; what else has dimensions."""
+    layers: list[Layer] = []
+    between = Activation(activation)
+    used = _longest_chain({n: t.shape if layout == "io" else t.shape[::-1] for n, t in tensors.items() if _is_matrix(t)})
+    for name in used:
+        matrix = tensors[name] if layout == "io" else tensors[name].T
+        bias = tensors.get(re.sub(r"(weight|kernel)$", "bias", name)) if re.search(r"(weight|kernel)$", name) else None
+        if bias is not None and bias.shape != (matrix.shape[1],):
+            bias = None
+        try:
+            if layers:
+                layers.append(between)
+            layers.append(Dense(weight=matrix, bias=bias))
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from error
+    if not used:
+        raise ValueError(
+            f"FILE has no matrices of floating-point numbers; it has {', '.join(sorted(tensors)[:6]) or 'no arrays'}"
+        )
+    return layers, used, [n for n, t in tensors.items() if t.ndim >= 2 and n not in used]

@@ -1,0 +1,241 @@
+"""Theory of a checked network, forward and backward: the report without its verdict."""
+
+from __future__ import annotations
+
+import functools
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ._backward import Back, Gradient, back_through
+from ._edge import upper_edge
+from ._fluctuation import SECOND
+from ._forward import walk
+from ._inputs import Input
+from ._layers import Activation, BatchNorm
+from ._linear_layers import Conv, Dense
+from ._network import Network
+from ._node import Node
+from ._phases import DepthScales, JacobianSpectrum
+from ._report import LayerReport, Report
+from ._signal import Signal, exp, fraction_always, fraction_inside, slope_regions
+from ._spectrum import Spectrum, spectrum_through
+
+#: Largest finite number and smallest positive one of each dtype.
+LIMITS = {
+    "float8_e4m3fn": (448.0, 2.0**-9),
+    "float8_e5m2": (57344.0, 2.0**-16),
+    "float16": (65504.0, 2.0**-24),
+    "bfloat16": (3.3895313892515355e38, 2.0**-133),
+    "float32": (3.4028234663852886e38, 2.0**-149),
+    "float64": (1.7976931348623157e308, 5e-324),
+}
+
+
+@np.errstate(over="ignore", under="ignore", invalid="ignore")  # of what leaves float64
+def analyse(network: Network, start: Input, dtype: str, formats: tuple[str, ...] = tuple(LIMITS)) -> Report:
+    """The report without its verdict; overflow and underflow in `formats`, and the Jacobian's edge for several."""
+    nodes = walk(network.steps, start.signal, start.batch)
+    rows, end = back_through(nodes, _random_gradient(nodes[-1]), start.batch)
+    layers = tuple(_row(back, rows[i - 1].node if i else None, start.batch, formats) for i, back in enumerate(rows))
+    spectrum = spectrum_through(nodes)
+    top = {id(node) for node in nodes}
+    ratio, spread = _gradient_ratio([b for b in rows if id(b.node) in top])
+    plain = _plain(nodes)
+    return Report(
+        layers=layers,
+        dtype=dtype,
+        batch=start.batch,
+        fan_in=network.fan_in,
+        fan_out=network.fan_out,
+        depth=sum(1 for r in layers if r.sigma_w2 is not None),
+        input_second=exp(start.signal.log_q),
+        input_correlation=1.0 - start.signal.below,
+        log10_gradient_ratio=ratio,
+        log10_gradient_ratio_sd=spread,
+        log10_input_gradient=end.log_g / math.log(10.0),
+        log10_signal_ratio=_signal_ratio(nodes),
+        passing=spectrum.passing,
+        dead=_mean([r.dead for r in layers if r.dead is not None]),
+        overflow={name: _any_overflow(layers, name) for name in formats},
+        underflow={name: _worst(layers, "underflow", name) for name in formats},
+        gradient_underflow={name: _worst(layers, "gradient_underflow", name) for name in formats},
+        jacobian=_jacobian(spectrum, plain, upper_edge(nodes, spectrum.log_mean) if len(formats) > 1 else None),
+        condition=spectrum.condition,
+        scales=None if plain is None else _depth_scales(plain.function, plain.sigma_w2, plain.sigma_b2),
+        symmetric=any(w.symmetric and w.shape[-1] > 1 for node in nodes for w in node.step.weights),
+        batch_norm=min((start.batch * b.node.step.places for b in rows if isinstance(b.node.step.layer, BatchNorm)),
+                       default=None),
+        shared=max((b.node.before.shared for b in rows if isinstance(b.node.step.layer, Activation)), default=0.0),
+        approximate=tuple(r.name for r in layers if r.approximate),
+    )
+
+
+def _random_gradient(last: Node) -> Gradient:
+    width, fluctuation = last.step.fan_out, last.after.state
+    reach = float(fluctuation.own[SECOND, SECOND]), float(fluctuation.pair[SECOND, SECOND])
+    return Gradient(width, own=2.0 / width, pixels=last.step.places, square=1.0 / width, reach=reach)
+
+
+def _row(back: Back, last: Node | None, batch: int, formats: tuple[str, ...]) -> LayerReport:
+    node, g = back.node, back.at
+    x, y, layer = node.before, node.after, node.step.layer
+    weights = node.step.weights
+    saturated = zero = dead = None
+    if isinstance(layer, Activation):
+        saturated, zero, dead = _fractions(layer, x, batch)
+    ln10 = math.log(10.0)
+    low, high = band(y.log_q, y.batch_variance(batch * node.step.places))
+    g_low, g_high = band(g.log_g, g.variance(y, batch))
+    sigma_w2 = chi_par = chi_perp = None
+    if weights:
+        sigma_w2 = weights[-1].sigma_w2
+        if isinstance(layer, (Dense, Conv)) and last is not None and isinstance(last.step.layer, Activation):
+            chi_perp = sigma_w2 * exp(last.factor)
+            chi_par = y.elastic / last.before.elastic * exp(y.log_q - last.before.log_q) if last.before.elastic else None
+    return LayerReport(
+        name=node.step.name,
+        width=node.step.fan_out,
+        mean=y.mean * exp(0.5 * y.log_q) if y.mean else 0.0,
+        log10_second=y.log_q / ln10,
+        log10_second_band=(low, high),
+        kurtosis=y.kurtosis,
+        correlation=None if math.isnan(y.below) else 1.0 - y.below,
+        one_minus_correlation=None if math.isnan(y.below) else y.below,
+        log10_gradient=g.log_g / ln10,
+        log10_gradient_band=(g_low, g_high),
+        log10_weight_gradient=None if back.log_weight is None else back.log_weight / ln10,
+        log10_weight_gradient_band=None if back.log_weight is None else band(back.log_weight, back.weight_var),
+        sigma_w2=sigma_w2,
+        sigma_b2=weights[-1].bias_second if weights else None,
+        chi_par=chi_par,
+        chi_perp=chi_perp,
+        saturated=saturated,
+        zero=zero,
+        dead=dead,
+        overflow={n: _beyond(y.log_q, LIMITS[n][0]) for n in formats},
+        underflow={n: _below(y.log_q, LIMITS[n][1]) for n in formats},
+        gradient_underflow={n: _below(g.log_g, LIMITS[n][1]) for n in formats},
+        approximate=node.approximate or (isinstance(layer, Activation) and not x.gaussian),
+    )
+
+
+def band(log_value: float, variance: float) -> tuple[float, float]:
+    """log10 of two standard deviations about a log-normal quantity of known mean."""
+    sd = math.sqrt(max(0.0, variance))
+    return (log_value - 0.5 * variance - 2.0 * sd) / math.log(10.0), (log_value + 2.0 * sd) / math.log(10.0)
+
+
+def _fractions(layer: Activation, x: Signal, batch: int) -> tuple[float, float, float]:
+    flat, zeros, none = slope_regions(layer.function)
+    mean, std = x.centre_and_deviation()
+    below = 0.0 if math.isnan(x.below) else min(1.0, x.below / max(1e-300, 1.0 - x.mean * x.mean))
+    return (
+        fraction_inside(flat, mean, std), fraction_inside(zeros, mean, std),
+        fraction_always(none, mean, std, below, batch),
+    )  # fmt: skip
+
+
+def _beyond(log_q: float, limit: float) -> float:
+    """P(abs(h) > limit) for h ~ N(0, q)."""
+    return math.erfc(exp(min(50.0, math.log(limit) - 0.5 * (log_q + math.log(2.0)))))
+
+
+def _below(log_q: float, tiny: float) -> float:
+    """P(h rounds to 0) for h ~ N(0, q): below half of the smallest number."""
+    if log_q == -math.inf:
+        return 1.0
+    return math.erf(exp(min(50.0, math.log(tiny) - math.log(2.0) - 0.5 * (log_q + math.log(2.0)))))
+
+
+def _any_overflow(layers: tuple[LayerReport, ...], name: str) -> float:
+    """P(an input overflows somewhere)."""
+    return -math.expm1(-sum(r.width * r.overflow[name] for r in layers))
+
+
+def _worst(layers: tuple[LayerReport, ...], field: str, name: str) -> float:
+    """The largest part of a layer, but of those that are exactly zero: a branch may start so."""
+    of = "log10_gradient" if field == "gradient_underflow" else "log10_second"
+    return max((float(getattr(r, field)[name]) for r in layers if getattr(r, of) > -math.inf), default=0.0)
+
+
+def _mean(values: list[float]) -> float:
+    return sum(values) / len(values) if values else 0.0
+
+
+def _gradient_ratio(rows: list[Back]) -> tuple[float, float]:
+    """log10 of E abs(g)^2 after the first layer with weights over that after the last, and its sd."""
+    linear = [b for b in rows if b.node.step.weights or b.node.body] or rows
+    first, last = linear[0].at, linear[-1].at
+    sizes = [b.at.width * math.prod(b.node.step.image_out or (1,)) for b in (linear[0], linear[-1])]
+    lengths = math.log(sizes[0]) - math.log(sizes[1])
+    if first.log_g == -math.inf:
+        return -math.inf, 0.0
+    if not first.log_g < math.inf:  # beyond float64 as a logarithm too
+        return math.inf, 0.0
+    value = (first.log_g - last.log_g + lengths) / math.log(10.0)
+    variances = [b.at.variance(b.node.after, 1) for b in (linear[0], linear[-1])]
+    return value, math.sqrt(max(0.0, variances[0] - variances[1])) / math.log(10.0)
+
+
+def _signal_ratio(nodes: tuple[Node, ...]) -> float:
+    """log10 of E x^2 after the last layer with weights over that after the first."""
+    linear = [n.after.log_q for n in nodes if n.step.weights or n.body] or [nodes[-1].after.log_q]
+    return -math.inf if linear[-1] == -math.inf else (linear[-1] - linear[0]) / math.log(10.0)
+
+
+@dataclass(frozen=True)
+class _Plain:
+    """What a chain of weights and one activation has in common."""
+
+    function: Any
+    depth: int
+    sigma_w2: float
+    sigma_b2: float
+    orthogonal: bool
+    log_q: float  # mean over the layers
+    alike: bool  # one law, square
+
+
+def _plain(nodes: tuple[Node, ...]) -> _Plain | None:
+    weights = [n for n in nodes if isinstance(n.step.layer, (Dense, Conv))]
+    active = [n for n in nodes if isinstance(n.step.layer, Activation)]
+    functions = {id(n.step.layer.function): n.step.layer.function for n in active if isinstance(n.step.layer, Activation)}
+    if len(weights) + len(active) != len(nodes) or len(functions) != 1 or not weights:
+        return None
+    laws = [n.step.weights[0] for n in weights]
+    if any(w.mean != 0.0 or w.second == 0.0 for w in laws) or active[0].before.log_q == -math.inf:
+        return None
+    logs = [math.log(w.sigma_w2) for w in laws]
+    spread = max(logs) - min(logs)
+    inside = laws[1:] or laws
+    alike = spread < 1e-9 and len({w.orthogonal for w in laws}) == 1 and len({n.after.width for n in nodes}) == 1
+    return _Plain(
+        next(iter(functions.values())), len(weights), math.exp(sum(math.log(w.sigma_w2) for w in inside) / len(inside)),
+        sum(w.bias_second for w in inside) / len(inside), all(w.orthogonal for w in laws),
+        sum(n.before.log_q for n in active) / len(active), alike and len(active) == len(weights),
+    )  # fmt: skip
+
+
+@functools.lru_cache(maxsize=256)
+def _depth_scales(function: Any, sigma_w2: float, sigma_b2: float) -> DepthScales | None:
+    try:
+        return DepthScales(*function.depth_scales(sigma_w2, sigma_b2))
+    except ValueError:  # the limit lies where a formula overflows; these layers do not reach it
+        return None
+
+
+def _jacobian(spectrum: Spectrum, plain: _Plain | None, largest: float | None) -> JacobianSpectrum:
+    """Where `largest` is None that of a homogeneous chain, else of the Gaussian product with the same variance."""
+    mean, variance = exp(spectrum.log_mean), max(0.0, spectrum.relative - 1.0)
+    if largest is None and plain is not None and plain.alike and abs(plain.log_q) < 100.0:
+        unit = plain.function.jacobian_spectrum(plain.depth, 1.0, math.exp(plain.log_q), plain.orthogonal)
+        if unit[0] > 0.0:
+            largest = exp(spectrum.log_mean + math.log(unit[2] / unit[0]))
+    if largest is None:
+        v = variance
+        edge = (v + 1.0) * math.log1p(v) - (v * math.log(v) if v > 0.0 else 0.0)
+        largest = exp(spectrum.log_mean + edge)
+    return JacobianSpectrum(mean, exp(2.0 * spectrum.log_mean) * variance if variance else 0.0, largest)

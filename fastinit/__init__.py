@@ -14,6 +14,7 @@ from . import linalg
 from ._fans import compute_fans
 from ._gains import gain
 from ._keys import Key
+from .bit_generator import Philox4x32
 from .isometric import delta_orthogonal, orthogonal
 from .laws import normal, truncated_normal, uniform
 from .named import (
@@ -26,7 +27,7 @@ from .named import (
     xavier_normal,
     xavier_uniform,
 )
-from .random import Generator, Philox4x32, default_rng
+from .random import Generator, default_rng
 from .runtime import available_isas, build_info, get_num_threads, isa, set_num_threads
 from .scaling import lecun_normal, lecun_uniform, variance_scaling
 from .spec import Spec, initialize

@@ -173,17 +173,23 @@ def check_choice(value: Any, name: str, choices: Sequence[str]) -> str:
     return value
 
 
-def check_int(value: Any, name: str, *, low: int) -> int:
-    """An int of at least `low`."""
+def check_int(value: Any, name: str, *, low: int | None = None) -> int:
+    """An int, of at least `low` where that is given."""
     if isinstance(value, _NO_NUMBERS):
         raise TypeError(f"{name} must be an int, got {value!r}")
     try:
         number = operator.index(value)
     except TypeError:
         raise TypeError(f"{name} must be an int, got {value!r}") from None
-    if number < low:
+    if low is not None and number < low:
         raise ValueError(f"{name} must be at least {low}, got {value!r}")
     return number
+
+
+def check_progress(progress: Any) -> None:
+    """A function of the share done, or None."""
+    if progress is not None and not callable(progress):
+        raise TypeError(f"progress must be a function of the share done, got {progress!r}")
 
 
 def check_num_threads(num_threads: Any) -> int:

@@ -95,10 +95,12 @@ def rectifier_gain_squared(negative_slope: float) -> tuple[float, int]:
     return 2.0 / (mantissa * mantissa), -exponent
 
 
-def named_gain(name: str) -> float:
-    """Of an initializer's argument `gain` that names an activation."""
+def check_gain(value: Any, low: float = -math.inf) -> float:
+    """An initializer's argument `gain`: a number, or the name of an activation."""
+    if not isinstance(value, str):
+        return check_number(value, "gain", low=low)
     try:
-        return float(gain(name))
+        return float(gain(value))
     except ValueError as error:
         raise ValueError(f"gain: {error}") from None
 

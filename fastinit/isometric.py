@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from ._args import COMPLEX, Array, Target, check_choice, check_number, check_stored, global_shape
+from ._args import COMPLEX, Array, Target, check_choice, check_progress, check_stored, global_shape
 from ._fans import AxisLike, block_sizes, resolve_axes
-from ._gains import named_gain
+from ._gains import check_gain
 from ._keys import Key
 from ._orthogonal import Plan, fill
 from ._run import clear, then
@@ -18,18 +18,9 @@ from ._run import clear, then
 METHODS = ("direct", "qr")
 
 
-def _check_gain(gain: Any) -> float:
-    return named_gain(gain) if isinstance(gain, str) else check_number(gain, "gain")
-
-
 def _check_scale(number: float, name: str, dtype: np.dtype[Any]) -> None:
     # A complex number is two of half its size.
     check_stored(number, name, np.dtype(f"f{dtype.itemsize // 2}") if dtype.kind == "c" else dtype)
-
-
-def _check_progress(progress: Any) -> None:
-    if progress is not None and not callable(progress):
-        raise TypeError(f"progress must be a function of the share done, got {progress!r}")
 
 
 def orthogonal(
@@ -115,7 +106,7 @@ def orthogonal(
     (8, 64, 64)
     """
     dims = global_shape(shape, out, shard)
-    scale = _check_gain(gain)
+    scale = check_gain(gain)
     check_choice(method, "method", METHODS)
     if len(dims) < 2:
         raise ValueError(f"shape must have at least 2 dimensions, got {dims}")
@@ -124,7 +115,7 @@ def orthogonal(
         raise ValueError(f"out_axis must be one axis, got {outputs}")
     sizes = None if blocks is None else block_sizes(blocks, dims[outputs[0]])
     target = Target(dims, dtype, seed, out, shard, num_threads, COMPLEX)
-    _check_progress(progress)
+    check_progress(progress)
     if method == "qr" and target.dtype.kind == "c":
         raise ValueError("method must be 'direct' for complex dtypes, got 'qr'")
     _check_scale(scale, "gain", target.dtype)
@@ -194,7 +185,7 @@ def delta_orthogonal(
     dims = global_shape(shape, out, shard)
     if len(dims) not in (3, 4, 5):
         raise ValueError(f"shape must have 3, 4 or 5 dimensions, got {dims}")
-    number = _check_gain(gain)
+    number = check_gain(gain)
     if not isinstance(scaled, bool):
         raise TypeError(f"scaled must be a bool, got {scaled!r}")
     inputs, outputs, batch = resolve_axes(dims, layout, in_axis, out_axis, None)
@@ -204,7 +195,7 @@ def delta_orthogonal(
     if n_in > n_out:
         raise ValueError(f"shape must have no more inputs than outputs, got {n_in} and {n_out}")
     target = Target(dims, dtype, seed, out, shard, num_threads)
-    _check_progress(progress)
+    check_progress(progress)
     _check_scale(number, "gain", target.dtype)
     if scaled and n_in > 0:
         number *= math.sqrt(n_out / n_in)

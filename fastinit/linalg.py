@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from . import _core
-from ._args import check_choice, check_num_threads
+from ._args import check_choice, check_num_threads, check_progress
 
 MODES = ("reduced", "r")
 _SAFE = 32  # squares of numbers within 2**-32 and 2**32 can be added in float32
@@ -71,8 +71,7 @@ def householder_qr(
         raise ValueError("a must be finite")
     check_choice(mode, "mode", MODES)
     threads = check_num_threads(num_threads)
-    if progress is not None and not callable(progress):
-        raise TypeError(f"progress must be a function of the share done, got {progress!r}")
+    check_progress(progress)
     exponent = int(np.frexp(largest)[1])
     if abs(exponent) < _SAFE:
         exponent = 0

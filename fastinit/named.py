@@ -9,22 +9,16 @@ from typing import Any
 from ._activations import canonical_name
 from ._args import Array, Target, check_choice, check_number, global_shape
 from ._fans import AxisLike, resolve_fans
+from ._gains import check_gain, rectifier_gain_squared
 from ._gains import gain as activation_gain
-from ._gains import named_gain, rectifier_gain_squared
 from .scaling import MODES, scaled, squared
 
 RECTIFIERS = ("relu", "leaky_relu", "prelu")
 
 
-def _gain_number(gain: Any) -> float:
-    if isinstance(gain, str):
-        return named_gain(gain)
-    return check_number(gain, "gain", low=0.0)
-
-
 def _he_gain_squared(nonlinearity: Any, negative_slope: Any, gain: Any) -> tuple[float, int]:
     if gain is None and type(nonlinearity) is str and type(negative_slope) is float:
-        return _named_gain_squared(nonlinearity, negative_slope)
+        return _check_gain_squared(nonlinearity, negative_slope)
     return _any_gain_squared(nonlinearity, negative_slope, gain)
 
 
@@ -46,7 +40,7 @@ def _any_gain_squared(nonlinearity: Any, negative_slope: Any, gain: Any) -> tupl
 
 
 @functools.lru_cache(maxsize=256)  # calls take microseconds
-def _named_gain_squared(nonlinearity: str, negative_slope: float) -> tuple[float, int]:
+def _check_gain_squared(nonlinearity: str, negative_slope: float) -> tuple[float, int]:
     return _any_gain_squared(nonlinearity, negative_slope, None)
 
 
@@ -111,7 +105,7 @@ def xavier_normal(
     (784, 256)
     """
     dims = global_shape(shape, out, shard)
-    factor = _gain_number(gain)
+    factor = check_gain(gain, low=0.0)
     fans = resolve_fans(
         dims, layout=layout, in_axis=in_axis, out_axis=out_axis, batch_axis=batch_axis,
         groups=groups, blocks=blocks, fan_in=fan_in, fan_out=fan_out, need="fan_avg",
@@ -181,7 +175,7 @@ def xavier_uniform(
     (784, 256)
     """
     dims = global_shape(shape, out, shard)
-    factor = _gain_number(gain)
+    factor = check_gain(gain, low=0.0)
     fans = resolve_fans(
         dims, layout=layout, in_axis=in_axis, out_axis=out_axis, batch_axis=batch_axis,
         groups=groups, blocks=blocks, fan_in=fan_in, fan_out=fan_out, need="fan_avg",

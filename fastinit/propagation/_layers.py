@@ -250,3 +250,11 @@ def check_layers(layers: Any) -> tuple[Layer, ...]:
         if not isinstance(item, Layer):
             raise TypeError(f"layers must hold layers such as Dense and Activation, got {item!r} at {i}")
     return items
+
+
+def flattened(layers: Sequence[Layer]) -> list[Layer]:
+    """The layers with those of each branch in place of its `Residual`."""
+    flat: list[Layer] = []
+    for layer in layers:
+        flat += flattened(layer.layers) if isinstance(layer, Residual) else [layer]
+    return flat

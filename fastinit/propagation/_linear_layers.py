@@ -46,25 +46,27 @@ def _given_bias(bias: Any, bias_std: float, size: int | None) -> Array | None:
     return array
 
 
-def _width(width: Any, weight: Array | None, name: str) -> int:
+def _width(width: Any, weight: Array | None, name: str, source: str = "weight") -> int:
     if weight is None and width is None:
-        raise TypeError(f"{name} must be given where weight is not")
+        raise TypeError(f"{name} must be given where {source} is not")
     if width is None:
         assert weight is not None
         return int(weight.shape[-1])
     number = check_int(width, name, low=1)
     if weight is not None and weight.shape[-1] != number:
-        raise ValueError(f"{name} must be that of weight, {weight.shape[-1]}, got {number}")
+        raise ValueError(f"{name} must be that of {source}, {weight.shape[-1]}, got {number}")
     return number
 
 
-def _checked_init(init: Any, kwargs: dict[str, Any], array: Array | None) -> Init | None:
+def _checked_init(
+    init: Any, kwargs: dict[str, Any], array: Array | None, default: str = "he_normal", source: str = "weight"
+) -> Init | None:
     if array is not None:
         if init is not None or kwargs:
             extra = "init" if init is not None else next(iter(kwargs))
-            raise TypeError(f"{extra} must not be given with weight: the array is the weight")
+            raise TypeError(f"{extra} must not be given with {source}, the actual weights")
         return None
-    chosen = "he_normal" if init is None else init
+    chosen = default if init is None else init
     check_init(chosen, kwargs)
     return chosen
 
@@ -317,7 +319,7 @@ class Gated(Layer):
         if len({a is None for a in arrays}) > 1:
             raise TypeError("gate, up and down must be given together")
         first, second, last = arrays
-        units = _width(hidden, first, "hidden")
+        units = _width(hidden, first, "hidden", "gate")
         inputs = None if fan_in is None else check_int(fan_in, "fan_in", low=1)
         out = None if width is None else check_int(width, "width", low=1)
         if first is not None and second is not None and last is not None:
@@ -331,9 +333,7 @@ class Gated(Layer):
                     raise ValueError(f"{name} must be that of the arrays, {want}, got {value}")
             out, inputs = int(last.shape[1]), int(first.shape[0])
         function = resolve(activation, {})
-        if first is None and init is None:
-            init = "lecun_normal"
-        init = _checked_init(init, kwargs, first)
+        init = _checked_init(init, kwargs, first, "lecun_normal", "gate, up and down")
         std = check_std(bias_std, "bias_std")
         named = canonical_name(activation) if isinstance(activation, str) else activation
         self._set(hidden=units, width=out, activation=named, function=function, init=init, gate=first, up=second,

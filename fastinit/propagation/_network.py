@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from .._args import Array
-from ._layers import Layer, Pool, Residual, check_layers
+from ._layers import Layer, Pool, Residual, check_layers, flattened
 from ._linear_layers import Conv, Dense, Gated
 from ._weights import Weights, resolve_weights
 
@@ -84,7 +84,7 @@ def _first_width(layers: tuple[Layer, ...]) -> int | None:
     """Input width that the first layer with one asks for, else that layer's own width."""
     for layer in layers:
         if isinstance(layer, Residual):
-            inner = [x for x in _flat(layer.layers) if isinstance(x, (Dense, Conv, Gated))]
+            inner = [x for x in flattened(layer.layers) if isinstance(x, (Dense, Conv, Gated))]
             asked = next((x.fan_in for x in inner[:1] if x.fan_in is not None), None)
             if asked is not None:
                 return asked
@@ -122,18 +122,11 @@ def resolve_network(layers: Any, width: int | None = None, image: Image = None) 
     found = width if width is not None else _first_width(items)
     if found is None:
         raise ValueError("layers must hold a Dense, Conv or Gated layer where no batch gives the input width")
-    spatial = next((isinstance(x, Conv) for x in _flat(items) if isinstance(x, (Dense, Conv, Gated))), False)
-    image = next((x.image for x in _flat(items) if isinstance(x, Conv) and x.image is not None), image)
+    spatial = next((isinstance(x, Conv) for x in flattened(items) if isinstance(x, (Dense, Conv, Gated))), False)
+    image = next((x.image for x in flattened(items) if isinstance(x, Conv) and x.image is not None), image)
     place = _Place(found, image if spatial else None, spatial, "the input")
     steps, end = _resolve(items, place, "")
     return Network(steps, found, end.width, place.image)
-
-
-def _flat(items: tuple[Layer, ...]) -> list[Layer]:
-    flat: list[Layer] = []
-    for item in items:
-        flat += _flat(item.layers) if isinstance(item, Residual) else [item]
-    return flat
 
 
 def _resolve(items: tuple[Layer, ...], place: _Place, prefix: str) -> tuple[tuple[Step, ...], _Place]:

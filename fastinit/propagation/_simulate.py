@@ -19,6 +19,7 @@ from .._args import (
     check_int,
     check_num_threads,
     check_number,
+    check_progress,
 )
 from .._keys import Key
 from ._inputs import resolve_batch
@@ -125,8 +126,7 @@ def simulate(
     if not isinstance(jacobian, (bool, np.bool_)):
         raise TypeError(f"jacobian must be a bool, got {jacobian!r}")
     threads = check_num_threads(num_threads)
-    if progress is not None and not callable(progress):
-        raise TypeError(f"progress must be a function of the fraction done, got {progress!r}")
+    check_progress(progress)
 
     out = _output_size(network)
     rows, spectra = [], []

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from .._args import Array
 from ._analysis import analyse
 from ._inputs import Input
-from ._layers import Activation, Dropout, Layer, LayerNorm, Residual
+from ._layers import Activation, Dropout, Layer, LayerNorm, Residual, flattened
 from ._linear_layers import Conv, Dense, Gated
 from ._network import Network, resolve_network
 from ._report import LEVELS, Remedy, Report, counted, fixed
@@ -223,13 +223,6 @@ def _drift(layers: list[Layer], log_q: float) -> float:
     return abs(after[-1] - after[0])
 
 
-def _flat(layers: tuple[Layer, ...]) -> list[Layer]:
-    flat: list[Layer] = []
-    for layer in layers:
-        flat += _flat(layer.layers) if isinstance(layer, Residual) else [layer]
-    return flat
-
-
 class Change(NamedTuple):
     """A change in words, and the layers after exactly that change."""
 
@@ -240,10 +233,10 @@ class Change(NamedTuple):
 
 def _candidates(layers: tuple[Layer, ...], report: Report) -> Iterator[Change | None]:
     """Changes worth trying, the simplest first; None before those that swap the activation."""
-    flat, prefix = _flat(layers), ""
+    flat, prefix = flattened(layers), ""
     if grade_of(report.shared, "shared") and any(map(_given, flat)):
         layers, prefix = tuple(_mapped(layers, _centred)), "subtract the mean of each given array, and "
-        flat = _flat(layers)
+        flat = flattened(layers)
     blocks = sum(isinstance(layer, Residual) for layer in layers)
     if blocks:
         scale = 1.0 / math.sqrt(blocks)
@@ -276,7 +269,7 @@ def _candidates(layers: tuple[Layer, ...], report: Report) -> Iterator[Change | 
         yield from _gains(tuple(leaky), "", 2.0 / (1.0 + 0.1**2), 0.0,
                           f"{prefix}leaky_relu with negative_slope 0.1 instead of {' and '.join(names)}, and ")  # fmt: skip
     bare = _without_norms(layers)
-    if second > 0.0 and len(_flat(bare)) < len(flat):
+    if second > 0.0 and len(flattened(bare)) < len(flat):
         yield from _gains(bare, f"exact gain{dropped}", keep / second, 0.0, f"{prefix}leave the normalizations out, and ")
 
 
@@ -294,7 +287,7 @@ def _gains(
     """All weights with this sigma_w2 and all biases with this sigma_b2, each as the words round it."""
     reason = f" ({why})" if why else ""
     std, gain = (float(f"{math.sqrt(square):.4g}") for square in (sigma_b2, sigma_w2))
-    flat = _flat(layers)
+    flat = flattened(layers)
     bias = f" and bias_std {std:.4g}" if std else " and zero biases" if any(map(_biased, flat)) else ""
     plain = {1.0: "'lecun_normal'", 2.0: "'he_normal'"}
     known = next((text for value, text in plain.items() if abs(sigma_w2 - value) < 1e-9), None)

@@ -12,7 +12,7 @@
 #include "core/special.h"
 #include "ops/mean_field.h"
 #include "ops/moments.h"
-#include "ops/quadrature.h"
+#include "ops/jumps.h"
 
 namespace fastinit {
 namespace {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Networks with real numbers for Python: steps come as tuples, made by fastinit/propagation/_simulate.py.
+// Networks with real numbers for Python: steps come as tuples, made by fastinit/propagation/_lowering.py.
 #include <array>
 #include <chrono>
 

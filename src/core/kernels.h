@@ -42,11 +42,13 @@ struct LawParams {
 // The blocks with the given numbers, one after another.
 using GenerateFn = void (*)(const LawParams&, const std::uint64_t* block, std::size_t blocks, void* dst);
 
+constexpr int kWidestPanel = 32;
+
 // A tile of C, mr x nr, by one micro-kernel: C = alpha a b, or C + alpha a b where `add`. Packed
 // a holds mr numbers for every step of the depth, b nr; rows of C are `stride` elements apart.
 template <class T>
 struct GemmKernel {
-    int mr, nr;
+    int mr, nr;  // at most kWidestPanel
     void (*run)(std::int64_t depth, const T* a, const T* b, T alpha, bool add, T* c, std::int64_t stride);
     // Packs lines that lie `stride` apart, their elements side by side: dst[s * width + l].
     void (*interleave)(const T* src, std::int64_t stride, std::int64_t lines, std::int64_t steps, std::int64_t width,

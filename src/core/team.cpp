@@ -204,6 +204,12 @@ int useful_threads(std::size_t bytes, int threads) {
     return static_cast<int>(std::min<std::size_t>(threads > 0 ? threads : default_num_threads(), useful));
 }
 
+int useful_threads(double flops, std::size_t matrices, int threads) {
+    if (matrices < 2 && flops < kSharedFlops) return 1;
+    const double useful = 1.0 + flops / kSharedFlops * 4.0;
+    return static_cast<int>(std::min<double>(threads > 0 ? threads : default_num_threads(), useful));
+}
+
 int asked_threads() {
     const char* text = std::getenv("FASTINIT_NUM_THREADS");
     if (text == nullptr || *text == '\0') return 0;

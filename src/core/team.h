@@ -44,6 +44,12 @@ void parallel_for(std::size_t chunks, int threads, const Poll& poll, const Team:
 // Threads worth using for so many bytes of output; threads = 0 asks for the default.
 int useful_threads(std::size_t bytes, int threads);
 
+// Operations on one matrix below which it takes less time than a team needs to meet at its stages.
+constexpr double kSharedFlops = 3e7;
+
+// Threads worth using for so many floating-point operations on so many matrices, as above.
+int useful_threads(double flops, std::size_t matrices, int threads);
+
 // FASTINIT_NUM_THREADS; 0 where it is not set, or empty. Throws std::invalid_argument
 // where it is no positive int.
 int asked_threads();

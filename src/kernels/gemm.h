@@ -17,6 +17,7 @@ constexpr int kTileRows = 8;
 #else
 constexpr int kTileRows = 4;
 #endif
+static_assert(kTileRows <= fastinit::kWidestPanel && 2 * kLanes <= fastinit::kWidestPanel);
 
 template <class V>
 FI_INLINE V splat(decltype(V{}[0] + 0) x) {

@@ -230,9 +230,6 @@ double flops(const OrthogonalJob<T>& job) {
     return 4.0 * m * n * static_cast<double>(job.order) / 3.0;
 }
 
-// Below it a matrix takes less time than a team needs to meet at its stages.
-constexpr double kSharedFlops = 3e7;
-
 }  // namespace
 
 template <class T>
@@ -246,8 +243,7 @@ void orthogonal_all(const std::vector<OrthogonalJob<T>>& jobs, int threads, cons
         total += flops(jobs[i]);
     }
     if (total == 0) return;
-    const int useful = large.empty() && small.size() < 2 ? 1 : threads > 0 ? threads : default_num_threads();
-    Team team(large.empty() ? static_cast<int>(std::min<double>(useful, 1.0 + total / kSharedFlops * 4.0)) : useful, poll);
+    Team team(useful_threads(total, large.size() + small.size(), threads), poll);
     std::vector<ReflectorSpace<T>> spaces(static_cast<std::size_t>(team.size()));
     for (const std::size_t i : large) {
         const double part = flops(jobs[i]);
@@ -289,7 +285,7 @@ void qr(const Matrix<T>& a, const Matrix<T>& r, bool with_q, int threads, const 
         const Progress& progress) {
     const std::int64_t order = r.rows;
     OrthogonalJob<T> job{a.block(0, 0, a.rows, order), order, 0, 1, T{1}, {}, true};
-    Team team(flops(job) < kSharedFlops ? 1 : threads > 0 ? threads : default_num_threads(), poll);
+    Team team(useful_threads(flops(job), 1, threads), poll);
     ReflectorSpace<T> space;
     const double share = with_q ? 0.5 : 1.0;
     const Heads<T> heads = householder(team, space, a, [&](double done) {

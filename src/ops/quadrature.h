@@ -32,9 +32,6 @@ struct Structure {
 // Beyond `tail` no curvature is looked for.
 Structure structure(const Function& f, double low, double high, double tail = 1e300);
 
-// Where phi jumps for 1e-6 < |h| < 1e4, or at 0: found by bisection.
-std::vector<double> find_jumps(const Function& f);
-
 // Nodes of E over h ~ N(mean, q): h, z = (h - mean) / sqrt(q), weight with the density.
 struct Grid {
     std::vector<double> h, z, weight, phi, dphi;

@@ -55,8 +55,7 @@ public:
     explicit PatchLines(const Patches& from) : from_(from) {}
     void pack(std::int64_t line, std::int64_t lines, std::int64_t step, std::int64_t steps, int width,
               float* dst) const override {
-        constexpr std::int64_t kWidest = 32;
-        alignas(64) float tile[kWidest * kDepthBlock];
+        alignas(64) float tile[kWidestPanel * kDepthBlock];
         for (std::int64_t l = 0; l < lines; l += width) {
             const std::int64_t n = std::min<std::int64_t>(width, lines - l);
             for (std::int64_t i = 0; i < n; ++i) gather(from_, line + l + i, step, steps, tile + i * steps);
@@ -75,8 +74,7 @@ public:
     PatchSteps(const Patches& from, std::int64_t first) : from_(from), first_(first) {}
     void pack(std::int64_t line, std::int64_t lines, std::int64_t step, std::int64_t steps, int width,
               float* dst) const override {
-        constexpr std::int64_t kWidest = 32;
-        alignas(64) float tile[kWidest * kDepthBlock];
+        alignas(64) float tile[kWidestPanel * kDepthBlock];
         for (std::int64_t l = 0; l < lines; l += width) {
             const std::int64_t n = std::min<std::int64_t>(width, lines - l);
             for (std::int64_t s = 0; s < steps; ++s) gather(from_, step + s, first_ + line + l, n, tile + s * n);

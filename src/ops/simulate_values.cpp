@@ -51,8 +51,7 @@ void KernelColumns::pack(std::int64_t line, std::int64_t lines, std::int64_t ste
 
 void KernelRows::pack(std::int64_t line, std::int64_t lines, std::int64_t step, std::int64_t steps, int width,
                       float* dst) const {
-    constexpr std::int64_t kWidest = 32;
-    alignas(64) float tile[kWidest * kDepthBlock];
+    alignas(64) float tile[kWidestPanel * kDepthBlock];
     for (std::int64_t l = 0; l < lines; l += width) {
         const std::int64_t n = std::min<std::int64_t>(width, lines - l);
         for (std::int64_t i = 0; i < n; ++i) {

@@ -182,7 +182,12 @@ void unitary(Team& team, GemmSpace<T>& space, const Matrix<T>& out, T scale, Key
 template <class T>
 void unitary_all(const std::vector<Matrix<T>>& outs, const std::vector<Key>& keys, T scale, int threads,
                  const Poll& poll, const Progress& progress) {
-    Team team(threads > 0 ? threads : default_num_threads(), poll);
+    double flops = 1e5 * static_cast<double>(outs.size());  // what the smallest take
+    for (const Matrix<T>& out : outs) {
+        const auto m = static_cast<double>(out.rows), n = static_cast<double>(out.cols / 2);
+        flops += 16.0 * m * n * n / 3.0;  // four times those of real ones
+    }
+    Team team(useful_threads(flops, outs.size(), threads), poll);
     std::vector<GemmSpace<T>> spaces(static_cast<std::size_t>(team.size()));
     if (outs.size() == 1) return unitary(team, spaces[0], outs[0], scale, keys[0], progress);
     const std::size_t each = 16 * spaces.size();  // at once, so that progress can be told in between

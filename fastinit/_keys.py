@@ -129,6 +129,10 @@ class Key:
         data : int or str
             Hashed by BLAKE2b to a 128-bit counter, which Philox turns into the new key.
 
+        Returns
+        -------
+        Key
+
         Raises
         ------
         TypeError
@@ -151,6 +155,15 @@ class Key:
 
     def split(self, n: int) -> list[Key]:
         """`n` new keys: ``[key.fold_in(0), ..., key.fold_in(n - 1)]``.
+
+        Parameters
+        ----------
+        n : int
+            ``>= 0``.
+
+        Returns
+        -------
+        list of Key
 
         Raises
         ------

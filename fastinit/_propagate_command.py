@@ -22,8 +22,9 @@ from .propagation import (
     propagate,
     simulate,
 )
+from .propagation._layer_report import power
 from .propagation._plot import figure_type, picture_path
-from .propagation._report import counted, power
+from .propagation._report import counted
 from .propagation._table import from_log10, number, percent
 from .propagation._verdict import grade_of
 

@@ -85,6 +85,20 @@ class Philox4x32(np.random.BitGenerator):
     def advance(self, delta: int) -> Philox4x32:
         """Move by `delta` words (modulo 2**64); returns the generator itself.
 
+        Parameters
+        ----------
+        delta : int
+            Of either sign.
+
+        Returns
+        -------
+        Philox4x32
+
+        Raises
+        ------
+        TypeError
+            `delta` is not an int.
+
         Examples
         --------
         >>> from fastinit import Philox4x32
@@ -98,6 +112,20 @@ class Philox4x32(np.random.BitGenerator):
 
     def jumped(self, jumps: int = 1) -> Philox4x32:
         """A new generator, `jumps` times 2**60 words ahead.
+
+        Parameters
+        ----------
+        jumps : int
+            Of either sign.
+
+        Returns
+        -------
+        Philox4x32
+
+        Raises
+        ------
+        TypeError
+            `jumps` is not an int.
 
         Examples
         --------

@@ -82,6 +82,7 @@ def orthogonal(
     Returns
     -------
     ndarray
+        Of `shape`, or of the block that `shard` takes; `out` itself where that is given.
 
     Raises
     ------
@@ -162,6 +163,7 @@ def delta_orthogonal(
     Returns
     -------
     ndarray
+        Of `shape`, or of the block that `shard` takes; `out` itself where that is given.
 
     Raises
     ------

@@ -48,6 +48,7 @@ def normal(
     Returns
     -------
     ndarray
+        Of `shape`, or of the block that `shard` takes; `out` itself where that is given.
 
     Raises
     ------
@@ -108,6 +109,7 @@ def uniform(
     Returns
     -------
     ndarray
+        Of `shape`, or of the block that `shard` takes; `out` itself where that is given.
 
     Raises
     ------
@@ -179,6 +181,7 @@ def truncated_normal(
     Returns
     -------
     ndarray
+        Of `shape`, or of the block that `shard` takes; `out` itself where that is given.
 
     Raises
     ------

@@ -87,6 +87,7 @@ def xavier_normal(
     Returns
     -------
     ndarray
+        Of `shape`, or of the block that `shard` takes; `out` itself where that is given.
 
     Raises
     ------
@@ -157,6 +158,7 @@ def xavier_uniform(
     Returns
     -------
     ndarray
+        Of `shape`, or of the block that `shard` takes; `out` itself where that is given.
 
     Raises
     ------
@@ -237,6 +239,7 @@ def he_normal(
     Returns
     -------
     ndarray
+        Of `shape`, or of the block that `shard` takes; `out` itself where that is given.
 
     Raises
     ------
@@ -318,6 +321,7 @@ def he_uniform(
     Returns
     -------
     ndarray
+        Of `shape`, or of the block that `shard` takes; `out` itself where that is given.
 
     Raises
     ------

@@ -10,17 +10,16 @@ import numpy as np
 
 from ._args import (
     Array,
-    Shape,
     Target,
     check_fits,
     check_int,
     check_number,
     check_stored,
     check_window,
-    code_of,
     global_shape,
 )
 from ._keys import Key
+from ._parameters import check_all, check_range, holds, is_array, parameter, shape_of
 from ._run import NORMAL, TRUNCATED, UNIFORM, run
 
 
@@ -64,6 +63,15 @@ class Generator:
 
     def spawn(self, n_children: int) -> list[Generator]:
         """`n_children` generators with keys of their own.
+
+        Parameters
+        ----------
+        n_children : int
+            ``>= 0``.
+
+        Returns
+        -------
+        list of Generator
 
         Raises
         ------
@@ -120,7 +128,28 @@ class Generator:
     def random(
         self, size: Any = None, dtype: Any = None, out: Array | None = None, *, num_threads: int | None = None
     ) -> Any:
-        """Uniform draws from [0, 1); a float where `size` is None. `dtype`: default float64.
+        """Uniform draws from [0, 1).
+
+        Parameters
+        ----------
+        size : int or sequence of int, optional
+            Of the result; may be left out where `out` is given.
+        dtype : dtype-like, optional
+            Default: that of `out`, else float64.
+        out : ndarray, optional
+            Filled in logical order and returned.
+        num_threads : int, optional
+            Default `get_num_threads()`. Values do not depend on it.
+
+        Returns
+        -------
+        float or ndarray
+            A float where neither `size` nor `out` is given.
+
+        Raises
+        ------
+        TypeError, ValueError
+            An argument of a wrong type or value; the message names it.
 
         Examples
         --------
@@ -133,7 +162,28 @@ class Generator:
     def standard_normal(
         self, size: Any = None, dtype: Any = None, out: Array | None = None, *, num_threads: int | None = None
     ) -> Any:
-        """Draws from N(0, 1); a float where `size` is None. `dtype`: default float64.
+        """Draws from N(0, 1).
+
+        Parameters
+        ----------
+        size : int or sequence of int, optional
+            Of the result; may be left out where `out` is given.
+        dtype : dtype-like, optional
+            Default: that of `out`, else float64.
+        out : ndarray, optional
+            Filled in logical order and returned.
+        num_threads : int, optional
+            Default `get_num_threads()`. Values do not depend on it.
+
+        Returns
+        -------
+        float or ndarray
+            A float where neither `size` nor `out` is given.
+
+        Raises
+        ------
+        TypeError, ValueError
+            An argument of a wrong type or value; the message names it.
 
         Examples
         --------
@@ -149,6 +199,19 @@ class Generator:
     ) -> Any:
         """Uniform draws from [low, high); array bounds are broadcast.
 
+        Parameters
+        ----------
+        low, high : float or array_like
+            Bounds, finite, with ``low <= high``.
+        size, dtype, out, num_threads : optional
+            As for `random`.
+
+        Returns
+        -------
+        float or ndarray
+            A float where the parameters are numbers and neither `size` nor `out` is given; else of `size`,
+            or of the parameters' common shape.
+
         Raises
         ------
         ValueError
@@ -160,13 +223,13 @@ class Generator:
         >>> default_rng(0).uniform(-1, [1, 2, 3]).shape
         (3,)
         """
-        if _is_array(low, "low") or _is_array(high, "high"):
-            lows, highs = _parameter(low, "low"), _parameter(high, "high")
-            _shape_of(lows, highs, "low", "high")
+        if is_array(low, "low") or is_array(high, "high"):
+            lows, highs = parameter(low, "low"), parameter(high, "high")
+            shape_of(lows, highs, "low", "high")
             with np.errstate(over="ignore"):
                 spans = highs - lows
-            _check_all(spans >= 0, "high - low < 0: high - low", "non-negative", spans)
-            _check_all(np.isfinite(spans), "high - low", "finite", spans)
+            check_all(spans >= 0, "high - low < 0: high - low", "non-negative", spans)
+            check_all(np.isfinite(spans), "high - low", "finite", spans)
             return self._broadcast(UNIFORM, lows, highs, size, dtype, out, num_threads)
         a, b = check_number(low, "low"), check_number(high, "high")
         if b < a:
@@ -181,6 +244,19 @@ class Generator:
     ) -> Any:
         """Draws from N(loc, scale**2); array parameters are broadcast.
 
+        Parameters
+        ----------
+        loc, scale : float or array_like
+            Mean, finite, and standard deviation, ``>= 0``.
+        size, dtype, out, num_threads : optional
+            As for `random`.
+
+        Returns
+        -------
+        float or ndarray
+            A float where the parameters are numbers and neither `size` nor `out` is given; else of `size`,
+            or of the parameters' common shape.
+
         Raises
         ------
         ValueError
@@ -192,9 +268,9 @@ class Generator:
         >>> default_rng(0).normal(10.0, 2.0, size=(2, 2)).shape
         (2, 2)
         """
-        if _is_array(loc, "loc") or _is_array(scale, "scale"):
-            locs, scales = _parameter(loc, "loc"), _parameter(scale, "scale")
-            _check_all(scales >= 0, "scale < 0: scale", "non-negative", scales)
+        if is_array(loc, "loc") or is_array(scale, "scale"):
+            locs, scales = parameter(loc, "loc"), parameter(scale, "scale")
+            check_all(scales >= 0, "scale < 0: scale", "non-negative", scales)
             return self._broadcast(NORMAL, locs, scales, size, dtype, out, num_threads)
         mean, std = check_number(loc, "loc"), check_number(scale, "scale", low=0.0)
         return self._fill(NORMAL, mean, std, size, dtype, out, num_threads)
@@ -207,6 +283,21 @@ class Generator:
 
         Arrays as `loc` and `scale` are broadcast.
 
+        Parameters
+        ----------
+        loc, scale : float or array_like
+            Mean, finite, and standard deviation, ``>= 0``, of the law before it is cut.
+        lower, upper : float
+            Bounds in scales from `loc`, ``lower < upper``; may be infinite.
+        size, dtype, out, num_threads : optional
+            As for `random`.
+
+        Returns
+        -------
+        float or ndarray
+            A float where the parameters are numbers and neither `size` nor `out` is given; else of `size`,
+            or of the parameters' common shape.
+
         Raises
         ------
         ValueError
@@ -218,10 +309,10 @@ class Generator:
         >>> bool(abs(default_rng(0).truncated_normal(size=100)).max() <= 2)
         True
         """
-        arrays = _is_array(loc, "loc") or _is_array(scale, "scale")
+        arrays = is_array(loc, "loc") or is_array(scale, "scale")
         if arrays:
-            locs, scales = _parameter(loc, "loc"), _parameter(scale, "scale")
-            _check_all(scales >= 0, "scale < 0: scale", "non-negative", scales)
+            locs, scales = parameter(loc, "loc"), parameter(scale, "scale")
+            check_all(scales >= 0, "scale < 0: scale", "non-negative", scales)
         else:
             mean, std = check_number(loc, "loc"), check_number(scale, "scale", low=0.0)
         a = check_number(lower, "lower", infinite=True)
@@ -238,24 +329,24 @@ class Generator:
     ) -> Array:
         """Standard draws in float64, then the parameters of each element in NumPy's arithmetic."""
         names = ("low", "high") if law == UNIFORM else ("loc", "scale")
-        shape = _shape_of(p0, p1, *names)
+        shape = shape_of(p0, p1, *names)
         if size is None:
             size = getattr(out, "shape", shape)  # what is no array is refused with the other arguments
         dims = global_shape(size, out, None, "size")
         if dtype is None and out is None:
             dtype = np.float64
         full = Target(dims, dtype, 0, out, None, num_threads, name="size")
-        if not _holds(full.shape, shape):
+        if not holds(full.shape, shape):
             raise ValueError(f"size {full.shape} does not hold {names[0]} and {names[1]} of shape {shape}")
         kind = np.float64 if full.dtype.itemsize == 8 else np.float32
         with np.errstate(over="ignore", under="ignore"):
             span = p1 - p0 if law == UNIFORM else p1
-            _check_range(p0, names[0], full.dtype, full.dtype)
-            _check_range(p1, names[1], full.dtype, full.dtype if law == UNIFORM else kind)
-            _check_range(span, "high - low" if law == UNIFORM else names[1], full.dtype, kind)
+            check_range(p0, names[0], full.dtype, full.dtype)
+            check_range(p1, names[1], full.dtype, full.dtype if law == UNIFORM else kind)
+            check_range(span, "high - low" if law == UNIFORM else names[1], full.dtype, kind)
             if law == TRUNCATED:
                 low, high = (p0 + np.where(p1 > 0, bound, 0.0) * p1 for bound in (lo, hi))
-                _check_range(np.clip(0.0, low, high), "the window of lower and upper", full.dtype, full.dtype)
+                check_range(np.clip(0.0, low, high), "the window of lower and upper", full.dtype, full.dtype)
             x = self._fill(law, 0.0, 1.0, full.shape, np.float64, None, num_threads, lo, hi)
             x *= span
             x += p0
@@ -267,56 +358,22 @@ class Generator:
         return full.result
 
 
-def _is_array(value: Any, name: str) -> bool:
-    """Whether a parameter has one value per element."""
-    try:
-        return np.ndim(value) > 0
-    except ValueError:  # a ragged sequence
-        raise TypeError(f"{name} must be a real number or an array of them, got {value!r}") from None
-
-
-def _shape_of(a: Array, b: Array, *names: str) -> Shape:
-    """That of both together."""
-    try:
-        return np.broadcast_shapes(a.shape, b.shape)
-    except ValueError:
-        message = f"{names[0]} and {names[1]} must broadcast together, got shapes {a.shape} and {b.shape}"
-        raise ValueError(message) from None
-
-
-def _holds(size: Shape, shape: Shape) -> bool:
-    """Whether arrays of `shape` broadcast to `size`."""
-    try:
-        return np.broadcast_shapes(shape, size) == size
-    except ValueError:
-        return False
-
-
-def _parameter(value: Any, name: str) -> Array:
-    try:
-        values = np.asarray(value)
-        if values.dtype.kind not in "iuf" and code_of(values.dtype) is None:
-            raise TypeError
-    except (TypeError, ValueError):
-        raise TypeError(f"{name} must be a real number or an array of them, got {value!r}") from None
-    values = values.astype(np.float64)
-    _check_all(np.isfinite(values), name, "finite", values)
-    return values
-
-
-def _check_range(values: Array, name: str, dtype: np.dtype[Any], stays: Any) -> None:
-    """Parameters that stay finite in the arithmetic of `dtype` and as elements of type `stays`."""
-    kind = np.float64 if dtype.itemsize == 8 else np.float32
-    _check_all(np.isfinite(values.astype(kind).astype(stays)), name, f"finite in {np.dtype(stays).name}", values)
-
-
-def _check_all(ok: Any, name: str, allowed: str, values: Array) -> None:
-    if not np.all(ok):
-        raise ValueError(f"{name} must be {allowed}, got {float(values[np.logical_not(ok)].flat[0])!r}")
-
-
 def default_rng(seed: Any = None) -> Generator:
     """A `Generator`; one that is passed in is returned as it is.
+
+    Parameters
+    ----------
+    seed : None, int, sequence of int, SeedSequence, Generator or Key, optional
+        See `Key`.
+
+    Returns
+    -------
+    Generator
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `Key`.
 
     Examples
     --------

@@ -14,6 +14,11 @@ def get_num_threads() -> int:
     In this order: `set_num_threads`, the environment variables ``FASTINIT_NUM_THREADS`` and
     ``OMP_NUM_THREADS``, the CPUs that the affinity mask and the cgroup quota leave.
 
+    Returns
+    -------
+    int
+        At least 1.
+
     Raises
     ------
     ValueError
@@ -32,6 +37,11 @@ def set_num_threads(num_threads: int | None) -> None:
     """Set the number of threads of later calls; ``None`` takes the setting back.
 
     Values never depend on the number of threads.
+
+    Parameters
+    ----------
+    num_threads : int or None
+        At least 1.
 
     Raises
     ------
@@ -54,6 +64,10 @@ def set_num_threads(num_threads: int | None) -> None:
 def isa() -> str:
     """Name of the instruction set in use: the best available, or ``FASTINIT_ISA``.
 
+    Returns
+    -------
+    str
+
     Examples
     --------
     >>> import fastinit
@@ -66,6 +80,11 @@ def isa() -> str:
 def available_isas() -> list[str]:
     """Names of the instruction sets that this build and this CPU have.
 
+    Returns
+    -------
+    list of str
+        The fastest last.
+
     Examples
     --------
     >>> import fastinit
@@ -77,6 +96,10 @@ def available_isas() -> list[str]:
 
 def build_info() -> dict[str, Any]:
     """Version, compiler and flags of the compiled core.
+
+    Returns
+    -------
+    dict of str to str
 
     Examples
     --------

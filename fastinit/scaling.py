@@ -139,6 +139,7 @@ def variance_scaling(
     Returns
     -------
     ndarray
+        Of `shape`, or of the block that `shard` takes; `out` itself where that is given.
 
     Raises
     ------
@@ -204,6 +205,7 @@ def lecun_normal(
     Returns
     -------
     ndarray
+        Of `shape`, or of the block that `shard` takes; `out` itself where that is given.
 
     Raises
     ------
@@ -269,6 +271,7 @@ def lecun_uniform(
     Returns
     -------
     ndarray
+        Of `shape`, or of the block that `shard` takes; `out` itself where that is given.
 
     Raises
     ------

@@ -85,6 +85,24 @@ class Spec:
     def build(self, seed: Any = None, out: Array | None = None, num_threads: int | None = None) -> Any:
         """The array of this specification.
 
+        Parameters
+        ----------
+        seed : None, int, sequence of int, SeedSequence, Generator or Key, optional
+            See `Key`.
+        out : ndarray, optional
+            Filled and returned.
+        num_threads : int, optional
+            Default `get_num_threads()`.
+
+        Returns
+        -------
+        ndarray
+
+        Raises
+        ------
+        TypeError, ValueError, MemoryError
+            What the initializer raises; `out` was given and a function of your own returned another object.
+
         Examples
         --------
         >>> from fastinit import Spec

@@ -45,6 +45,11 @@ def constant(
     dtype, out, shard, seed, num_threads : optional
         As for `normal`; `seed` changes nothing here.
 
+    Returns
+    -------
+    ndarray
+        Of `shape`, or of the block that `shard` takes; `out` itself where that is given.
+
     Raises
     ------
     TypeError, ValueError
@@ -78,7 +83,22 @@ def zeros(
     shard: Any = None,
     num_threads: int | None = None,
 ) -> Array:
-    """Every element zero; see `constant` for the arguments and errors.
+    """Every element zero.
+
+    Parameters
+    ----------
+    shape, dtype, seed, out, shard, num_threads : optional
+        As for `constant`.
+
+    Returns
+    -------
+    ndarray
+        Of `shape`, or of the block that `shard` takes; `out` itself where that is given.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `constant`.
 
     Examples
     --------
@@ -98,7 +118,22 @@ def ones(
     shard: Any = None,
     num_threads: int | None = None,
 ) -> Array:
-    """Every element one; see `constant` for the arguments and errors.
+    """Every element one.
+
+    Parameters
+    ----------
+    shape, dtype, seed, out, shard, num_threads : optional
+        As for `constant`.
+
+    Returns
+    -------
+    ndarray
+        Of `shape`, or of the block that `shard` takes; `out` itself where that is given.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `constant`.
 
     Examples
     --------
@@ -129,6 +164,11 @@ def identity(
         Finite, also as an element of the array's dtype.
     dtype, out, shard, seed, num_threads : optional
         As for `normal`; `seed` changes nothing here.
+
+    Returns
+    -------
+    ndarray
+        Of `shape`, or of the block that `shard` takes; `out` itself where that is given.
 
     Raises
     ------
@@ -194,6 +234,11 @@ def dirac(
         What the dimensions mean; see `compute_fans`.
     dtype, out, shard, seed, num_threads : optional
         As for `normal`; `seed` changes nothing here.
+
+    Returns
+    -------
+    ndarray
+        Of `shape`, or of the block that `shard` takes; `out` itself where that is given.
 
     Raises
     ------
@@ -272,6 +317,11 @@ def sparse(
         ``"oi"`` for matrices of shape (out, in).
     dtype, out, shard, seed, num_threads : optional
         As for `normal`; a shard takes the work of all its whole columns.
+
+    Returns
+    -------
+    ndarray
+        Of `shape`, or of the block that `shard` takes; `out` itself where that is given.
 
     Raises
     ------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ._layer_report import LayerReport
 from ._layers import Activation, BatchNorm, Dropout, Layer, LayerNorm, Pool, Residual, RMSNorm
 from ._linear_layers import Conv, Dense, Gated
 from ._maps import Moments, PairMoments, c_map, moments, pair_moments, q_map
@@ -18,7 +19,7 @@ from ._phases import (
     jacobian_spectrum,
 )
 from ._propagate import propagate
-from ._report import LayerReport, Remedy, Report
+from ._report import Remedy, Report
 from ._simulate import simulate
 
 __all__ = [

@@ -14,12 +14,13 @@ from ._edge import upper_edge
 from ._fluctuation import SECOND
 from ._forward import walk
 from ._inputs import Input
+from ._layer_report import LayerReport
 from ._layers import Activation, BatchNorm
 from ._linear_layers import Conv, Dense
 from ._network import Network
 from ._node import Node
 from ._phases import DepthScales, JacobianSpectrum
-from ._report import LayerReport, Report
+from ._report import Report
 from ._signal import Signal, exp, fraction_always, fraction_inside, slope_regions
 from ._spectrum import Spectrum, spectrum_through
 

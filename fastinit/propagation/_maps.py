@@ -10,7 +10,17 @@ from .._args import check_number
 
 
 class Moments(NamedTuple):
-    """Expectations of an activation over h ~ N(mean, q)."""
+    """Expectations of an activation f over h ~ N(mean, q).
+
+    Attributes
+    ----------
+    phi, phi2, phi4 : float
+        E f, E f^2, E f^4.
+    dphi, dphi2, dphi4 : float
+        E f', E f'^2, E f'^4.
+    h_phi_dphi : float
+        E h f f'.
+    """
 
     phi: float
     phi2: float
@@ -22,7 +32,13 @@ class Moments(NamedTuple):
 
 
 class PairMoments(NamedTuple):
-    """E f(u) f(v) and E f'(u) f'(v) over two inputs with correlation c."""
+    """Expectations over two inputs u, v of variance q and correlation c.
+
+    Attributes
+    ----------
+    phi_phi, dphi_dphi : float
+        E f(u) f(v) and E f'(u) f'(v).
+    """
 
     phi_phi: float
     dphi_dphi: float

@@ -11,7 +11,14 @@ from .._args import Array
 
 
 class Measurement(NamedTuple):
-    """A mean over repeats and its standard error (NaN for one repeat)."""
+    """A mean over repeats.
+
+    Attributes
+    ----------
+    value : float
+    error : float
+        Its standard error; NaN for one repeat.
+    """
 
     value: float
     error: float
@@ -61,6 +68,15 @@ class MeasuredLayer:
     gradient_zero: Measurement | None = None
     gradient_nonfinite: Measurement | None = None
 
+    def measurements(self) -> dict[str, dict[str, float]]:
+        """Value and error of each field that applies, by its name.
+
+        Returns
+        -------
+        dict of str to dict
+        """
+        return {name: m._asdict() for name, m in vars(self).items() if isinstance(m, Measurement)}
+
 
 @dataclass(frozen=True)
 class Measured:
@@ -92,20 +108,20 @@ class Measured:
     condition: Measurement | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain numbers, lists and strings."""
-        rows = []
-        for layer in self.layers:
-            row: dict[str, Any] = {"name": layer.name}
-            for key, value in vars(layer).items():
-                if isinstance(value, Measurement):
-                    row[key] = {"value": value.value, "error": value.error}
-            rows.append(row)
+        """Plain numbers, lists and strings.
+
+        Returns
+        -------
+        dict of str to Any
+            The fields; a `Measurement` as ``{"value": ..., "error": ...}``.
+        """
+        rows = [{"name": layer.name, **layer.measurements()} for layer in self.layers]
         result: dict[str, Any] = {
             "batch": self.batch, "repeats": self.repeats, "seed": self.seed, "dtype": self.dtype, "layers": rows,
         }  # fmt: skip
         for key in ("jacobian_mean", "jacobian_variance", "jacobian_largest", "condition"):
             value = getattr(self, key)
-            result[key] = None if value is None else {"value": value.value, "error": value.error}
+            result[key] = None if value is None else value._asdict()
         values = self.singular_values
         result["singular_values"] = None if values is None else np.asarray(values, np.float64).tolist()
         return result

@@ -9,7 +9,19 @@ from .._args import check_choice, check_int, check_number
 
 
 class FixedPoint(NamedTuple):
-    """A fixed point of the variance map, its slope there, chi_1, and whether it attracts."""
+    """A second moment that a layer leaves unchanged.
+
+    Attributes
+    ----------
+    q : float
+        The second moment, >= 0.
+    slope : float
+        dq'/dq of the variance map there.
+    chi1 : float
+        Factor on the variance of gradients per layer.
+    stable : bool
+        Whether it attracts what starts near it.
+    """
 
     q: float
     slope: float
@@ -18,7 +30,15 @@ class FixedPoint(NamedTuple):
 
 
 class CriticalPoint(NamedTuple):
-    """Weight and bias variance with chi_1 = 1, and the second moment q that stays fixed."""
+    """Where chi_1 = 1.
+
+    Attributes
+    ----------
+    sigma_w2, sigma_b2 : float
+        fan_in times the variance of a weight, and the variance of a bias.
+    q : float
+        The second moment that stays fixed.
+    """
 
     sigma_w2: float
     sigma_b2: float
@@ -26,7 +46,18 @@ class CriticalPoint(NamedTuple):
 
 
 class DepthScales(NamedTuple):
-    """Where an infinitely deep network goes and over how many layers."""
+    """Where an infinitely deep network goes, and over how many layers.
+
+    Attributes
+    ----------
+    q, c : float
+        Second moment, and correlation of two inputs, in the limit.
+    chi1 : float
+        Factor on the variance of gradients per layer there.
+    xi_q, xi_c, xi_grad : float
+        Layers over which what is left of the way to q and to c, and the gradient, change e-fold; may be inf.
+    phase : {"ordered", "critical", "chaotic"}
+    """
 
     q: float
     c: float
@@ -38,7 +69,15 @@ class DepthScales(NamedTuple):
 
 
 class JacobianSpectrum(NamedTuple):
-    """Mean, variance and upper edge of the eigenvalues of J J^T."""
+    """The eigenvalues of J J^T, J the input-output Jacobian.
+
+    Attributes
+    ----------
+    mean, variance : float
+        Over the outputs.
+    largest : float
+        The upper edge of the spectrum of wide layers.
+    """
 
     mean: float
     variance: float

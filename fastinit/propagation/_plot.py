@@ -11,7 +11,8 @@ import numpy as np
 from ._report import counted, fixed
 
 if TYPE_CHECKING:
-    from ._report import LayerReport, Report
+    from ._layer_report import LayerReport
+    from ._report import Report
 
 _THEORY, _MEASURED, _GRID = "#1f5fa8", "#c8501e", "#d9d9d9"
 

@@ -8,106 +8,14 @@ from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from .._args import check_choice, check_int
-from ._measured import Measured, MeasuredLayer, Measurement
+from ._layer_report import LayerReport
+from ._measured import Measured
 from ._phases import DepthScales, JacobianSpectrum
 
 if TYPE_CHECKING:
     import os
 
 LEVELS = ("good", "warn", "bad")
-#: Fields that a simulation measures, as the theory stores them (log10 of them where so named).
-COMPARED = {
-    "second": "log10_second",
-    "gradient": "log10_gradient",
-    "weight_gradient": "log10_weight_gradient",
-}
-
-
-@dataclass(frozen=True)
-class LayerReport:
-    """Theory of one layer's output, and what a simulation measured.
-
-    Attributes
-    ----------
-    name, width : str, int
-        Position and kind ("2.1: Dense(512)" in a branch), units or channels.
-    mean, log10_second, kurtosis : float
-        E x, log10 E x^2, E x^4 / (E x^2)^2.
-    log10_second_band, log10_gradient_band, log10_weight_gradient_band : (float, float)
-        Two standard deviations of finite width about them, for the mean over the batch.
-    correlation, one_minus_correlation : float or None
-        Cosine of two inputs, and the rest to 1 with all its digits; None where all is zero.
-    log10_gradient : float
-        log10 E (dL/dx)^2 for a standard normal gradient at the network's output.
-    log10_weight_gradient : float or None
-        log10 E (dL/dW)^2 of one input, where there are weights.
-    sigma_w2, sigma_b2 : float or None
-        fan_in E W^2 and E b^2.
-    chi_par, chi_perp : float or None
-        Slopes of the variance and the correlation map, of weights behind an activation.
-    saturated, zero, dead : float or None
-        Of an activation: part with abs(f') below 1e-3 of its largest, part of outputs that are 0, part of
-        units with f' = 0 for every input of the batch.
-    overflow, underflow, gradient_underflow : dict of str to float
-        Per dtype, the probability that an element is infinite, is rounded to 0, and that its
-        gradient is.
-    approximate : bool
-        Something was left out: an activation, or a maximum of a window, sees what is not Gaussian (given units
-        of very different scales, say); a
-        residual branch depends on its own input; the pixels of given images are alike where they are near; a
-        BatchNorm stands behind a padded convolution whose places differ, or has too few inputs for the
-        tails of its signal.
-    measured : MeasuredLayer or None
-    """
-
-    name: str
-    width: int
-    mean: float
-    log10_second: float
-    log10_second_band: tuple[float, float]
-    kurtosis: float
-    correlation: float | None
-    one_minus_correlation: float | None
-    log10_gradient: float
-    log10_gradient_band: tuple[float, float]
-    log10_weight_gradient: float | None
-    log10_weight_gradient_band: tuple[float, float] | None
-    sigma_w2: float | None
-    sigma_b2: float | None
-    chi_par: float | None
-    chi_perp: float | None
-    saturated: float | None
-    zero: float | None
-    dead: float | None
-    overflow: dict[str, float]
-    underflow: dict[str, float]
-    gradient_underflow: dict[str, float]
-    approximate: bool
-    measured: MeasuredLayer | None = None
-
-    @property
-    def second(self) -> float:
-        """E x^2; 0 or inf beyond the range of float64."""
-        return power(self.log10_second)
-
-    @property
-    def gradient(self) -> float:
-        """E (dL/dx)^2; 0 or inf beyond the range of float64."""
-        return power(self.log10_gradient)
-
-    def outside(self) -> tuple[str, ...]:
-        """Measured fields that lie more than two standard errors outside the theory's band."""
-        found = []
-        for name, stored in COMPARED.items():
-            value: Measurement | None = getattr(self.measured, name, None)
-            band = getattr(self, f"{stored}_band")
-            if value is None or band is None or not math.isfinite(value.value):
-                continue
-            slack = 2.0 * value.error if math.isfinite(value.error) else 0.0
-            low, high = power(band[0]), power(band[1])
-            if value.value + slack < low * (1.0 - 1e-6) or value.value - slack > high * (1.0 + 1e-6):
-                found.append(name)
-        return tuple(found)
 
 
 def fixed(x: float) -> str:
@@ -122,16 +30,21 @@ def counted(n: int, noun: str, many: str | None = None) -> str:
     return f"{n} {noun if n == 1 else many or noun + 's'}"
 
 
-def power(log10: float) -> float:
-    """10^x, 0 or inf beyond the range."""
-    return 10.0**log10 if log10 < 308.0 else math.inf
-
-
 @dataclass(frozen=True)
 class Remedy:
     """A change that mends the network, and the numbers after it.
 
-    `bias_std` is that of all biases after the change, 0 for zero biases; None where they stay.
+    Attributes
+    ----------
+    change : str
+        In words.
+    level : {"good", "warn", "bad"}
+    log10_gradient_ratio, log10_signal_ratio, dead : float
+        As in `Report`.
+    overflow : float
+        Probability that an input overflows the report's dtype.
+    bias_std : float or None
+        Of all biases after the change, 0 for zero biases; None where they stay.
     """
 
     change: str
@@ -243,12 +156,29 @@ class Report:
     def with_measured(self, measured: Measured) -> Report:
         """The report with the values of a simulation beside the theory.
 
+        Parameters
+        ----------
+        measured : Measured
+            What `simulate` returned for the same layers.
+
+        Returns
+        -------
+        Report
+
         Raises
         ------
         TypeError
             `measured` is no Measured.
         ValueError
             Its layers are not those of this network.
+
+        Examples
+        --------
+        >>> from fastinit.propagation import Activation, Dense, propagate, simulate
+        >>> layers = [Dense(256), Activation("relu")] * 5
+        >>> report = propagate(layers).with_measured(simulate(layers, batch=64))
+        >>> all(row.measured is not None for row in report.layers)
+        True
         """
         if not isinstance(measured, Measured):
             raise TypeError(f"measured must be what simulate returns, got {type(measured).__name__}")
@@ -267,6 +197,13 @@ class Report:
         allow : {"good", "warn"}
             The worst level that passes.
 
+        Raises
+        ------
+        AssertionError
+            The network is worse than `allow`; the message is the verdict.
+        TypeError, ValueError
+            `allow` is not one of the two.
+
         Examples
         --------
         >>> from fastinit.propagation import Activation, Dense, propagate
@@ -277,12 +214,18 @@ class Report:
             raise AssertionError(self.verdict)
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything as plain numbers, strings, lists and dicts."""
+        """Everything as plain numbers, strings, lists and dicts.
+
+        Returns
+        -------
+        dict of str to Any
+            The fields, `phase` and `verdict`; numbers may be infinite or NaN.
+        """
         result: dict[str, Any] = {}
         for f in fields(self):
             value = getattr(self, f.name)
             if f.name == "layers":
-                value = [_row_dict(row) for row in value]
+                value = [row.to_dict() for row in value]
             elif f.name == "measured":
                 value = None if value is None else value.to_dict()
             elif f.name == "remedy":
@@ -296,12 +239,50 @@ class Report:
         result["verdict"] = self.verdict
         return result
 
-    def to_json(self, indent: int | None = 2) -> str:
-        """`to_dict` as JSON; numbers that are not finite become strings such as "inf"."""
+    def to_json(self, indent: int | str | None = 2) -> str:
+        """`to_dict` as JSON; numbers that are not finite become strings such as "inf".
+
+        Parameters
+        ----------
+        indent : int, str or None, default 2
+            As for `json.dumps`.
+
+        Returns
+        -------
+        str
+
+        Raises
+        ------
+        TypeError
+            `indent` is none of these.
+        """
         return json.dumps(plain_json(self.to_dict()), indent=indent, allow_nan=False)
 
     def table(self, markdown: bool = False, rows: int | None = 16) -> str:
-        """Aligned text or Markdown: the layers (at most `rows` of them, evenly chosen; None for all) and the verdict."""
+        """The layers and the verdict, as aligned text or Markdown.
+
+        Parameters
+        ----------
+        markdown : bool, default False
+            Whether to give Markdown.
+        rows : int or None, default 16
+            At most so many layers, evenly chosen; None for all.
+
+        Returns
+        -------
+        str
+
+        Raises
+        ------
+        TypeError, ValueError
+            `markdown` is not a bool; `rows` is neither None nor an int of at least 1.
+
+        Examples
+        --------
+        >>> from fastinit.propagation import Activation, Dense, propagate
+        >>> "log10 gradient ratio" in propagate([Dense(64), Activation("relu")] * 3).table()
+        True
+        """
         from ._table import render
 
         if not isinstance(markdown, bool):
@@ -311,10 +292,15 @@ class Report:
         return render(self, markdown, rows)
 
     def plot(self, path: str | os.PathLike[str]) -> None:
-        """Write a picture (PNG, SVG, PDF by the suffix; PNG without one): variance, gradients, correlation, spectrum.
+        """Write a picture: variance, gradients, correlation, spectrum.
 
         Theory with its band of finite width, measured values as points. Needs matplotlib
         (``pip install matplotlib``).
+
+        Parameters
+        ----------
+        path : str or path-like
+            PNG, SVG or PDF by its suffix; PNG without one.
 
         Raises
         ------
@@ -334,19 +320,6 @@ class Report:
         from ._table import render_html
 
         return render_html(self)
-
-
-def _row_dict(row: LayerReport) -> dict[str, Any]:
-    result: dict[str, Any] = {}
-    for f in fields(row):
-        value = getattr(row, f.name)
-        if isinstance(value, tuple):
-            value = list(value)
-        elif isinstance(value, MeasuredLayer):
-            value = {k: {"value": v.value, "error": v.error} for k, v in vars(value).items() if isinstance(v, Measurement)}
-        result[f.name] = value
-    result["outside"] = list(row.outside())
-    return result
 
 
 def plain_json(value: Any) -> Any:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from ._report import counted, fixed
 
 if TYPE_CHECKING:
+    from ._layer_report import LayerReport
     from ._measured import Measurement
-    from ._report import LayerReport, Report
+    from ._report import Report
 
 _HEAD = ("layer", "sigma_w2", "E x^2", "band", "measured", "corr", "E g^2", "band", "measured", "chi", "dead", "sat")
 

@@ -28,12 +28,12 @@ def test_jacobian_variance() -> None:
 _RNG = np.random.default_rng(0)
 CONVOLUTIONS: dict[str, list[Any]] = {
     "padded": [C(64, 3, "lecun_normal", image=5, fan_in=64)],
-    "fewer channels": [C(16, 3, "lecun_normal", image=6, fan_in=64)],
-    "line": [C(64, (9,), "lecun_normal", image=(16,), fan_in=64)],
+    "fewer channels": [C(8, 3, "lecun_normal", image=6, fan_in=32)],
+    "line": [C(32, (9,), "lecun_normal", image=(16,), fan_in=32)],
     "one tap": [C(16, 3, "delta_orthogonal", image=5, fan_in=16)],
-    "orthogonal": [C(16, 3, "orthogonal", image=8, fan_in=16)],
-    "stride": [C(64, 3, "lecun_normal", image=8, fan_in=32, stride=2)],
-    "unused places": [C(32, 1, "lecun_normal", image=8, fan_in=32, stride=2)],
+    "orthogonal": [C(16, 3, "orthogonal", image=6, fan_in=16)],
+    "stride": [C(32, 3, "lecun_normal", image=8, fan_in=16, stride=2)],
+    "unused places": [C(16, 1, "lecun_normal", image=8, fan_in=16, stride=2)],
     "groups": [C(32, 3, "lecun_normal", image=8, fan_in=32, groups=2)],
     "given": [C(weight=_RNG.normal(size=(3, 3, 32, 32)) / 17, image=6)],
     "given groups": [C(weight=_RNG.normal(size=(3, 3, 16, 32)) / 12, image=6, groups=2)],

@@ -44,7 +44,7 @@ def householder_qr(
     TypeError
         `a` is not of float32 or float64.
     ValueError
-        `a` is not a matrix or not finite; an unknown mode.
+        `a` is not a matrix, not finite, or has columns too long for its dtype; an unknown mode.
 
     Notes
     -----
@@ -82,7 +82,10 @@ def householder_qr(
     r = np.empty((k, q.shape[1]), q.dtype)
     _core.qr(q, r, mode == "reduced", threads, progress)
     if exponent:
-        np.ldexp(r, exponent, out=r)
+        with np.errstate(over="ignore"):
+            np.ldexp(r, exponent, out=r)
+        if not np.isfinite(r).all():
+            raise ValueError(f"a must have columns of a length that {r.dtype} holds, got numbers up to {largest:g}")
     if mode == "r":
         return r
     return np.ascontiguousarray(q[:, :k]), r

@@ -23,6 +23,7 @@ class Record:
     variance: Callable[[float, float], float] | None = None
     law: str = "structured"  # normal, uniform, truncated_normal, or structured
     seeded: bool = True
+    costly: bool = False  # in float64, or by an iteration for every element
     large: tuple[int, ...] = (129, 257)  # one that shards cut in many ways
 
     @property
@@ -41,8 +42,8 @@ RECORDS = (
     Record("normal", SHAPES_ANY, {"mean": 0.5, "std": 2.0}, lambda i, o: 4.0, "normal"),
     Record("uniform", SHAPES_ANY, {"low": -1.0, "high": 3.0}, lambda i, o: 16 / 12, "uniform"),
     Record("truncated_normal", SHAPES_ANY, {"correct_std": True}, lambda i, o: 1.0, "truncated_normal"),
-    Record("truncated_normal", SHAPES_ANY, {"lower": 5.0, "upper": 6.0}),
-    Record("truncated_normal", SHAPES_ANY, {"lower": -1.0, "upper": float("inf")}),
+    Record("truncated_normal", SHAPES_ANY, {"lower": 5.0, "upper": 6.0}, costly=True),
+    Record("truncated_normal", SHAPES_ANY, {"lower": -1.0, "upper": float("inf")}, costly=True),
     _fan_record("variance_scaling", "normal", lambda i, o: 1 / i),
     _fan_record("variance_scaling", "uniform", lambda i, o: 4 / (i + o), scale=2.0, mode="fan_avg",
                 distribution="uniform"),
@@ -68,5 +69,7 @@ RECORDS = (
     Record("orthogonal", SHAPES_2D, {"method": "qr"}),
     Record("delta_orthogonal", ((3, 4, 8), (3, 3, 8, 16), (2, 3, 2, 4, 6)), large=(3, 129, 257)),
 )
+PLAIN = tuple(r for r in RECORDS if r.name not in ("dirac", "orthogonal", "delta_orthogonal"))  # take any matrix
+KERNELS = tuple(r for r in PLAIN if r.variance is None or r.name == r.law)  # the others are these, scaled by fans
 SEEDED = tuple(r for r in RECORDS if r.seeded)
 SCALED = tuple(r for r in RECORDS if r.variance is not None)

@@ -28,49 +28,69 @@ def key_of(seed: object) -> tuple[int, int]:
     return k0, k1
 
 
-def quartets(elements: np.ndarray, key: tuple[int, int], tag: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """The four words of each element's counter, and which of them is the element's."""
+def quartets(elements: np.ndarray, key: tuple[int, int], tag: int = 0) -> np.ndarray:
+    """The four words of each element's counter."""
     e = elements.astype(np.uint64)
     index = e // np.uint64(64) * np.uint64(16) + e % np.uint64(16)
     counter = np.zeros((len(e), 4), np.uint64)
     counter[:, 0], counter[:, 1], counter[:, 2] = index & MASK, index >> np.uint64(32), tag
-    return philox(counter, key), (e % np.uint64(64) // np.uint64(16)).astype(int)
+    return philox(counter, key)
 
 
-def words(elements: np.ndarray, key: tuple[int, int], tag: int = 0) -> np.ndarray:
-    quartet, which = quartets(elements, key, tag)
-    return quartet[np.arange(len(which)), which]
+def own(quartet: np.ndarray, elements: np.ndarray) -> np.ndarray:
+    """The word of each element among those of its counter."""
+    return quartet[np.arange(len(elements)), elements % 64 // 16]
+
+
+def words(elements: np.ndarray, key: tuple[int, int]) -> np.ndarray:
+    return own(quartets(elements, key), elements)
+
+
+def refined(elements: np.ndarray, key: tuple[int, int], dtype: str) -> tuple[np.ndarray, int]:
+    """`quartets`, and the bits of a word: float64 takes a lower half from a second stream."""
+    high = quartets(elements, key).astype(np.uint64)
+    if dtype == "float32":
+        return high, 32
+    return high << np.uint64(32) | quartets(elements, key, 1), 64
 
 
 def uniforms(elements: np.ndarray, key: tuple[int, int], dtype: str) -> np.ndarray:
-    high = words(elements, key)
-    if dtype == "float32":
-        return ((high >> np.uint32(8)).astype(np.float64) * 2.0**-24).astype(np.float32)
-    low = words(elements, key, 1)
-    both = high.astype(np.uint64) << np.uint64(32) | low
-    return (both >> np.uint64(11)).astype(np.float64) * 2.0**-53
+    quartet, bits = refined(elements, key, dtype)
+    digits = np.finfo(dtype).nmant + 1
+    return ((own(quartet, elements) >> np.uint64(bits - digits)) * 2.0**-digits).astype(dtype)
+
+
+def middles(word: np.ndarray, bits: int) -> tuple[np.ndarray, np.ndarray]:
+    """u = (word + 1/2) / 2^bits, and 1 - u with all its digits."""
+    complement = np.uint64(2**bits - 1) - word
+    return (word + 0.5) * 2.0**-bits, (complement + 0.5) * 2.0**-bits
 
 
 def normals(elements: np.ndarray, key: tuple[int, int], dtype: str) -> np.ndarray:
     """In float64 arithmetic by libm: to compare within a tolerance."""
-    quartet, which = quartets(elements, key)
-    real = quartet.astype(np.float64)
-    fraction = 0.5
-    if dtype == "float64":
-        low = quartets(elements, key, 1)[0].astype(np.float64)
-        real, fraction = real + low * 2.0**-32, 2.0**-33
+    quartet, bits = refined(elements, key, dtype)
+    which = elements % 64 // 16
     rows, pair = np.arange(len(which)), which % 2
-    radius = np.sqrt(-2.0 * np.log((real[rows, pair] + fraction) * 2.0**-32))
-    angle = 2.0 * np.pi * real[rows, pair + 2] * 2.0**-32
-    return radius * np.where(which < 2, np.cos(angle), np.sin(angle))
+    u, v = middles(quartet[rows, pair], bits)
+    radius = np.sqrt(-2.0 * np.where(u < 0.5, np.log(u), np.log1p(-v)))
+    # Whole quarters of a turn are taken off in integers, so that nothing cancels near the zeros.
+    turn, to_quarter = quartet[rows, pair + 2], np.uint64(bits - 2)
+    quarter = (turn + np.uint64(2 ** (bits - 3))) >> to_quarter
+    angle = (turn - (quarter << to_quarter)).view(np.int64) * (2.0 * np.pi * 2.0**-bits)
+    sin, cos = np.sin(angle), np.cos(angle)
+    sine_of = (quarter.astype(int) + (which < 2)) % 4  # a cosine is the sine of a quarter more
+    return radius * np.choose(sine_of, [sin, cos, -sin, -cos])
 
 
-def truncated(elements: np.ndarray, key: tuple[int, int], a: float, b: float) -> np.ndarray:
-    u = (words(elements, key).astype(np.float64) + 0.5) * 2.0**-32
-    if a > 0:
-        return -truncated_lower(1.0 - u, -b, -a)
-    return truncated_lower(u, a, b)
+def fractions(elements: np.ndarray, key: tuple[int, int], dtype: str) -> tuple[np.ndarray, np.ndarray]:
+    quartet, bits = refined(elements, key, dtype)
+    return middles(own(quartet, elements), bits)
 
 
-def truncated_lower(u: np.ndarray, a: float, b: float) -> np.ndarray:
-    return special.ndtri(special.ndtr(a) + u * (special.ndtr(b) - special.ndtr(a)))
+def truncated(elements: np.ndarray, key: tuple[int, int], a: float, b: float, dtype: str) -> np.ndarray:
+    """By the smaller of the probabilities below and above."""
+    u, v = fractions(elements, key, dtype)
+    below, above = special.ndtr(a), special.ndtr(-b)
+    mass = special.ndtr(-a) - above if a > 0 else special.ndtr(b) - below if b < 0 else 1.0 - below - above
+    p, q = below + u * mass, above + v * mass
+    return np.where(p < q, special.ndtri(p), -special.ndtri(q))

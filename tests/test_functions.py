@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from messages import whole
 
 from fastinit import gain
 from fastinit.propagation import (
@@ -32,25 +33,27 @@ NAIVE: dict[str, Callable[[Any], Any]] = {
 }
 
 
+JUMP = "activation must be continuous where no derivative is given, got a jump at"
+
+
 def hard_shrink(x: Any) -> Any:
     return np.where(np.abs(x) > 0.5, x, 0.0)
 
 
-@pytest.mark.parametrize(("function", "at"), [(np.sign, "0"), (hard_shrink, "-?0.5"), (np.round, "-?0.5")])
+@pytest.mark.parametrize(("function", "at"), [(np.sign, "0"), (hard_shrink, "-0.5"), (np.round, "-0.5")])
 def test_jumps_have_no_slope(function: Any, at: str) -> None:
     calls: list[Callable[[], Any]] = [
         lambda: moments(function),
         lambda: moments(function, 100.0),
         lambda: pair_moments(function, 0.9),
         lambda: critical_point(function, 0.1),
+        lambda: depth_scales(function, 1.0, 0.1),
         lambda: jacobian_spectrum(function, 2, 1.0, 1.0),
         lambda: propagate([Dense(64), Activation(function)] * 5),
     ]
     for call in calls:
-        with pytest.raises(ValueError, match=f"continuous where no derivative is given, got a jump at {at}$"):
+        with pytest.raises(ValueError, match=whole(f"{JUMP} {at}")):
             call()
-    with pytest.raises(ValueError, match="got a jump at"):
-        depth_scales(function, 1.0, 0.1)
     assert gain(function) == pytest.approx(q_map(function, 1.0, 1.0) ** -0.5)
 
 
@@ -87,18 +90,19 @@ def test_functions_that_grow_fast(q: float) -> None:
 
 def test_not_finite_where_there_is_weight() -> None:
     for call in (lambda: moments(np.log), lambda: propagate([Dense(64), Activation(np.log)] * 2)):
-        with pytest.raises(ValueError, match=r"activation must be finite, got -?nan at -\d"):
+        with pytest.raises(ValueError, match=r"^activation must be finite, got -?nan at -\d\.\d+$"):
             call()
 
 
 @pytest.mark.filterwarnings("error")
 def test_dtypes() -> None:
-    with pytest.raises(TypeError, match=r"real numbers, got <class .* of complex128"):
+    with pytest.raises(TypeError, match=whole("activation must return an array of real numbers, got ... of complex128")):
         moments(lambda x: x + 0j)
-    with pytest.raises(TypeError, match="float32 or float64 where no derivative is given, got float16"):
+    half = "activation must return float32 or float64 where no derivative is given, got float16"
+    with pytest.raises(TypeError, match=whole(half)):
         moments(lambda x: np.tanh(x).astype(np.float16))
-    half = moments(lambda x: np.tanh(x).astype(np.float16), derivative=lambda x: 1 / np.cosh(x) ** 2)
-    assert half.dphi2 == pytest.approx(moments("tanh").dphi2, rel=1e-9)
+    given = moments(lambda x: np.tanh(x).astype(np.float16), derivative=lambda x: 1 / np.cosh(x) ** 2)
+    assert given.dphi2 == pytest.approx(moments("tanh").dphi2, rel=1e-9)
 
 
 def test_critical_points_that_repel() -> None:

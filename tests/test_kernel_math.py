@@ -2,64 +2,128 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import chain
+
 import mpmath
 import numpy as np
 import pytest
 from scipy import special
 
+import fastinit as fi
 from fastinit import _core
 
 NEG_LOG, SIN, COS, QUANTILE = range(4)
 
-
-def ulps(got: np.ndarray, want: np.ndarray) -> float:
-    """Of float32 results against float64 references."""
-    spacing = np.spacing(np.maximum(np.abs(want).astype(np.float32), np.float32(1e-30)))
-    return float(np.max(np.abs(got.astype(np.float64) - want) / spacing))
+CHUNK = 2**15  # floats: their references stay in the cache
+ONE = np.float32(1)
 
 
-def test_neg_log_float32(isa: str) -> None:
-    mantissas = np.arange(2**23, 2**24, 1 if isa != "baseline" else 7, dtype=np.int32)
-    for exponent in (-40, -25, -24, -23):  # every mantissa; 2^-23 holds numbers of [1, 2)
-        x = np.ldexp(mantissas.astype(np.float32), exponent)
-        assert ulps(_core.probe_f32(NEG_LOG, x), -np.log(x.astype(np.float64))) < 1.5
+def floats(low: float, high: float) -> Iterator[np.ndarray]:
+    """Every float32 of [low, high), 0 < low, in chunks."""
+    begin, end = np.array([low, high], np.float32).view(np.int32).tolist()
+    for at in range(begin, end, CHUNK):
+        yield np.arange(at, min(at + CHUNK, end), dtype=np.int32).view(np.float32)
 
 
-def test_sincos_float32(isa: str) -> None:
-    # Words as float32 integers: every octant, dense around the quarter turns.
-    steps = np.concatenate([np.arange(-(2**22), 2**22, 3), np.arange(2**7) * 2.0**24])
-    turns = np.concatenate([steps + q * 2.0**30 for q in (-2, -1, 0, 1)]).astype(np.float32)
-    turns = turns[(turns >= -(2.0**31)) & (turns < 2.0**31)]
-    angle = turns.astype(np.float64) * 2.0**-32
-    for function, quarter in ((SIN, 0.0), (COS, 0.25)):
-        # Reduced exactly before pi comes in, so that the reference is right near the zeros.
-        a = angle + quarter
-        reduced = a - np.round(a * 2) / 2
-        want = np.sin(2 * np.pi * reduced) * np.where(np.round(a * 2) % 2 == 0, 1.0, -1.0)
-        assert ulps(_core.probe_f32(function, turns), want) < 2.0
+def integers(end: int) -> Iterator[np.ndarray]:
+    for at in range(0, end, CHUNK):
+        yield np.arange(at, at + CHUNK, dtype=np.float32)
 
 
-def test_quantile_float32(isa: str) -> None:
-    p = np.linspace(2.4e-4, 1 - 2.4e-4, 3_000_001 if isa != "baseline" else 300_001).astype(np.float32)
-    want = special.ndtri(p.astype(np.float64))
+def radii() -> Iterator[np.ndarray]:
+    """4 p q of the quantile, and u = (w + 1/2) / 2^32 of every word of the lower half."""
+    yield from floats(2.0**-11, np.nextafter(ONE, 2 * ONE))
+    for w in integers(2**23):
+        yield (w + np.float32(0.5)) * np.float32(2.0**-32)
+
+
+def turns() -> Iterator[np.ndarray]:
+    """Every word that is a float32, signed: all arguments of the polynomials are among those of the first eighths."""
+    for w in chain(integers(2**24), floats(2.0**24, 2.0**31)):
+        yield w
+        yield -w
+    yield np.array([-(2.0**31)], np.float32)
+
+
+def sine(turns: np.ndarray) -> np.ndarray:
+    """Brought to a quarter before pi comes in, so that it is right near the zeros."""
+    turns = turns - np.round(turns)
+    return np.sin(2.0 * np.pi * np.where(np.abs(turns) > 0.25, np.copysign(0.5, turns) - turns, turns))
+
+
+@dataclass(frozen=True)
+class Case:
+    function: int
+    inputs: Callable[[], Iterator[np.ndarray]]
+    reference: Callable[[np.ndarray], np.ndarray]
+    ulps: float  # the largest error among all inputs ...
+    at: float  # ... and where
+
+
+CASES = {
+    "neg_log": Case(NEG_LOG, radii, lambda x: -np.log(x), 0.8708, 0.6417275),
+    "sin": Case(SIN, turns, lambda w: sine(w * 2.0**-32), 1.6980, 172318432.0),
+    "cos": Case(COS, turns, lambda w: sine(w * 2.0**-32 + 0.25), 1.6943, 901892480.0),
     # Above 1/2 the distance to 1 is what counts, and p has it exactly.
-    assert ulps(_core.probe_f32(QUANTILE, p), want) < 6.0
+    "quantile": Case(QUANTILE, lambda: floats(2.3e-4, 1 - 2.3e-4), special.ndtri, 4.1497, 0.1608123),
+}
 
 
-@pytest.mark.parametrize(("function", "low", "high", "bound"), [
-    (NEG_LOG, 1e-300, 2.0, 2e-16), (QUANTILE, 1e-300, 0.5, 1.5e-15)])  # fmt: skip
-def test_float64_against_30_digits(isa: str, function: int, low: float, high: float, bound: float) -> None:
-    rng = np.random.default_rng(0)
-    x = np.concatenate([rng.uniform(low, high, 300), 10 ** rng.uniform(np.log10(low), np.log10(high), 300)])
-    got = _core.probe_f64(function, x)
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_largest_error_among_all_float32(case: Case) -> None:
+    """Of the arguments that kernels meet. The references, in float64, are right to 1e-6 of these ulps."""
+    largest, at = 0.0, 0.0
+    for x in case.inputs():
+        want = case.reference(x.astype(np.float64))
+        error = np.abs(_core.probe_f32(case.function, x) - want)
+        error /= np.maximum(np.spacing(np.abs(want).astype(np.float32)), np.float32(1e-37))
+        worst = int(error.argmax())
+        if error[worst] > largest:
+            largest, at = float(error[worst]), float(x[worst])
+    assert largest == pytest.approx(case.ulps, abs=1e-4), at
+    assert at == pytest.approx(case.at, rel=1e-7)
+
+
+@pytest.mark.parametrize("other", [
+    pytest.param(name, marks=[pytest.mark.slow] * (name == "baseline")) for name in fi.available_isas() if name != fi.isa()
+])  # fmt: skip
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_same_bits_of_all_float32(case: Case, other: str) -> None:
+    mine = fi.isa()
+    for x in case.inputs():
+        _core.set_isa(mine)
+        want = _core.probe_f32(case.function, x).tobytes()
+        _core.set_isa(other)
+        assert _core.probe_f32(case.function, x).tobytes() == want
+
+
+def relative_quantile_error(p: float, z: float) -> mpmath.mpf:
+    """One Newton step measures the distance to the root."""
+    return (mpmath.erfc(-mpmath.mpf(z) / mpmath.sqrt(2)) / 2 - p) / mpmath.npdf(z) / z
+
+
+RNG = np.random.default_rng(0)
+SPREAD = 10.0 ** RNG.uniform(-300, 0, 300)
+WORDS = np.rint(np.concatenate([
+    RNG.uniform(-(2.0**63), 2.0**63, 300), *(turn * 2.0**62 + 2.0 ** RNG.uniform(10, 60, 50) for turn in (-2, -1, 0, 1)),
+]))  # fmt: skip
+WIDE = {
+    "neg_log": (NEG_LOG, np.concatenate([SPREAD, RNG.uniform(0, 2, 300)]), 2e-16, lambda x, y: 1 + y / mpmath.log(x)),
+    "sin": (SIN, WORDS, 3e-16, lambda w, y: 1 - y / mpmath.sinpi(mpmath.mpf(w) / 2**63)),
+    "cos": (COS, WORDS, 3e-16, lambda w, y: 1 - y / mpmath.cospi(mpmath.mpf(w) / 2**63)),
+    "quantile": (QUANTILE, np.concatenate([SPREAD / 2, RNG.uniform(0, 1, 300), 0.5 + 10.0 ** RNG.uniform(-15, -1, 99)]),
+                 1e-15, relative_quantile_error),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", WIDE)
+def test_float64_against_30_digits(isa: str, case: str) -> None:
+    function, inputs, bound, error = WIDE[case]
     with mpmath.workdps(30):
-        for xi, yi in zip(x.tolist(), got.tolist(), strict=True):
-            if function == NEG_LOG:
-                error = (mpmath.mpf(yi) + mpmath.log(xi)) / mpmath.log(xi)
-            else:  # one Newton step of 30 digits measures the distance to the root
-                residue = mpmath.erfc(-mpmath.mpf(yi) / mpmath.sqrt(2)) / 2 - xi
-                error = residue / mpmath.npdf(yi) / yi
-            assert abs(error) < bound + (1e-14 if abs(xi - 0.5) < 1e-3 else 0), (xi, yi)
+        for x, y in zip(inputs.tolist(), _core.probe_f64(function, inputs).tolist(), strict=True):
+            assert abs(error(x, y)) < bound, (x, y)
 
 
 @pytest.mark.parametrize("window", [(-2, 2), (5, 6), (50, 51), (-1, np.inf), (0, 1e-3), (-40, -38)], ids=str)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import reference
+from messages import whole
 
 import fastinit as fi
 
@@ -34,12 +35,6 @@ def test_generator_is_numpys() -> None:
     assert rng.normal([0.0, 100.0], [[1.0], [0.0]]).shape == (2, 2)
     assert rng.normal([5.0, 6.0], 0.0).tolist() == [5.0, 6.0]
     assert rng.uniform(np.zeros(3), 2.0, size=(4, 3), dtype="float32").dtype == np.float32
-    with pytest.raises(ValueError, match="scale < 0"):
-        rng.normal(0, -1)
-    with pytest.raises(ValueError, match="high - low < 0"):
-        rng.uniform(1, 0)
-    with pytest.raises(ValueError, match="scale < 0"):
-        rng.normal(0, [1, -1])
     a, b = rng.spawn(2)
     assert not (a.random(5) == b.random(5)).any()
     copy = pickle.loads(pickle.dumps(rng))
@@ -66,8 +61,6 @@ def test_bit_generator() -> None:
     moved.advance(-moved.state["state"]["position"])
     assert held.bit_generator.random_raw() == want[0]
     assert len(moved.spawn(2)) == 2
-    with pytest.raises(ValueError, match="state must be a dict"):
-        moved.state = {"bit_generator": "MT19937"}
 
 
 FIRST = [
@@ -123,38 +116,45 @@ def test_array_parameters() -> None:
 
 
 WRONG = [
-    ("random", (-1,), {}, ValueError, "negative dimensions are not allowed"),
-    ("random", (2.0,), {}, TypeError, "size|shape must be an int"),
-    ("random", (3,), {"dtype": "int32"}, TypeError, "dtype must be one of"),
-    ("random", (3,), {"out": np.zeros(4)}, ValueError, "size must match out.shape"),
-    ("random", (3,), {"num_threads": 0}, ValueError, "num_threads must be at least 1"),
-    ("normal", (0.0, -1.0), {}, ValueError, "scale < 0"),
-    ("normal", (float("nan"),), {}, ValueError, "loc must be finite"),
-    ("normal", ("a",), {}, TypeError, "loc must be a real number"),
-    ("normal", (["a"],), {}, TypeError, "loc must be a real number or an array of them"),
-    ("normal", ([1j],), {}, TypeError, "loc must be a real number or an array of them"),
+    ("random", (-1,), {}, ValueError, "size: negative dimensions are not allowed, got -1"),
+    ("random", (2.0,), {}, TypeError, "size must be an int or a sequence of ints, got 2.0"),
+    ("random", (3,), {"dtype": "int32"}, TypeError,
+     "dtype must be one of float32, ..., float8_e5m2 in native byte order, got 'int32'"),
+    ("random", (3,), {"out": np.zeros(4)}, ValueError, "size must match out.shape: size gives (3,), out has (4,)"),
+    ("random", (3,), {"num_threads": 0}, ValueError, "num_threads must be at least 1, got 0"),
+    ("normal", (0.0, -1.0), {}, ValueError, "scale < 0: scale must be non-negative, got -1.0"),
+    ("normal", (0, [1, -1]), {}, ValueError, "scale < 0: scale must be non-negative, got -1.0"),
+    ("normal", (float("nan"),), {}, ValueError, "loc must be finite, got nan"),
+    ("normal", ("a",), {}, TypeError, "loc must be a real number, got 'a'"),
+    ("normal", (["a"],), {}, TypeError, "loc must be a real number or an array of them, got ['a']"),
+    ("normal", ([1j],), {}, TypeError, "loc must be a real number or an array of them, got [1j]"),
     ("normal", ([0.0], [float("inf")]), {}, ValueError, "scale must be finite, got inf"),
-    ("normal", (0.0, 1e39, 3), {"dtype": "float32"}, ValueError, "scale must be finite in float32"),
-    ("normal", ([0.0], 1e39), {"dtype": "float32"}, ValueError, "scale must be finite in float32"),
-    ("normal", ([1e5], 1.0), {"dtype": "float16"}, ValueError, "loc must be finite in float16, got 100000"),
-    ("normal", ([1.0, 2.0], [1.0, 2.0, 3.0]), {}, ValueError, "loc and scale must broadcast together"),
-    ("uniform", ([0.0, 1.0], [1.0, 2.0, 3.0]), {}, ValueError, r"low and high must .* shapes \(2,\) and \(3,\)"),
-    ("uniform", (0.0, [1e6, 1.0]), {"dtype": "float16"}, ValueError, "high must be finite in float16"),
-    ("uniform", (0.0, [[1], [1, 2]]), {}, TypeError, "high must be a real number or an array of them"),
-    ("random", (3.0,), {}, TypeError, "size must be an int"),
-    ("truncated_normal", (0.0, 1e38, 5.0, 6.0), {"dtype": "float32"}, ValueError, "window of lower and upper"),
-    ("truncated_normal", ([0.0], 1e38, 5.0, 6.0), {"dtype": "float32"}, ValueError, "window of lower and upper"),
-    ("truncated_normal", ([0.0], 1e38, -6.0, -5.0), {"dtype": "float32"}, ValueError, "window of lower and upper"),
-    ("normal", ([0.0, 1.0], 1.0, 3), {}, ValueError, "size|broadcast"),
-    ("normal", ([0.0, 1.0], 1.0, ()), {}, ValueError, "does not hold loc and scale"),
-    ("uniform", (1.0, 0.0), {}, ValueError, "high - low < 0"),
-    ("uniform", ([1.0], 0.0), {}, ValueError, "high - low < 0"),
-    ("uniform", (-1.7e308, [1.7e308]), {}, ValueError, "high - low must be finite"),
-    ("uniform", (-3e38, 3e38, 2), {"dtype": "float32"}, ValueError, "high - low must be finite in float32"),
-    ("truncated_normal", (0.0, 1.0, 2.0, -2.0), {}, ValueError, "lower must be below upper"),
-    ("truncated_normal", (0.0, [-1.0]), {}, ValueError, "scale < 0"),
-    ("spawn", (-1,), {}, ValueError, "n_children must be at least 0"),
-    ("spawn", (1.5,), {}, TypeError, "n_children must be an int"),
+    ("normal", (0.0, 1e39, 3), {"dtype": "float32"}, ValueError, "scale must be finite in float32, got 1e+39"),
+    ("normal", ([0.0], 1e39), {"dtype": "float32"}, ValueError, "scale must be finite in float32, got 1e+39"),
+    ("normal", ([1e5], 1.0), {"dtype": "float16"}, ValueError, "loc must be finite in float16, got 100000.0"),
+    ("normal", ([1.0, 2.0], [1.0, 2.0, 3.0]), {}, ValueError,
+     "loc and scale must broadcast together, got shapes (2,) and (3,)"),
+    ("uniform", ([0.0, 1.0], [1.0, 2.0, 3.0]), {}, ValueError,
+     "low and high must broadcast together, got shapes (2,) and (3,)"),
+    ("uniform", (0.0, [1e6, 1.0]), {"dtype": "float16"}, ValueError, "high must be finite in float16, got 1000000.0"),
+    ("uniform", (0.0, [[1], [1, 2]]), {}, TypeError, "high must be a real number or an array of them, got [[1], [1, 2]]"),
+    ("random", (3.0,), {}, TypeError, "size must be an int or a sequence of ints, got 3.0"),
+    ("truncated_normal", (0.0, 1e38, 5.0, 6.0), {"dtype": "float32"}, ValueError,
+     "the window of lower and upper must be finite in float32, got 5e+38"),
+    ("truncated_normal", ([0.0], 1e38, 5.0, 6.0), {"dtype": "float32"}, ValueError,
+     "the window of lower and upper must be finite in float32, got 5e+38"),
+    ("truncated_normal", ([0.0], 1e38, -6.0, -5.0), {"dtype": "float32"}, ValueError,
+     "the window of lower and upper must be finite in float32, got -5e+38"),
+    ("normal", ([0.0, 1.0], 1.0, 3), {}, ValueError, "size (3,) does not hold loc and scale of shape (2,)"),
+    ("normal", ([0.0, 1.0], 1.0, ()), {}, ValueError, "size () does not hold loc and scale of shape (2,)"),
+    ("uniform", (1.0, 0.0), {}, ValueError, "high - low < 0: low is 1.0, high is 0.0"),
+    ("uniform", ([1.0], 0.0), {}, ValueError, "high - low < 0: high - low must be non-negative, got -1.0"),
+    ("uniform", (-1.7e308, [1.7e308]), {}, ValueError, "high - low must be finite, got inf"),
+    ("uniform", (-3e38, 3e38, 2), {"dtype": "float32"}, ValueError, "high - low must be finite in float32, got 6e+38"),
+    ("truncated_normal", (0.0, 1.0, 2.0, -2.0), {}, ValueError, "lower must be below upper, got 2.0 and -2.0"),
+    ("truncated_normal", (0.0, [-1.0]), {}, ValueError, "scale < 0: scale must be non-negative, got -1.0"),
+    ("spawn", (-1,), {}, ValueError, "n_children must be at least 0, got -1"),
+    ("spawn", (1.5,), {}, TypeError, "n_children must be an int, got 1.5"),
 ]
 
 
@@ -163,7 +163,7 @@ def test_errors_leave_the_position(
     method: str, args: tuple[Any, ...], kwargs: dict[str, Any], error: type[Exception], message: str
 ) -> None:
     rng = fi.default_rng(0)
-    with pytest.raises(error, match=message):
+    with pytest.raises(error, match=whole(message)):
         getattr(rng, method)(*args, **kwargs)
     assert rng.random() == fi.default_rng(0).random()
 
@@ -183,17 +183,19 @@ def test_bit_generator_takes_keys_and_checks_states() -> None:
     assert words.tolist() == reference.words(np.arange(20), (k0, k1)).tolist()
     state = bits.state
     for wrong in (
-        None, {}, {"bit_generator": "Philox4x32"}, {**state, "state": {"key": 2**64, "position": 0}},
-        {**state, "state": {"key": 0, "position": -1}}, {**state, "state": {"key": 0.5, "position": 0}},
+        None, {}, {"bit_generator": "MT19937"}, {"bit_generator": "Philox4x32"},
+        {**state, "state": {"key": 2**64, "position": 0}}, {**state, "state": {"key": 0, "position": -1}},
+        {**state, "state": {"key": 0.5, "position": 0}},
     ):  # fmt: skip
-        with pytest.raises(ValueError, match="state must be a dict for a Philox4x32 generator"):
+        message = f"state must be a dict for a Philox4x32 generator, with the 64-bit ints ... under 'state'; got {wrong}"
+        with pytest.raises(ValueError, match=whole(message)):
             bits.state = wrong
     assert bits.state == state
-    for move in (bits.advance, bits.jumped):
-        with pytest.raises(TypeError):
+    for move, name in ((bits.advance, "delta"), (bits.jumped, "jumps")):
+        with pytest.raises(TypeError, match=whole(f"{name} must be an int, got 1.5")):
             move(1.5)
     for wrong in (1.5, "a"):
-        with pytest.raises(TypeError):
+        with pytest.raises(TypeError, match=whole(f"SeedSequence expects int or sequence of ints ... not {wrong}")):
             fi.Philox4x32(wrong)
     assert bits.advance(-3).random_raw(4)[3] == words[0]
 

@@ -193,6 +193,8 @@ def _words(r: Report) -> str:
         if saturated and sum(saturated) / len(saturated) > 0.5:
             words += ", saturated"
         return words + (f", overflows {r.dtype}" if grade_of(r.overflow[r.dtype], "overflow") else "")
+    if r.level == "bad":
+        return r.reasons[0].rstrip(".")
     words = "keeps signal and gradient"
     if r.level == "good":
         return words

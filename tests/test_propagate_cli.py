@@ -79,6 +79,13 @@ def test_simulate_puts_measured_values_beside(capsys: pytest.CaptureFixture[str]
         assert row["outside"] == []
 
 
+def test_a_comparison_agrees_with_the_report(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = json.loads(run("propagate --compare --depth 10 --width 2 --json", capsys))["rows"]
+    he = next(r for r in rows if r["init"] == "He")
+    report = json.loads(run("propagate --depth 10 --width 2 --json", capsys))
+    assert he["level"] == report["level"] == "bad" and he["words"] + "." == report["reasons"][0]
+
+
 def test_compare(capsys: pytest.CaptureFixture[str]) -> None:
     rows = {r["init"]: r for r in json.loads(run("propagate --compare --json", capsys))["rows"]}
     assert len(rows) == 7

@@ -174,21 +174,6 @@ def test_narrow_layers(width: int, depth: int, level: str) -> None:
     assert any(r.startswith("With probability") for r in report.reasons) == (report.passing < 0.95)
 
 
-def test_narrow_layers_with_a_mean() -> None:
-    """Units are off where N(mean, variance) is, not N(mean, E h^2)."""
-    up = 1.0 - 0.5 * math.erfc(math.sqrt(0.5))  # P(h > 0) for h ~ N(1, 1)
-    report = propagate([D(weight=np.full((1, 4), 1.0), bias=np.ones(4), fan_in=1), A("relu")], input_var=1.0)
-    assert report.passing == pytest.approx(1.0 - (1.0 - up) ** 4, rel=1e-12)
-
-
-def test_largest_singular_value_behind_a_mean() -> None:
-    """Of n W rows, the share p that N(1, 2) leaves on: the edge 2 (1 + sqrt(p))^2 (Marchenko & Pastur 1967)."""
-    weight = np.random.default_rng(0).normal(0.0, math.sqrt(2.0 / 512), (512, 512))
-    p = 1.0 - 0.5 * math.erfc(0.5)
-    report = propagate([D(weight=weight, bias=np.ones(512)), A("relu")])
-    assert report.jacobian.largest == pytest.approx(2.0 * (1.0 + math.sqrt(p)) ** 2, rel=0.01)
-
-
 @pytest.mark.parametrize("norm", [LayerNorm, BatchNorm])
 def test_norm_behind_relu_multiplies_gradients(norm: Any) -> None:
     r = propagate([D(10**7, "lecun_normal"), A("relu"), norm(eps=0.0)] * 12, batch=10**7)

@@ -45,6 +45,7 @@ def analyse(network: Network, start: Input, dtype: str, formats: tuple[str, ...]
     top = {id(node) for node in nodes}
     ratio, spread = _gradient_ratio([b for b in rows if id(b.node) in top])
     plain = _plain(nodes)
+    jacobian = _jacobian(spectrum, plain, upper_edge(nodes, spectrum.log_mean) if len(formats) > 1 else None)
     return Report(
         layers=layers,
         dtype=dtype,
@@ -63,15 +64,22 @@ def analyse(network: Network, start: Input, dtype: str, formats: tuple[str, ...]
         overflow={name: _any_overflow(layers, name) for name in formats},
         underflow={name: _worst(layers, "underflow", name) for name in formats},
         gradient_underflow={name: _worst(layers, "gradient_underflow", name) for name in formats},
-        jacobian=_jacobian(spectrum, plain, upper_edge(nodes, spectrum.log_mean) if len(formats) > 1 else None),
+        jacobian=_with_means(nodes, spectrum, jacobian, end),
         condition=spectrum.condition,
         scales=None if plain is None else _depth_scales(plain.function, plain.sigma_w2, plain.sigma_b2),
         symmetric=any(w.symmetric and w.shape[-1] > 1 for node in nodes for w in node.step.weights),
         batch_norm=min((start.batch * b.node.step.places for b in rows if isinstance(b.node.step.layer, BatchNorm)),
                        default=None),
-        shared=max((b.node.before.shared for b in rows if isinstance(b.node.step.layer, Activation)), default=0.0),
+        shared=max((_shared(b.node) for b in rows), default=0.0),
         approximate=tuple(r.name for r in layers if r.approximate),
     )
+
+
+def _shared(node: Node) -> float:
+    """The part of the E h^2 of an activation's inputs that all its units share."""
+    if node.gate is not None:
+        return node.gate.shared
+    return node.before.shared if isinstance(node.step.layer, Activation) else 0.0
 
 
 def _random_gradient(last: Node) -> Gradient:
@@ -207,7 +215,7 @@ def _plain(nodes: tuple[Node, ...]) -> _Plain | None:
     if len(weights) + len(active) != len(nodes) or len(functions) != 1 or not weights:
         return None
     laws = [n.step.weights[0] for n in weights]
-    if any(w.mean != 0.0 or w.second == 0.0 for w in laws) or active[0].before.log_q == -math.inf:
+    if any(w.mean != 0.0 or w.bias_mean != 0.0 or w.second == 0.0 for w in laws) or active[0].before.log_q == -math.inf:
         return None
     logs = [math.log(w.sigma_w2) for w in laws]
     spread = max(logs) - min(logs)
@@ -240,3 +248,17 @@ def _jacobian(spectrum: Spectrum, plain: _Plain | None, largest: float | None) -
         edge = (v + 1.0) * math.log1p(v) - (v * math.log(v) if v > 0.0 else 0.0)
         largest = exp(spectrum.log_mean + edge)
     return JacobianSpectrum(mean, exp(2.0 * spectrum.log_mean) * variance if variance else 0.0, largest)
+
+
+def _with_means(nodes: tuple[Node, ...], bulk: Spectrum, jacobian: JacobianSpectrum, end: Gradient) -> JacobianSpectrum:
+    """With the mean by the gradient at the input, where weights have a mean."""
+    if not _have_means(nodes):
+        return jacobian
+    spectrum, log_spike = bulk.with_spike(end.log_g + math.log(bulk.inputs / bulk.outputs))
+    mean = exp(spectrum.log_mean)
+    variance = exp(2.0 * spectrum.log_mean) * max(0.0, spectrum.relative - 1.0) if mean else 0.0
+    return JacobianSpectrum(mean, variance, max(jacobian.largest, exp(log_spike)))
+
+
+def _have_means(nodes: tuple[Node, ...]) -> bool:
+    return any(any(w.mean != 0.0 for w in node.step.weights) or _have_means(node.body) for node in nodes)

@@ -19,7 +19,7 @@ LogS = Callable[[Array], Array]  # of z times the number of outputs
 
 
 def upper_edge(nodes: tuple[Node, ...], log_mean: float) -> float | None:
-    """Largest eigenvalue of J J^T of wide layers; None where a layer is of another kind.
+    """Largest eigenvalue of J J^T of wide layers, weights about their mean; None where a layer is of another kind.
 
     With S-transforms normalized by the M outputs, free factors multiply (Voiculescu 1987; Pennington et al.
     2017), each taken at z M over its own width, and the edge is the least of (1 + z) / (z S(z)) over z > 0.
@@ -71,20 +71,20 @@ def _of_taps(node: Node, n: float) -> LogS | None:
     """Independent elements at every frequency, which see all inputs; what is left of them at the border."""
     w, step = node.step.weights[0], node.step
     assert isinstance(step.layer, Conv)
-    if not w.second > 0.0 or w.mean != 0.0 or w.orthogonal:
+    if not w.variance > 0.0 or w.orthogonal:
         return None
     if math.prod(step.layer.stride) > math.prod(step.layer.kernel):  # some inputs unused
         return None
     if abs(w.spread / (1.0 + w.fan_in / w.fan_out) - 1.0) > 0.05:
         return None
-    log_second = math.log(w.fan_in * w.second * tap_fraction(step) * unevenness(profile_behind(step, None, 1.0)) / n)
+    log_second = math.log(w.fan_in * w.variance * tap_fraction(step) * unevenness(profile_behind(step, None, 1.0)) / n)
     return lambda mz: -log_second - np.log(n + mz)
 
 
 def _of_weights(w: Weights, n: float, m: float) -> LogS | None:
-    if not w.second > 0.0 or w.mean != 0.0:
+    if not w.variance > 0.0:
         return None
-    log_second = math.log(w.second)
+    log_second = math.log(w.variance)
     if not w.orthogonal:  # independent elements (Marchenko & Pastur 1967), or an array that looks like them
         if abs(w.spread / (1.0 + n / m) - 1.0) > 0.05:
             return None

@@ -146,8 +146,10 @@ def _activation(step: Step, x: Signal) -> Node:
     if x.common > x.mean * x.mean + 1e-12:
         common = 1.0 - mapped_below(f, x.log_q, x.mean, 1.0 - x.common)[0]
     by = _activated(m.curve, x)
-    # E q^e of a fluctuating q is not (E q)^e; a Gaussian's own fluctuation is in E f^2 already
-    loose = bounded(float(x.state.own[SECOND, SECOND]) - 2.0 / x.width - 2.0 * x.common**2)
+    # E q^e of a fluctuating q is not (E q)^e; a Gaussian's own fluctuation is in E f^2 already, and so is that
+    # of a number which all units share
+    own = gaussian_noise(x.width, x.mean, 0.0)[0][SECOND, SECOND] + x.shared * (2.0 * x.shared + 4.0 * x.mean**2)
+    loose = bounded(float(x.state.own[SECOND, SECOND] - own))
     # what the units themselves scatter is drawn anew behind f; the rest moves by the slope of the map
     steep = share * exp(min(600.0, x.log_q + m.log_dphi2 - m.log_phi2))
     latent = max(0.0, x.scatter - cosine_noise(x.cosine, x.width))
@@ -310,10 +312,14 @@ def _gated(step: Step, x: Signal) -> Node:
     share = 1.0 / (1.0 + math.exp(min(700.0, ups - gates))) if gates > -math.inf else 0.0
     rows, along = _row_statistics(layer.function, g, u, gate.second, up.second)
     follow = share * (g.elastic * m.curve.slope[1] * 2.0 + u.elastic) + (1.0 - share) * g.elastic * m.elastic
-    statistics = GateStatistics(back, z.log_q, by.matrix, (along - 1.0) / layer.hidden, (rows - 1.0) / layer.hidden)
+    shared = max(g.shared, u.shared)  # which is the same number in both
+    statistics = GateStatistics(
+        back, z.log_q, by.matrix, (along - 1.0) / layer.hidden, (rows - 1.0) / layer.hidden, shared,
+    )  # fmt: skip
     return Node(
         step, x, after, back + math.log(layer.hidden) + log_add(gates, ups), by.after(inside), rows,
         max(0.0, g.cosine * u.cosine), pull=np.array([0.0, follow / x.elastic if x.elastic else 0.0, 0.0]), gate=statistics,
+        approximate=shared > _SHARED or any(w.lone for w in step.weights),
     )  # fmt: skip
 
 

@@ -22,6 +22,7 @@ class GateStatistics(NamedTuple):
     behind: Array = np.zeros((3, 3))  # of the last matrix, by the state of the hidden units
     along: float = 0.0  # covariance of the rows' variance with z^2, of the means over the units
     rows: float = 0.0  # variance of the rows' variance
+    shared: float = 0.0  # the largest part of E g^2 and E u^2 that all hidden units share
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ._layers import Activation, Dropout, Pool, Residual
 from ._linear_layers import Conv, Dense, Gated
 from ._node import Node
 from ._pointwise import as_activation
 from ._profile import ONE_TAP, Profile, profile_behind, unevenness
-from ._signal import fraction_inside, log, log_add, slope_regions
+from ._signal import fraction_always, fraction_inside, log, log_add, slope_regions
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,15 @@ class Spectrum:
     inputs: int
     outputs: int
     passing: float  # probability that no layer has all slopes 0 for an input
+
+    def with_spike(self, log_mean: float) -> tuple[Spectrum, float]:
+        """With the mean that weights with a mean give, and ln of the eigenvalue that they add.
+
+        That of the direction which all units share: what the mean has more, over one of the outputs.
+        """
+        bulk = math.exp(min(0.0, self.log_mean - log_mean)) if log_mean > -math.inf else 1.0
+        relative = bulk * bulk * self.relative + (1.0 - bulk) ** 2 * self.outputs
+        return replace(self, log_mean=log_mean, relative=relative, even=False), log_mean + log((1.0 - bulk) * self.outputs)
 
     @property
     def condition(self) -> float | None:
@@ -46,9 +55,9 @@ def spectrum_through(nodes: tuple[Node, ...]) -> Spectrum:
 
     With k = E lambda^2 / (E lambda)^2: squared slopes of kurtosis k_d add k_d - 1; a matrix of
     n inputs and m outputs gives (m / n) (k + s - 1), s its own spread (1 + n / m for independent
-    elements, max(1, n / m) for orthogonal ones).
+    elements, max(1, n / m) for orthogonal ones). Weights are taken about their mean: see `with_spike`.
     """
-    mean, k, rank, reach, passing = 0.0, 1.0, math.inf, math.inf, 1.0
+    mean, k, rank, reach, passing, together = 0.0, 1.0, math.inf, math.inf, 1.0, 1.0
     even, grows, shrinks = True, False, False
     profile: Profile = None  # of the rows of J over the places of an image
     for node in nodes:
@@ -80,9 +89,12 @@ def spectrum_through(nodes: tuple[Node, ...]) -> Spectrum:
         if isinstance(layer, (Activation, Dropout)):
             k += node.slope_kurtosis - 1.0
             even = even and node.slope_kurtosis <= 1.0 + 1e-12
-            off = _zero_slopes(node)
+            off, all_off = _zero_slopes(node, n)
             rank, reach = min(rank, n * (1.0 - off)), min(reach, n * (1.0 - off))
-            passing *= 1.0 - off**n
+            if node.before.shared > 0.0:  # of one number in all such layers
+                together = min(together, 1.0 - all_off)
+            else:
+                passing *= 1.0 - all_off
         elif isinstance(layer, Pool):
             k, profile = (m / n) * (k + n / m - 1.0), None
         elif isinstance(layer, Gated):
@@ -91,12 +103,16 @@ def spectrum_through(nodes: tuple[Node, ...]) -> Spectrum:
             rank, reach, even = min(rank, layer.hidden), min(reach, layer.hidden), False
         elif node.step.weights:
             (w,) = node.step.weights
+            if w.mean != 0.0:
+                mean += log(w.variance / w.second)
+            if w.symmetric:
+                rank, reach = min(rank, 1), min(reach, 1)
             before, profile = profile, profile_behind(node.step, profile, 1.0) if isinstance(layer, Conv) else None
             k = unevenness(profile) * _behind_weights(node, k / unevenness(before), n, m)
             even = even and w.orthogonal and not (w.init == "orthogonal" and _taps(node) > 1)
     at = [node.step for node in (nodes[0], nodes[-1])]
     inputs, outputs = at[0].fan_in * math.prod(at[0].image_in or (1,)), at[1].fan_out * math.prod(at[1].image_out or (1,))
-    return Spectrum(mean, k, rank, reach, even and not (grows and shrinks), inputs, outputs, passing)
+    return Spectrum(mean, k, rank, reach, even and not (grows and shrinks), inputs, outputs, passing * together)
 
 
 def _behind_weights(node: Node, k: float, n: int, m: int) -> float:
@@ -121,10 +137,12 @@ def _spread(node: Node) -> float:
     return max(1.0, skipped / _taps(node)) + (w.spread - 1.0) * skipped
 
 
-def _zero_slopes(node: Node) -> float:
-    """Fraction of units that let no gradient pass."""
+def _zero_slopes(node: Node, n: int) -> tuple[float, float]:
+    """Fraction of units that let no gradient pass, and the probability that none of n does."""
     layer, x = node.step.layer, node.before
     if isinstance(layer, Dropout):
-        return layer.p
+        return layer.p, layer.p**n
     assert isinstance(layer, Activation)
-    return fraction_inside(slope_regions(layer.function)[2], *x.centre_and_deviation())
+    flat, (centre, deviation) = slope_regions(layer.function)[2], x.centre_and_deviation()
+    apart = 1.0 - x.shared / max(1e-300, 1.0 - x.mean * x.mean)
+    return fraction_inside(flat, centre, deviation), fraction_always(flat, centre, deviation, apart, n)

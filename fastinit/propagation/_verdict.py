@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from .._args import Array
+from .._gains import check_gain
 from ._analysis import analyse
 from ._inputs import Input
 from ._layers import Activation, Dropout, Layer, LayerNorm, Residual, flattened
@@ -213,7 +214,7 @@ def _drift(layers: list[Layer], log_q: float) -> float:
     after = []
     for layer in layers:
         if isinstance(layer, Dense) and layer.init in ("variance_scaling", "orthogonal"):
-            scale = layer.kwargs.get("scale", layer.kwargs.get("gain", 1.0) ** 2)
+            scale = layer.kwargs.get("scale", check_gain(layer.kwargs.get("gain", 1.0)) ** 2)
             log_q = log_add(log_q + log(scale), 2.0 * log(layer.bias_std))
         elif isinstance(layer, Activation):
             log_q = log(layer.function.second_moment(exp(min(600.0, log_q))))

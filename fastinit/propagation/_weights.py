@@ -98,9 +98,14 @@ class Weights:
         return self.fan_in * self.second
 
     @property
+    def variance(self) -> float:
+        """Of an element."""
+        return max(0.0, self.second - self.mean * self.mean)
+
+    @property
     def symmetric(self) -> bool:
         """All elements equal: the units of the layer compute, and learn, the same."""
-        return self.second - self.mean * self.mean <= 1e-14 * self.second
+        return self.variance <= 1e-14 * self.second
 
 
 def finite_array(value: Any, name: str) -> Array:
@@ -166,7 +171,7 @@ def resolve_weights(
         found = _of_array(array)
         if lone:  # no common sum
             found = found._replace(mean=0.0)
-        orthogonal, spread = False, _spread_of(array, groups)
+        orthogonal, spread = False, _spread_of(array, groups, found.mean)
     else:
         try:
             found = _of_init(init, shape, kwargs, fan_in, fan_out, groups)
@@ -223,16 +228,17 @@ def _is_lone(matrix: Array) -> bool:
     return bool(used.any()) and float(np.median(square.max(0)[used] / total[used])) > 0.5
 
 
-def _spread_of(array: Array, groups: int) -> float:
-    """n tr((W^T W)^2) / (tr W^T W)^2 by random probes (Hutchinson 1990), n the inputs of a group of W.
+def _spread_of(array: Array, groups: int, mean: float) -> float:
+    """n tr((W^T W)^2) / (tr W^T W)^2 of W about its mean by random probes (Hutchinson 1990), n the inputs of a group.
 
     Of a convolution, over matrices sum_t W_t exp(i t w) at random frequencies w.
     """
     places, n, m = array.shape[:-2], int(array.shape[-2]), int(array.shape[-1]) // groups
-    top = np.max(np.abs(array.astype(np.float64)))
+    centred = array.astype(np.float64) - mean
+    top = np.max(np.abs(centred))
     if top == 0.0:
         return 1.0 + n / m
-    wide: Array = (array / top).astype(np.float32).reshape(-1, n, groups, m)
+    wide: Array = (centred / top).astype(np.float32).reshape(-1, n, groups, m)
     rng = np.random.default_rng(0)
     taps = np.indices(places).reshape(len(places), len(wide))
     trace = fourth = 0.0

@@ -186,11 +186,39 @@ class Key:
             raise ValueError(f"n must be non-negative, got {n!r}")
         return [self.fold_in(i) for i in range(count)]
 
+    def generate_state(self, n_words: int, dtype: Any = np.uint32) -> Any:
+        """Words for the state of a generator: NumPy takes a Key where it takes a SeedSequence.
+
+        Parameters
+        ----------
+        n_words : int
+            ``>= 0``.
+        dtype : dtype-like
+            uint32 or uint64.
+
+        Returns
+        -------
+        ndarray
+
+        Raises
+        ------
+        TypeError, ValueError
+            As `numpy.random.SeedSequence.generate_state`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastinit import Key
+        >>> np.random.default_rng(Key(0)).random() == np.random.default_rng(Key(0)).random()
+        True
+        """
+        return np.random.SeedSequence(self.bits).generate_state(n_words, dtype)
+
     def __setattr__(self, name: str, value: Any) -> None:
-        raise AttributeError("a Key is immutable")
+        raise AttributeError(f"a Key is immutable: cannot set {name}")
 
     def __delattr__(self, name: str) -> None:
-        raise AttributeError("a Key is immutable")
+        raise AttributeError(f"a Key is immutable: cannot delete {name}")
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Key) and self.bits == other.bits
@@ -203,3 +231,6 @@ class Key:
 
     def __repr__(self) -> str:
         return f"<fastinit.Key 0x{self.bits:016x}>"
+
+
+np.random.bit_generator.ISeedSequence.register(Key)

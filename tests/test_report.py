@@ -376,30 +376,3 @@ def test_arguments_of_the_reports_methods(tmp_path: Any) -> None:
     ):  # fmt: skip
         with pytest.raises(kind, match=message):
             call()
-
-
-FUNCTIONS: dict[str, Any] = {
-    "plain": lambda f: [D(64), A(f)] * 5,
-    "biased": lambda f: [D(64, "uniform", low=-0.1, high=0.2, bias_std=0.1), A(f)] * 3,
-    "max pool": lambda f: [D(64), A(f), Pool(4, "max"), D(64)],
-    "gated": lambda f: [Gated(128, 64, f, fan_in=64), D(64)],
-    "BatchNorm": lambda f: [D(64), A(f), BatchNorm(), D(64)],
-    "residual": lambda f: [D(64), *[Residual([A(f)])] * 3, D(64)],
-}
-
-
-@pytest.mark.parametrize("net", FUNCTIONS)
-def test_a_function_as_activation(net: str) -> None:
-    """Without a derivative of its own, it is differentiated wherever its slope counts."""
-    named, own = (propagate(FUNCTIONS[net](f)) for f in ("tanh", np.tanh))
-    assert own.layers[0].name == named.layers[0].name
-    for a, b in zip(own.layers, named.layers, strict=True):
-        assert a.second == pytest.approx(b.second, rel=1e-7)
-        assert a.correlation == pytest.approx(b.correlation, abs=1e-7)
-        assert a.gradient == pytest.approx(b.gradient, rel=1e-5)
-        assert a.log10_gradient_band == pytest.approx(b.log10_gradient_band, abs=1e-5)
-        assert a.dead == b.dead
-    assert own.log10_gradient_ratio == pytest.approx(named.log10_gradient_ratio, abs=1e-5)
-    assert own.log10_gradient_ratio_sd == pytest.approx(named.log10_gradient_ratio_sd, rel=1e-4)
-    assert own.jacobian.mean == pytest.approx(named.jacobian.mean, rel=1e-5)
-    assert own.jacobian.largest == pytest.approx(named.jacobian.largest, rel=1e-4)

@@ -86,7 +86,8 @@ class Dense(Layer):
     width : int, optional
         Number of units; may be left out where `weight` is given.
     init : str or callable, default "he_normal"
-        Name of an initializer of fastinit, or a function ``init(shape, seed=...)``.
+        Name of an initializer of fastinit, or a function ``init(shape, seed=key)``; NumPy's generators take
+        the `fastinit.Key` as a seed too.
     weight : array of shape (in, out), optional
         The actual weights, instead of a law.
     bias : array of shape (out,), optional

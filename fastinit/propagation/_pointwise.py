@@ -22,10 +22,11 @@ _SAME = ("identity", "eye", "dirac")
 
 
 class Branch(NamedTuple):
-    """f of each unit, and the part of its outputs that masks at its end let pass."""
+    """f of each unit, the part of its outputs that masks at its end let pass, and whether its slopes are exact."""
 
     function: Both
     keep: float
+    exact: bool
 
     def sum_with(self, skip: float, scale: float) -> _core.Activation:
         """``skip x + scale f(x)``."""
@@ -35,7 +36,8 @@ class Branch(NamedTuple):
                 f, slope = self.function(x)
                 return skip * x + scale * f, skip + scale * slope
 
-        return _core.Activation.from_callable(lambda x: both(x)[0], lambda x: both(x)[1], [0.0])
+        # differences are no derivative to integrate: the core takes that of its interpolant
+        return _core.Activation.from_callable(lambda x: both(x)[0], (lambda x: both(x)[1]) if self.exact else None, [0.0])
 
 
 def depends_on_its_input(steps: tuple[Step, ...]) -> bool:
@@ -46,7 +48,7 @@ def depends_on_its_input(steps: tuple[Step, ...]) -> bool:
 def pointwise(nodes: tuple[Node, ...]) -> Branch | None:
     """The branch as a function of one unit, where it is one."""
     parts: list[Both] = []
-    keep = 1.0
+    keep, exact = 1.0, True
     for node in nodes:
         if isinstance(node.step.layer, Dropout):
             keep *= 1.0 - node.step.layer.p
@@ -55,6 +57,7 @@ def pointwise(nodes: tuple[Node, ...]) -> Branch | None:
         if part is None or keep < 1.0:
             return None
         parts.append(part)
+        exact = exact and _exact(node)
 
     def function(x: Array) -> tuple[Array, Array]:
         slope = np.ones_like(x)
@@ -63,7 +66,12 @@ def pointwise(nodes: tuple[Node, ...]) -> Branch | None:
             slope = slope * d
         return x, slope
 
-    return Branch(function, keep)
+    return Branch(function, keep, exact)
+
+
+def _exact(node: Node) -> bool:
+    function = node.step.layer.function if isinstance(node.step.layer, Activation) else node.whole
+    return function is None or bool(function.has_derivative)
 
 
 def _part(node: Node) -> Both | None:

@@ -13,6 +13,7 @@ import numpy as np
 
 from .. import _core
 from .._args import Array, check_fits, check_number
+from .._keys import Key
 from .._run import CONSTANT, NORMAL, TRUNCATED, TRUNCATED_ABSOLUTE, UNIFORM, collecting
 from ..spec import INITIALIZERS
 
@@ -161,7 +162,7 @@ def resolve_weights(
     taps = math.prod(shape[:-2])
     fan_in, fan_out = taps * shape[-2], taps * shape[-1] // groups
     lone = init in ("identity", "eye", "dirac")
-    if array is None and groups > 1 and "groups" in _parameters(_function(init)):
+    if array is None and groups > 1 and "groups" in _parameters(init):
         kwargs = {"groups": groups, **kwargs}
     per_output = shape[-2] * groups / shape[-1]  # inputs, within a group
     # rows of an orthogonal matrix that one frequency adds up: one in so many of all, if there are enough
@@ -283,8 +284,8 @@ def _of_init(
 ) -> _Moments:
     """Exact moments: the initializer checks its arguments and plans the fill of one element."""
     if not isinstance(init, str):
-        return _of_array(finite_array(drawn(init, shape, seed=0, **kwargs), "the drawn weights"))
-    known = _parameters(_function(init))
+        return _of_array(finite_array(drawn(init, shape, seed=Key(0), **kwargs), "the drawn weights"))
+    known = _parameters(init)
     strange = next((k for k in kwargs if k not in known), None)
     if strange is not None:
         takes = ", ".join(k for k in known[1:] if k not in (*_FOREIGN, "fan_in", "groups", "progress")) or "none"
@@ -313,13 +314,13 @@ def _of_init(
     return _Moments(law, mean, variance + mean * mean)
 
 
-def _function(init: Init) -> Callable[..., Any]:
-    return INITIALIZERS[init] if isinstance(init, str) else init
+def _parameters(init: Init) -> tuple[str, ...]:
+    return _parameters_of(init) if isinstance(init, str) else tuple(inspect.signature(init).parameters)
 
 
-@functools.lru_cache(maxsize=256)
-def _parameters(function: Callable[..., Any]) -> tuple[str, ...]:
-    return tuple(inspect.signature(function).parameters)
+@functools.cache
+def _parameters_of(name: str) -> tuple[str, ...]:
+    return tuple(inspect.signature(INITIALIZERS[name]).parameters)
 
 
 def _law_moments(law: Law) -> tuple[float, float]:

@@ -2,6 +2,7 @@
 // Activations and mean-field theory for Python. A Python function is an activation too:
 // its points go over in one array per batch.
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <memory>
 #include <mutex>
@@ -40,6 +41,8 @@ class PythonFunction final : public Function {
         if (dphi) call(dphi_, "derivative", x, n, dphi, false);
     }
 
+    double coarseness() const override { return coarseness_; }
+
     const std::vector<double>& jumps() const override {
         // Searched without the lock: the function may hand the GIL to a thread that waits here. The
         // first result stays, for others may be reading it.
@@ -63,8 +66,8 @@ class PythonFunction final : public Function {
     }
 
     // differentiated: slopes will be formed from the values.
-    static void call(const py::object& f, const char* name, const double* x, std::size_t n,
-                     double* out, bool differentiated) {
+    void call(const py::object& f, const char* name, const double* x, std::size_t n, double* out,
+              bool differentiated) const {
         Array points(static_cast<py::ssize_t>(n));
         std::copy(x, x + n, points.mutable_data());
         const py::object result = f(points);
@@ -73,6 +76,8 @@ class PythonFunction final : public Function {
             throw py::type_error(std::string(name) +
                                  " must return float32 or float64 where no derivative is given, "
                                  "got " + py::str(any.dtype()).cast<std::string>());
+        if (any && any.dtype().kind() == 'f' && any.itemsize() < 8)
+            coarseness_ = std::max(coarseness_.load(), any.itemsize() == 4 ? 0x1p29 : 0x1p42);
         const bool real = any && any.dtype().kind() != 'c';
         const Array values = real ? Array::ensure(any) : Array();
         if (!real || !values)
@@ -88,6 +93,7 @@ class PythonFunction final : public Function {
     }
 
     py::object phi_, dphi_;
+    mutable std::atomic<double> coarseness_{1.0};  // of what it has returned so far
     mutable std::mutex mutex_;
     mutable std::vector<double> jumps_;
     mutable bool searched_ = false;
@@ -216,7 +222,7 @@ py::tuple eval_of(const Activation& a, const Array& x) {
     const auto n = static_cast<std::size_t>(x.size());
     const bool own = a.f->traits.has_derivative;
     a.f->probe(x.data(), n, phi.mutable_data(), own ? dphi.mutable_data() : nullptr);
-    if (!own) central_differences(*a.f, x.data(), n, dphi.mutable_data(), true);
+    if (!own) central_differences(*a.f, x.data(), n, dphi.mutable_data());
     // differences of NaN are quiet, those of infinities are not
     const auto infinite = [](double v) { return std::isinf(v); };
     std::replace_if(phi.mutable_data(), phi.mutable_data() + x.size(), infinite, std::nan(""));
@@ -269,6 +275,7 @@ void register_propagation(py::module_& m) {
             },
             py::arg("function"), py::arg("derivative"), py::arg("kinks"))
         .def("eval", &eval_of, py::arg("x"))
+        .def_property_readonly("has_derivative", [](const Activation& a) { return a.f->traits.has_derivative; })
         .def("moments", &moments_of, py::arg("q"), py::arg("mean"))
         .def("panel_moments", &panel_moments_of, py::arg("q"), py::arg("mean"))
         .def("pair_moments", &pair_of, py::arg("q"), py::arg("c"), py::arg("complement"))

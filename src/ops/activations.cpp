@@ -104,17 +104,24 @@ const std::vector<ActivationRow>& activation_table() {
     return table;
 }
 
-void central_differences(const Function& f, const double* x, std::size_t n, double* dphi, bool quiet) {
-    std::vector<double> up(n), down(n), above(n), under(n);
+void central_differences(const Function& f, const double* x, std::size_t n, double* dphi) {
+    std::vector<double> at(n), up(n), down(n), middle(n);
+    const double step = f.coarseness() > 1.0 ? 4e-3 : 1e-5;
+    const auto shifted = [&](double sign, std::size_t i) { return x[i] + sign * step * std::max(1.0, std::fabs(x[i])); };
+    const auto values = [&](double sign, std::vector<double>* to) {
+        for (std::size_t i = 0; i < n; ++i) at[i] = shifted(sign, i);
+        f.probe(at.data(), n, to->data(), nullptr);
+    };
+    values(1.0, &up);
+    values(-1.0, &down);
+    const auto refused = [](double v) { return !std::isfinite(v); };
+    if (std::any_of(up.begin(), up.end(), refused) || std::any_of(down.begin(), down.end(), refused)) values(0.0, &middle);
     for (std::size_t i = 0; i < n; ++i) {
-        const double h = 1e-5 * std::max(1.0, std::fabs(x[i]));
-        up[i] = x[i] + h;
-        down[i] = x[i] - h;
+        const bool no_up = refused(up[i]), no_down = refused(down[i]);
+        const double above = no_up ? middle[i] : up[i], below = no_down ? middle[i] : down[i];
+        dphi[i] = no_up && no_down ? std::nan("")
+                                   : (above - below) / (shifted(no_up ? 0.0 : 1.0, i) - shifted(no_down ? 0.0 : -1.0, i));
     }
-    const auto values = quiet ? &Function::probe : &Function::eval;
-    (f.*values)(up.data(), n, above.data(), nullptr);
-    (f.*values)(down.data(), n, under.data(), nullptr);
-    for (std::size_t i = 0; i < n; ++i) dphi[i] = (above[i] - under[i]) / (up[i] - down[i]);
 }
 
 const ActivationRow* find_activation(const std::string& name) {

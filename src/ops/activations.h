@@ -69,6 +69,8 @@ class Function {
     virtual void probe(const double* x, std::size_t n, double* phi, double* dphi) const {
         eval(x, n, phi, dphi);
     }
+    // Relative rounding of the values, in units of that of doubles.
+    virtual double coarseness() const { return 1.0; }
     // Where phi jumps, ascending.
     virtual const std::vector<double>& jumps() const {
         static const std::vector<double> none;
@@ -82,9 +84,9 @@ class Function {
     Traits traits;
 };
 
-// phi' by central differences, for a function that has none of its own: 1e-10. With NaN for what
-// eval refuses where `quiet`.
-void central_differences(const Function& f, const double* x, std::size_t n, double* dphi, bool quiet);
+// phi' by central differences, for a function that has none of its own: 1e-10, of one in float32
+// 1e-5. One-sided where eval refuses the other side, NaN where both.
+void central_differences(const Function& f, const double* x, std::size_t n, double* dphi);
 
 struct Parameter {
     const char* name;

@@ -103,9 +103,9 @@ struct Panel {
 };
 
 // True where the last Legendre coefficients over the panel [low, high] are rounding noise: of the
-// values, or of the points (the slope times the spacing of doubles there).
+// values, or of the points (the slope times their spacing there), `coarse` times that of doubles.
 bool resolved(const std::vector<double>& legendre, int n, const double* value, double low,
-              double high, double noise = 0.0) {
+              double high, double coarse, double noise = 0.0) {
     double top = 0.0, most = value[0], least = value[0];
     for (int i = 0; i < n; ++i) {
         top = std::max(top, std::fabs(value[i]));
@@ -118,8 +118,8 @@ bool resolved(const std::vector<double>& legendre, int n, const double* value, d
         for (int j = 0; j < n; ++j) c += legendre[k * n + j] * value[j];
         tail = std::max(tail, std::fabs(c));
     }
-    const double spacing = 1e-15 * std::max(std::fabs(low), std::fabs(high));
-    return tail <= 4e-14 * top + spacing * (most - least) / (high - low) + noise + 1e-300;
+    const double spacing = 1e-15 * coarse * std::max(std::fabs(low), std::fabs(high));
+    return tail <= 4e-14 * coarse * top + spacing * (most - least) / (high - low) + noise + 1e-300;
 }
 
 constexpr std::size_t kMaxPanels = 3000;  // beyond it the function is noise
@@ -138,7 +138,8 @@ std::vector<double> refine(const Function& f, std::vector<double> edges, double 
     for (double x : rule.x)
         h.push_back(0.5 * (edges.front() + edges.back()) + (edges.back() - edges.front()) / 24 * x);
     f.eval(h.data(), h.size(), phi.data(), nullptr);
-    for (double v : phi) noise = std::max(noise, 2.2e-16 * std::fabs(v));
+    const double coarse = f.coarseness();
+    for (double v : phi) noise = std::max(noise, 2.2e-16 * coarse * std::fabs(v));
     while (!pending.empty() && total < kMaxPanels) {
         h.clear();
         for (const Panel& p : pending)
@@ -151,8 +152,8 @@ std::vector<double> refine(const Function& f, std::vector<double> edges, double 
         for (std::size_t k = 0; k < pending.size(); ++k) {
             const double *v = &phi[k * rule.n], *d = &dphi[k * rule.n];
             const Panel p = pending[k];
-            if (resolved(legendre, rule.n, v, p.low, p.high, noise) &&
-                (!f.traits.has_derivative || resolved(legendre, rule.n, d, p.low, p.high)))
+            if (resolved(legendre, rule.n, v, p.low, p.high, coarse, noise) &&
+                (!f.traits.has_derivative || resolved(legendre, rule.n, d, p.low, p.high, coarse)))
                 continue;
             const double middle = 0.5 * (p.low + p.high);
             if (p.high - p.low < sliver || middle <= p.low || middle >= p.high) {
@@ -187,8 +188,8 @@ void kinks_among(const Function& f, const std::vector<double>& edges, std::vecto
     for (std::size_t i = 1; i + 1 < edges.size(); ++i) {
         const std::size_t at = (i - 1) * n;
         const double low = h[at], high = h[at + n - 1];
-        if (!resolved(legendre, rule.n, &phi[at], low, high) ||
-            (f.traits.has_derivative && !resolved(legendre, rule.n, &dphi[at], low, high)))
+        if (!resolved(legendre, rule.n, &phi[at], low, high, f.coarseness()) ||
+            (f.traits.has_derivative && !resolved(legendre, rule.n, &dphi[at], low, high, f.coarseness())))
             kinks->push_back(edges[i]);
     }
 }

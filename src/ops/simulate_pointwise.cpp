@@ -130,7 +130,7 @@ void Activated::evaluate(const float* x, std::int64_t count, float* phi, float* 
         }
         const bool own = function->traits.has_derivative;
         function->eval(at, n, f, dphi != nullptr && own ? d : nullptr);
-        if (dphi != nullptr && !own) central_differences(*function, at, n, d, false);
+        if (dphi != nullptr && !own) central_differences(*function, at, n, d);
         for (std::size_t j = 0; j < n; ++j) {
             const std::int64_t k = i + static_cast<std::int64_t>(j);
             const double v = static_cast<double>(x[k]);

@@ -18,6 +18,8 @@ from .propagation._report import counted
 
 #: Dtypes of .safetensors that its reader, which knows NumPy's alone, does not give.
 _FLOAT8 = {"F8_E4M3": "float8_e4m3fn", "F8_E5M2": "float8_e5m2"}
+#: Endings of a matrix's name, and of its bias's.
+_BIASES = ((r"(weight|kernel)$", "bias"), (r"(weights|kernels)$", "biases"), (r"(?<![A-Za-z])[wW](\d*)$", r"b\1"))
 #: What readers of files raise for broken ones.
 _DAMAGES = (zipfile.BadZipFile, zlib.error, ValueError, TypeError, AttributeError, LookupError, EOFError, RuntimeError,
             OSError)  # fmt: skip
@@ -118,24 +120,33 @@ def _longest_chain(shapes: dict[str, tuple[int, ...]]) -> list[str]:
     return best
 
 
+def _bias_of(name: str, tensors: dict[str, Array], units: int) -> str | None:
+    """The name of a matrix's bias: of a vector that is called as those of its kind are."""
+    for pattern, replacement in _BIASES:
+        found, count = re.subn(pattern, replacement, name)
+        if count and found in tensors and tensors[found].shape == (units,):
+            return found
+    return None
+
+
 def chain_of(tensors: dict[str, Array], activation: str, layout: str) -> tuple[list[Layer], list[str], list[str]]:
-    """Matrices that fit one behind the other, by `_in_order`, with their biases; what else has dimensions."""
+    """Matrices that fit one behind the other, by `_in_order`, with their biases; what else there is."""
     layers: list[Layer] = []
     between = Activation(activation)
+    taken: set[str | None] = set()
     used = _longest_chain({n: t.shape if layout == "io" else t.shape[::-1] for n, t in tensors.items() if _is_matrix(t)})
     for name in used:
         matrix = tensors[name] if layout == "io" else tensors[name].T
-        bias = tensors.get(re.sub(r"(weight|kernel)$", "bias", name)) if re.search(r"(weight|kernel)$", name) else None
-        if bias is not None and bias.shape != (matrix.shape[1],):
-            bias = None
+        bias = _bias_of(name, tensors, matrix.shape[1])
         try:
             if layers:
                 layers.append(between)
-            layers.append(Dense(weight=matrix, bias=bias))
+            layers.append(Dense(weight=matrix, bias=None if bias is None else tensors[bias]))
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from error
+        taken |= {name, bias}
     if not used:
         raise ValueError(
             f"FILE has no matrices of floating-point numbers; it has {', '.join(sorted(tensors)[:6]) or 'no arrays'}"
         )
-    return layers, used, [n for n, t in tensors.items() if t.ndim >= 2 and n not in used]
+    return layers, used, sorted((n for n in tensors if n not in taken), key=lambda n: -tensors[n].ndim)

@@ -249,11 +249,24 @@ def test_what_is_no_matrix_is_left_out_or_refused(tmp_path: Path, capsys: pytest
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr("notes.txt", "no array")
     text = run(f"weights {path}", capsys)
-    assert "left out, not in the chain: conv (8x3x3x3), head (1x8)" in text and "convolutions are not followed" in text
-    assert json.loads(run(f"weights {path} --json", capsys))["left_out"] == ["conv", "head"]
+    assert "left out, not in the chain: conv (8x3x3x3), head (1x8), bias (8)" in text
+    assert "convolutions are not followed" in text
+    assert json.loads(run(f"weights {path} --json", capsys))["left_out"] == ["conv", "head", "bias"]
     with path.open("wb") as stream:
         np.save(stream, np.ones((8, 8)))
     assert "it holds one array, as .npy" in run(f"weights {path}", capsys, 2)
+
+
+@pytest.mark.parametrize(("weight", "bias"), [
+    ("l{}.weight", "l{}.bias"), ("l{}/kernel", "l{}/bias"), ("w{}", "b{}"), ("W{}", "b{}"), ("l{}.w", "l{}.b"),
+    ("l{}_weights", "l{}_biases"),
+])  # fmt: skip
+def test_biases_by_their_names(weight: str, bias: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rng = np.random.default_rng(0)
+    tensors = {weight.format(i): rng.normal(0.0, 0.2, (8, 8)) for i in range(3)}
+    np.savez(tmp_path / "m.npz", **tensors, **{bias.format(i): np.full(8, 5.0) for i in range(3)})
+    result = json.loads(run(f"weights {tmp_path / 'm.npz'} --json", capsys))
+    assert result["left_out"] == [] and [r["sigma_b2"] for r in result["layers"] if r["sigma_b2"] is not None] == [25.0] * 3
 
 
 @pytest.mark.parametrize("kind", ["npz", "safetensors"])

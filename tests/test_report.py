@@ -151,6 +151,8 @@ def test_what_is_not_gaussian_is_marked(first: Any) -> None:
     report = propagate([first, A("relu"), first, A("relu")])
     assert report.approximate == ("3: Activation(relu)",)
     assert report.layers[2].second == pytest.approx(0.5)  # what comes in, and no common sum of a diagonal's mean
+    few = propagate([D(128, "sparse", sparsity=0.985, std=1.0), A("relu")] * 2)  # one or two inputs
+    assert few.approximate == ("3: Activation(relu)",)
     marked = propagate([D(64), A("relu"), Dropout(0.3), Pool(2, "max"), D(8)]).approximate
     assert marked == ("3: Pool",)
     assert propagate([D(64), A("relu"), Pool(2, "max"), Dropout(0.3), D(8)]).approximate == ()

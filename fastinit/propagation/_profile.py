@@ -24,9 +24,9 @@ def taps_inside(conv: Step, middle: bool = False) -> Iterator[tuple[Array, Array
     layer = conv.layer
     assert isinstance(layer, Conv) and conv.image_in is not None and conv.image_out is not None
     for n, out, k, stride in zip(conv.image_in, conv.image_out, layer.kernel, layer.stride, strict=True):
-        centre = (k - 1) // 2
-        taps = np.array([centre]) if middle else np.arange(k)
-        at = np.arange(out)[:, None] * stride - (centre if layer.padding == "same" else 0) + taps
+        pad = (k - 1) // 2 if layer.padding == "same" else 0
+        taps = np.array([k // 2]) if middle else np.arange(k)  # of even kernels beside the place itself
+        at = np.arange(out)[:, None] * stride - pad + taps
         yield at.clip(0, n - 1), ((at >= 0) & (at < n)).astype(float)
 
 

@@ -21,6 +21,7 @@ from ..spec import INITIALIZERS
 ORTHOGONAL = ("orthogonal", "delta_orthogonal")
 _FOREIGN = ("seed", "out", "num_threads", "dtype", "shard", "layout", "in_axis", "out_axis", "batch_axis", "blocks")
 _LARGEST = 1e140
+_FEW = 4  # normal weights, of which one most often makes up more than half of the sum of squares
 _PROBES = 64  # random vectors for the spread of a given matrix's spectrum
 
 Init = str | Callable[..., Any]
@@ -161,7 +162,8 @@ def resolve_weights(
     """Weights of `shape` ``(..., in, out)`` for the layer called `name`."""
     taps = math.prod(shape[:-2])
     fan_in, fan_out = taps * shape[-2], taps * shape[-1] // groups
-    lone = init in ("identity", "eye", "dirac")
+    diagonal = init in ("identity", "eye", "dirac")
+    lone = diagonal
     if array is None and groups > 1 and "groups" in _parameters(init):
         kwargs = {"groups": groups, **kwargs}
     per_output = shape[-2] * groups / shape[-1]  # inputs, within a group
@@ -179,7 +181,8 @@ def resolve_weights(
         except (TypeError, ValueError) as error:
             raise type(error)(f"{name}: {error}") from error
         orthogonal, spread = False, 1.0 + per_output
-        if lone:
+        lone = diagonal or (init == "sparse" and _kept(shape, kwargs) <= _FEW)
+        if diagonal:
             orthogonal, spread = True, max(1.0, per_output)
         elif init in ORTHOGONAL:
             orthogonal, spread = True, max(1.0, per_output + 1.0 - 1.0 / free)
@@ -309,9 +312,14 @@ def _of_init(
     law = Law(code, p0, p1, lo, hi)
     mean, variance = _law_moments(law)
     if init == "sparse":
-        kept = 1.0 - math.ceil(float(kwargs.get("sparsity", 0.9)) * shape[-2]) / shape[-2]
+        kept = _kept(shape, kwargs) / shape[-2]
         return _Moments(None, kept * mean, kept * (variance + mean * mean))
     return _Moments(law, mean, variance + mean * mean)
+
+
+def _kept(shape: tuple[int, ...], kwargs: dict[str, Any]) -> int:
+    """Weights of a unit that `sparse` leaves."""
+    return shape[-2] - math.ceil(float(kwargs.get("sparsity", 0.9)) * shape[-2])
 
 
 def _parameters(init: Init) -> tuple[str, ...]:

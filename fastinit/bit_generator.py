@@ -9,7 +9,7 @@ import numpy as np
 
 from . import _core
 from ._args import check_int
-from ._keys import Key, key_bits
+from ._keys import Key, check_seed, key_bits
 
 
 class Philox4x32(np.random.BitGenerator):
@@ -41,6 +41,7 @@ class Philox4x32(np.random.BitGenerator):
     """
 
     def __init__(self, seed: Any = None) -> None:
+        check_seed(seed)
         # A Key has no SeedSequence; one of its bits serves `spawn`.
         super().__init__(np.random.SeedSequence(seed.bits) if isinstance(seed, Key) else seed)
         bits = seed.bits if isinstance(seed, Key) else key_bits(self.seed_seq)

@@ -18,7 +18,7 @@ RECTIFIERS = ("relu", "leaky_relu", "prelu")
 
 def _he_gain_squared(nonlinearity: Any, negative_slope: Any, gain: Any) -> tuple[float, int]:
     if gain is None and type(nonlinearity) is str and type(negative_slope) is float:
-        return _check_gain_squared(nonlinearity, negative_slope)
+        return _named_gain_squared(nonlinearity, negative_slope)
     return _any_gain_squared(nonlinearity, negative_slope, gain)
 
 
@@ -40,7 +40,7 @@ def _any_gain_squared(nonlinearity: Any, negative_slope: Any, gain: Any) -> tupl
 
 
 @functools.lru_cache(maxsize=256)  # calls take microseconds
-def _check_gain_squared(nonlinearity: str, negative_slope: float) -> tuple[float, int]:
+def _named_gain_squared(nonlinearity: str, negative_slope: float) -> tuple[float, int]:
     return _any_gain_squared(nonlinearity, negative_slope, None)
 
 
@@ -112,7 +112,7 @@ def xavier_normal(
         groups=groups, blocks=blocks, fan_in=fan_in, fan_out=fan_out, need="fan_avg",
     )
     target = Target(dims, dtype, seed, out, shard, num_threads)
-    return scaled(target, squared(factor), "fan_avg", "normal", fans, seed)
+    return scaled(target, squared(factor), "fan_avg", "normal", fans, seed, ("gain", gain))
 
 
 def xavier_uniform(
@@ -183,7 +183,7 @@ def xavier_uniform(
         groups=groups, blocks=blocks, fan_in=fan_in, fan_out=fan_out, need="fan_avg",
     )
     target = Target(dims, dtype, seed, out, shard, num_threads)
-    return scaled(target, squared(factor), "fan_avg", "uniform", fans, seed)
+    return scaled(target, squared(factor), "fan_avg", "uniform", fans, seed, ("gain", gain))
 
 
 def he_normal(
@@ -265,7 +265,8 @@ def he_normal(
         groups=groups, blocks=blocks, fan_in=fan_in, fan_out=fan_out, need=mode,
     )
     target = Target(dims, dtype, seed, out, shard, num_threads)
-    return scaled(target, square, mode, "normal", fans, seed)
+    cause = ("nonlinearity", nonlinearity) if gain is None else ("gain", gain)
+    return scaled(target, square, mode, "normal", fans, seed, cause)
 
 
 def he_uniform(
@@ -347,7 +348,8 @@ def he_uniform(
         groups=groups, blocks=blocks, fan_in=fan_in, fan_out=fan_out, need=mode,
     )
     target = Target(dims, dtype, seed, out, shard, num_threads)
-    return scaled(target, square, mode, "uniform", fans, seed)
+    cause = ("nonlinearity", nonlinearity) if gain is None else ("gain", gain)
+    return scaled(target, square, mode, "uniform", fans, seed, cause)
 
 
 glorot_normal = xavier_normal

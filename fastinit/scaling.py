@@ -29,18 +29,22 @@ def _fan_for(mode: str, fan_in: float | None, fan_out: float | None) -> float:
 
 
 def scaled(
-    target: Target, gain2: tuple[float, int], mode: str, distribution: str, fans: Fans, seed: Any
+    target: Target, gain2: tuple[float, int], mode: str, distribution: str, fans: Fans, seed: Any,
+    cause: tuple[str, Any],
 ) -> Array:
-    """Variance ``gain**2 / fan``, block by block where the blocks' fans differ; for `gain2` see `squared`."""
+    """Variance ``gain**2 / fan``, block by block where the blocks' fans differ; for `gain2` see `squared`.
+
+    `cause` is the argument, and its value, that a message names.
+    """
     scale, exponent = gain2
     outs = fans.fan_out
     # sizes before the key: a generator advances only where nothing is wrong
     if outs is None or len(outs) == 1:
         fan = _fan_for(mode, fans.fan_in, None if outs is None else outs[0])
-        size = _size(target, scale, fan, exponent, distribution)
+        size = _size(target, scale, fan, exponent, distribution, cause)
         return _draw(target, size, distribution, key_bits(seed))
     assert fans.sizes is not None and fans.out_axis is not None
-    sizes = [_size(target, scale, _fan_for(mode, fans.fan_in, n), exponent, distribution) for n in outs]
+    sizes = [_size(target, scale, _fan_for(mode, fans.fan_in, n), exponent, distribution, cause) for n in outs]
     key = key_bits(seed)
     for part, size in zip(target.split(fans.out_axis, fans.sizes), sizes, strict=True):
         _draw(part, size, distribution, key)
@@ -67,19 +71,25 @@ def _root(x: float, exponent: int) -> float:
         return math.inf
 
 
-def _size(target: Target, scale: float, fan: float, exponent: int, distribution: str) -> float:
+def _size(
+    target: Target, scale: float, fan: float, exponent: int, distribution: str, cause: tuple[str, Any]
+) -> float:
     """The half width of a uniform law, the sigma of the others, of variance ``scale * 4**exponent / fan``."""
     variance = scale / fan
     if not 1e-300 < variance < 1e300 and scale > 0.0:  # its root may well be within range
-        (scale, more), (fan, less) = _by_fours(scale), _by_fours(fan)
-        variance, exponent = scale / fan, exponent + more - less
-    if distribution == "uniform":
-        limit = _root(3.0 * variance, exponent)
-        check_fits(2.0 * limit, "the width of the uniform law", target.dtype)
-        return check_stored(limit, "the bound of the uniform law", target.dtype)
-    if distribution == "truncated_normal":
-        variance /= _core.truncated_moments(-2.0, 2.0)[1]
-    return check_fits(_root(variance, exponent), "the standard deviation", target.dtype)
+        (scale, more), (part, less) = _by_fours(scale), _by_fours(fan)
+        variance, exponent = scale / part, exponent + more - less
+    try:
+        if distribution == "uniform":
+            limit = _root(3.0 * variance, exponent)
+            check_fits(2.0 * limit, "the width of the uniform law", target.dtype)
+            return check_stored(limit, "the bound of the uniform law", target.dtype)
+        if distribution == "truncated_normal":
+            variance /= _core.truncated_moments(-2.0, 2.0)[1]
+        return check_fits(_root(variance, exponent), "the standard deviation", target.dtype)
+    except ValueError as error:
+        name, value = cause
+        raise ValueError(f"{name} {value!r} with fan {fan!r}: {error}") from None
 
 
 def _draw(target: Target, size: float, distribution: str, key: int) -> Array:
@@ -162,7 +172,7 @@ def variance_scaling(
         groups=groups, blocks=blocks, fan_in=fan_in, fan_out=fan_out, need=mode,
     )
     target = Target(dims, dtype, seed, out, shard, num_threads)
-    return scaled(target, (scale, 0), mode, distribution, fans, seed)
+    return scaled(target, (scale, 0), mode, distribution, fans, seed, ("scale", scale))
 
 
 def lecun_normal(
@@ -228,7 +238,7 @@ def lecun_normal(
         groups=groups, blocks=blocks, fan_in=fan_in, fan_out=fan_out, need="fan_in",
     )
     target = Target(dims, dtype, seed, out, shard, num_threads)
-    return scaled(target, (1.0, 0), "fan_in", "normal", fans, seed)
+    return scaled(target, (1.0, 0), "fan_in", "normal", fans, seed, ("shape", dims))
 
 
 def lecun_uniform(
@@ -294,4 +304,4 @@ def lecun_uniform(
         groups=groups, blocks=blocks, fan_in=fan_in, fan_out=fan_out, need="fan_in",
     )
     target = Target(dims, dtype, seed, out, shard, num_threads)
-    return scaled(target, (1.0, 0), "fan_in", "uniform", fans, seed)
+    return scaled(target, (1.0, 0), "fan_in", "uniform", fans, seed, ("shape", dims))

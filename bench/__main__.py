@@ -1,10 +1,9 @@
-"""Everything measured, into `bench/plots` and the README: ``python -m bench`` (a quarter of an hour)."""
+"""Everything measured, into `bench/plots` and the README: ``python -m bench`` (some twenty minutes)."""
 
 from __future__ import annotations
 
 import argparse
 import sys
-import tempfile
 from pathlib import Path
 
 import pytest
@@ -24,19 +23,18 @@ def main() -> int:
                "  pytest bench/ -k normal --benchmark-json=part.json && python -m bench.report part.json --output part",
         allow_abbrev=False,
     )  # fmt: skip
-    parser.add_argument("--large", action="store_true", help="fills to 2**28, whole models: half an hour")
+    parser.add_argument("--large", action="store_true", help="every fill at every size to 2**28, whole models: an hour")
     options = ["--large"] if parser.parse_args().large else []
-    readme, plots = str(ROOT / "README.md"), str(ROOT / "bench" / "plots")
-    with tempfile.TemporaryDirectory() as folder:
-        results = str(Path(folder) / "results.json")
-        failed = pytest.main(["-q", f"--benchmark-json={results}", *options, str(ROOT / "bench")])
-        if failed:
-            return int(failed)
-        return (
-            report.main([results, "--output", plots, "--readme", readme])
-            or convergence.main(["--output", plots, "--readme", readme])
-            or command_line([*VERDICT, "--plot", str(ROOT / "bench" / "plots" / "verdict.png")])
-        )
+    readme, plots = str(ROOT / "README.md"), ROOT / "bench" / "plots"
+    results = plots / "results.json"  # kept, so that the report can be made again
+    plots.mkdir(exist_ok=True)
+    failed = pytest.main(["-q", f"--benchmark-json={results}", *options, str(ROOT / "bench")])
+    return (
+        int(failed)
+        or report.main([str(results), "--output", str(plots), "--readme", readme])
+        or convergence.main(["--output", str(plots), "--readme", readme])
+        or command_line([*VERDICT, "--plot", str(plots / "verdict.png")])
+    )
 
 
 if __name__ == "__main__":

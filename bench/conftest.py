@@ -1,7 +1,8 @@
 """Options, sizes and names of the benchmarks.
 
 pytest bench/                          minutes; each group of the table stands for one task
-pytest bench/ --large                  fills to 2**28, whole models: some 30 GiB written, half an hour
+pytest bench/ --large                  every fill and initializer in every dtype at every size to 2**28, whole models:
+                                       an hour
 pytest bench/ --benchmark-disable      each answer is asserted once at small sizes, nothing is timed
 """
 
@@ -20,9 +21,12 @@ import fastinit as fi
 # `from bench import peers`; last, so that an installed fastinit stays ahead of the checkout's.
 sys.path.append(str(Path(__file__).parent.parent))
 
+UNTIMED = (2**10, 2**18)
+EVERY = tuple(2**k for k in (10, 14, 18, 22, 25, 28))
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--large", action="store_true", help="benchmarks: fills to 2**28 elements, whole models")
+    parser.addoption("--large", action="store_true", help="benchmarks: every fill at every size to 2**28, whole models")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -31,6 +35,15 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError("the benchmarks need pytest-benchmark")
     config.option.benchmark_columns = ["min", "median", "rounds"]
     config.option.benchmark_sort = "min"
+    config.addinivalue_line("markers", "sizes(*sizes): numbers of elements that a benchmark of fills is timed at")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    marker = metafunc.definition.get_closest_marker("sizes")
+    if marker is not None:
+        option = metafunc.config.getoption
+        sizes = UNTIMED if option("benchmark_disable") else EVERY if option("--large") else marker.args
+        metafunc.parametrize("size", sizes, ids=lambda n: f"2^{n.bit_length() - 1}")
 
 
 @pytest.fixture(scope="session")
@@ -54,8 +67,11 @@ def row(benchmark: Any) -> Callable[..., Any]:
 
 def _command(config: pytest.Config) -> str:
     part = config.option.keyword
-    command = f"pytest bench/ -k '{part}'" if part else "python -m bench"
-    return command + " --large" * config.getoption("--large")
+    files = [Path(a.split("::")[0]).name for a in config.args]
+    if files == ["bench"] and not part:
+        return "python -m bench" + " --large" * config.getoption("--large")
+    where = " ".join("bench/" if name == "bench" else f"bench/{name}" for name in files)
+    return f"pytest {where}" + f" -k '{part}'" * bool(part) + " --large" * config.getoption("--large")
 
 
 def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: dict[str, Any]) -> None:

@@ -1,7 +1,7 @@
 """How the choice of initial weights decides whether a network trains: ``python -m bench.convergence``.
 
 Six initializers x three activations x three depths x several seeds on images of digits, by plain
-stochastic gradient descent; beside each outcome what `fastinit.propagation` said before training.
+stochastic gradient descent; beside each outcome what `fastinit.propagation` said of the same weights before training.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import argparse
 import json
 import math
 import sys
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise, product
@@ -25,7 +26,7 @@ from fastinit.propagation import Activation, Dense, propagate
 
 from .data import Data, digits, mnist
 from .network import ACTIVATIONS, Network, hessian_extremes
-from .report import check_paths, insert
+from .report import check_paths, insert, show
 
 # Name: initializer and its arguments, of the activation.
 INITS: dict[str, Callable[[str], tuple[str, dict[str, Any]]]] = {
@@ -67,10 +68,10 @@ class Outcome:
     symmetric: int = 0  # hidden units with the weights and the gradient of another
     dead: int = 0  # hidden units that no gradient reaches
     units: int = 0
-    hessian: tuple[float, float] = (math.nan, math.nan)
-    level: str = ""  # fastinit.propagation's, before training
-    reason: str = ""
-    log10_gradient_ratio: float = math.nan
+    hessian: list[tuple[float, float]] = field(default_factory=list)  # smallest and largest eigenvalue at step 0
+    levels: list[str] = field(default_factory=list)  # fastinit.propagation's of the weights, before training
+    reasons: list[str] = field(default_factory=list)
+    log10_gradient_ratio: list[float] = field(default_factory=list)
 
     @property
     def reached(self) -> float:
@@ -81,6 +82,15 @@ class Outcome:
         """Over all seeds; infinite where half of them never arrive."""
         steps = sorted(math.inf if s is None else s for s in self.steps_to_target)
         return float(steps[len(steps) // 2])
+
+    @property
+    def level(self) -> str:
+        """What the theory says of most seeds."""
+        return Counter(self.levels).most_common(1)[0][0]
+
+    @property
+    def reason(self) -> str:
+        return self.reasons[self.levels.index(self.level)]
 
     @property
     def verdict(self) -> str:
@@ -101,15 +111,14 @@ def draw(init: str, activation: str, widths: Sequence[int], seeds: int) -> list[
     return layers
 
 
-def predict(outcome: Outcome, widths: Sequence[int], inputs: np.ndarray) -> None:
-    """What the theory says of the laws of the weights and a batch of inputs; nothing is trained."""
-    name, kwargs = INITS[outcome.init](outcome.activation)
-    layers: list[Any] = [Dense(widths[1], init=name, **kwargs)]
-    for width in widths[2:]:
-        layers += [Activation(outcome.activation), Dense(width, init=name, **kwargs)]
-    report = propagate(layers, batch=inputs)
-    outcome.level, outcome.reason = report.level, report.reasons[0]
-    outcome.log10_gradient_ratio = float(report.log10_gradient_ratio)
+def predict(outcome: Outcome, network: Network, inputs: np.ndarray) -> None:
+    """What the theory says of every seed's weights and a batch of inputs; nothing is trained."""
+    for seed in range(network.weights[0].shape[0]):
+        first, *rest = (Dense(weight=w[seed]) for w in network.weights)
+        report = propagate([first, *(x for w in rest for x in (Activation(outcome.activation), w))], batch=inputs)
+        outcome.levels.append(report.level)
+        outcome.reasons.append(report.reasons[0])
+        outcome.log10_gradient_ratio.append(float(report.log10_gradient_ratio))
 
 
 def at_start(outcome: Outcome, network: Network, x: np.ndarray, y: np.ndarray) -> None:
@@ -125,8 +134,9 @@ def at_start(outcome: Outcome, network: Network, x: np.ndarray, y: np.ndarray) -
             outcome.symmetric += int(counts[counts > 1].sum())
             outcome.dead += int((g[c] == 0).all(0).sum())
             outcome.units += len(columns)
-    first = Network([w[:1].astype(np.float64) for w in network.weights], outcome.activation)
-    outcome.hessian = hessian_extremes(first, x[None].astype(np.float64), y[None])
+    for c in range(copies):
+        one = Network([w[c : c + 1].astype(np.float64) for w in network.weights], outcome.activation)
+        outcome.hessian.append(hessian_extremes(one, x[None].astype(np.float64), y[None]))
 
 
 def train(outcome: Outcome, network: Network, data: Data, steps: int, target: float, tick: Callable[[int], Any]) -> None:
@@ -172,7 +182,7 @@ def study(
             bar.set_description(f"{outcome.activation} {outcome.depth} {outcome.init}")
             widths = [data.x.shape[1], *[WIDTH] * outcome.depth, CLASSES]
             network = Network(draw(outcome.init, outcome.activation, widths, seeds), outcome.activation)
-            predict(outcome, widths, x)
+            predict(outcome, network, x)
             at_start(outcome, network, x, y)
             scale = outcome.depth + 1
             train(outcome, network, data, steps, target, lambda n, scale=scale: bar.update(n * scale))
@@ -183,19 +193,22 @@ def table(outcomes: Sequence[Outcome]) -> str:
     """A Markdown table, one row a combination."""
     lines = [
         "| activation | depth | init | steps to target | accuracy | oscillation | first / last gradient | symmetric | dead "
-        "| Hessian min, max, ratio | theory | |",
-        "|---|--:|---|--:|--:|--:|--:|--:|--:|---|---|---|",
+        "| Hessian min | max | min / max | theory, of the weights | |",
+        "|---|--:|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|---|---|",
     ]
     for o in outcomes:
         steps = f"{o.median_steps:.0f}" if math.isfinite(o.median_steps) else "never"
         last = o.gradient_norms[-1]
         ratio = f"{o.gradient_norms[0] / last:.1e}" if last else "–"
-        low, high = o.hessian
-        ends = f"{low:.2g}, {high:.2g}, {low / high:.2g}" if high else f"{low:.2g}, {high:.2g}"
+        low, high = np.array(o.hessian).T
+        with np.errstate(all="ignore"):  # an eigenvalue that was not found, or a Hessian of zero
+            ends = " | ".join(f"{v.mean():.2g} ± {v.std():.1g}" for v in (low, high, low / high))
+        agreed = o.levels.count(o.level)
+        theory = o.level if agreed == len(o.levels) else f"{o.level} ({agreed} of {len(o.levels)})"
         lines.append(
             f"| {o.activation} | {o.depth} | {o.init} | {steps} ({o.reached:.0%}) | {np.mean(o.accuracy):.1%} "
             f"| {np.mean(o.oscillation):.1%} | {ratio} | {o.symmetric / o.units:.0%} | {o.dead / o.units:.0%} "
-            f"| {ends} | {o.level} | {o.verdict} |"
+            f"| {ends} | {theory} | {o.verdict} |"
         )
     return "\n".join(lines)
 
@@ -321,7 +334,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     outcomes = study(data, depths=depths, seeds=seeds, steps=steps, target=args.target)
     shown = {"data": data.name, "steps": steps, "seeds": seeds, "target": args.target, "batch": BATCH, "width": WIDTH,
              "rates": {d: rate(d) for d in depths},
-             "outcomes": [asdict(o) | {"verdict": o.verdict} for o in outcomes]}  # fmt: skip
+             "outcomes": [asdict(o) | {n: getattr(o, n) for n in ("level", "reason", "verdict")}
+                          for o in outcomes]}  # fmt: skip
     text = json.dumps(_finite(shown), indent=1, allow_nan=False)
     (args.output / "convergence.json").write_text(text + "\n", encoding="utf-8")
     made = plots(outcomes, args.output, steps)
@@ -329,7 +343,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     (args.output / "convergence.md").write_text("\n\n".join(words) + "\n", encoding="utf-8")
     if args.readme is not None:
         insert(args.readme, "convergence", "\n\n".join([against_published(outcomes), summary(outcomes, args.target)]))
-    print(text if args.json else "\n\n".join(words) + "\n")
+    show(text if args.json else "\n\n".join(words) + "\n")
     written = [args.output / "convergence.json", args.output / "convergence.md", *made]
     print(*(f"wrote {p}" for p in written), sep="\n", file=sys.stderr)
     return 0

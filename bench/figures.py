@@ -11,7 +11,8 @@ import matplotlib
 matplotlib.use("Agg")
 from matplotlib import pyplot
 
-from .report import LIMIT, Row, on_threads
+from .report import LIMIT, Row, fill_name, largest, on_threads
+from .report import share as share_of_limit
 
 COLORS = {"fastinit": "C3", LIMIT: "0.3"}
 OTHERS = ["C0", "C1", "C2", "C4", "C5", "C6", "C8", "C9"]
@@ -68,14 +69,11 @@ def speed(rows: Sequence[Row], path: Path) -> Path | None:
 
 def threads(rows: Sequence[Row], path: Path) -> Path | None:
     """How the speed of the largest fills grows with the threads."""
-    rows = [r for r in rows if r["task"] == "fill" and r["library"] in ("fastinit", LIMIT)]
+    rows = [r for r in largest([r for r in rows if r["task"] == "fill"]) if r["library"] in ("fastinit", LIMIT)]
     one = {_task(r): r["seconds"] for r in rows if r["threads"] == 1}
     more = [(r, one[_task(r)] / r["seconds"]) for r in rows if r["threads"] > 1 and _task(r) in one]
     if not more:
         return None
-    largest = {(r["law"], r["dtype"]): max(s["size"] for s, _ in more if (s["law"], s["dtype"]) == (r["law"], r["dtype"]))
-               for r, _ in more}  # fmt: skip
-    more = [(r, gain) for r, gain in more if r["size"] == largest[r["law"], r["dtype"]]]
     count = more[0][0]["threads"]
     labels = list(dict.fromkeys(_name(r) for r, _ in more))
     figure, panel = pyplot.subplots(figsize=(8, 0.42 * len(labels) + 1.6), layout="constrained")
@@ -97,24 +95,20 @@ def _task(r: Row) -> tuple[Any, ...]:
 
 
 def _name(r: Row) -> str:
-    return f"{r['law']} {r['dtype']} 2^{r['size'].bit_length() - 1}"
+    return fill_name(r["law"], r["dtype"], r["size"])
 
 
 def share(rows: Sequence[Row], path: Path) -> Path | None:
     """Share of the limit: time of the stores alone by time of the fill, largest sizes."""
-    rows = [r for r in rows if r["task"] == "fill"]
-    largest = {(r["law"], r["dtype"]): max(s["size"] for s in rows if (s["law"], s["dtype"]) == (r["law"], r["dtype"]))
-               for r in rows}  # fmt: skip
-    rows = [r for r in rows if r["size"] == largest[r["law"], r["dtype"]]]
-    limit = {(_name(r), r["threads"]): r["seconds"] for r in rows if r["library"] == LIMIT}
-    mine = [r for r in rows if r["library"] == "fastinit" and (_name(r), r["threads"]) in limit]
+    rows = largest([r for r in rows if r["task"] == "fill"])
+    mine = [r for r in rows if r["library"] == "fastinit" and share_of_limit(r) is not None]
     if not mine:
         return None
     labels, counts = list(dict.fromkeys(_name(r) for r in mine)), sorted(set(_unique(mine, "threads")))
     figure, panel = pyplot.subplots(figsize=(8, 0.42 * len(labels) + 1.6), layout="constrained")
     height = 0.8 / len(counts)
     for k, n in enumerate(counts):
-        bars = {_name(r): limit[_name(r), n] / r["seconds"] for r in mine if r["threads"] == n}
+        bars = {_name(r): share_of_limit(r) for r in mine if r["threads"] == n}
         at = [labels.index(name) + (k - (len(counts) - 1) / 2) * height for name in bars]
         drawn = panel.barh(at, list(bars.values()), 0.95 * height, color="C3", alpha=0.5 + 0.5 * (k == len(counts) - 1),
                            label=on_threads(n))  # fmt: skip

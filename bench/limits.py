@@ -14,6 +14,7 @@ import fastinit as fi
 
 from .peers import seconds
 
+THREADS = sorted({1, fi.get_num_threads()})  # fills are timed on one, and on all
 _BYTE = 0x3F  # not zero: some CPUs clear whole lines at twice the speed of any other value
 
 

@@ -8,19 +8,45 @@ import importlib.util
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
-from typing import Any
+from functools import cache, partial
+from itertools import product
+from typing import Any, TypeVar
 
 import numpy as np
 
 Fill = Callable[[], Any]  # fills, and returns the array
+Best = Callable[[str, str, int], tuple[str, ...]]  # of a law, a dtype and a size
+K = TypeVar("K")
 
 # Parameters that every library is given: (mean, standard deviation) of the result.
 LAWS = {"normal": (0.0, 1.0), "uniform": (0.5, 12**-0.5), "truncated_normal": (0.0, 0.8796256610342398)}
+DTYPES = ("float32", "float64", "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2")
 WIDE = frozenset({"float32", "float64"})
 NARROW = frozenset({"float16", "bfloat16"})
+CHOSEN_AT = 2**25  # a library's ways are compared at the size of the fill, up to here
+# MKL's basic generators by their numbers in mkl_vsl.h (quasi-random and physical ones left out), and methods by law.
+GENERATORS = {"MCG31": 1, "R250": 2, "MRG32K3A": 3, "MCG59": 4, "WH": 5, "MT19937": 8, "MT2203": 9, "SFMT19937": 13,
+              "ARS5": 15, "PHILOX4X32X10": 16}  # fmt: skip
+METHODS = {"normal": {"BoxMuller": 0, "BoxMuller2": 1, "ICDF": 2}, "uniform": {"standard": 0, "accurate": 1 << 30}}
+
+
+def seconds(call: Callable[[], Any], repeats: int = 5) -> float:
+    """Of the fastest of some calls."""
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+def fastest(ways: Mapping[K, Callable[[], Any]]) -> K:
+    """The key of the fastest way: two calls of each, and five more of the best three."""
+    first = {key: seconds(way, 2) for key, way in ways.items()}
+    best = sorted(first, key=first.__getitem__)[:3]
+    return min(best, key=lambda key: seconds(ways[key]))
 
 
 @dataclass(frozen=True)
@@ -32,6 +58,11 @@ class Peer:
     dtypes: frozenset[str]
     laws: frozenset[str] = frozenset({"normal", "uniform"})
     threads: frozenset[str] = frozenset({"one"})  # which of one and all cores it can be held to
+    best: Best | None = None  # the fastest of its ways, where it has several
+
+
+def _best(best: Best, law: str, out: np.ndarray) -> tuple[str, ...]:
+    return best(law, out.dtype.name, min(out.size, CHOSEN_AT))
 
 
 def _drawn(rng: np.random.Generator, law: str, out: np.ndarray) -> Fill:
@@ -58,40 +89,46 @@ def numpy_legacy(law: str, out: np.ndarray, threads: int) -> Fill:
     return lambda: draw(out.size).astype(out.dtype, copy=False)
 
 
-def _mkl_random_normal(generator: str, method: str) -> Callable[[int], np.ndarray]:
+def _mkl_random_draw(law: str, generator: str, method: str) -> Callable[[int], np.ndarray]:
     import mkl_random
 
     rng = mkl_random.MKLRandomState(0, brng=generator)
-    return lambda size: rng.standard_normal(size, method=method)
+    return rng.random_sample if law == "uniform" else lambda size: rng.standard_normal(size, method=method)
 
 
 @cache
-def _fastest_mkl_random() -> tuple[str, str]:
-    ways = [(g, m) for g in ("MCG31", "MCG59", "SFMT19937", "MT19937", "PHILOX4X32X10") for m in ("ICDF", "BoxMuller")]
-    return min(ways, key=lambda way: seconds(lambda: _mkl_random_normal(*way)(2**17)))
+def best_mkl_random(law: str, dtype: str, size: int) -> tuple[str, str]:
+    """(generator, method) that is fastest here; uniforms have one method."""
+    if dtype != "float64":  # which is what it draws, whatever is asked for
+        return best_mkl_random(law, "float64", size)
+    methods = METHODS[law] if law == "normal" else ("standard",)
+    return fastest({way: partial(_mkl_random_draw(law, *way), size) for way in product(GENERATORS, methods)})
 
 
 def mkl_random(law: str, out: np.ndarray, threads: int) -> Fill:
-    import mkl_random
-
-    generator, method = _fastest_mkl_random()
-    uniform = mkl_random.MKLRandomState(0, brng=generator).random_sample
-    draw = _mkl_random_normal(generator, method) if law == "normal" else uniform
+    draw = _mkl_random_draw(law, *_best(best_mkl_random, law, out))
     return lambda: draw(out.size).astype(out.dtype, copy=False)
 
 
-@cache
-def _fastest_randomgen() -> Any:
+def _randomgen(name: str) -> np.random.Generator:
     import randomgen
 
-    names = ("EFIIX64", "JSF", "Romu", "SFC64", "SFMT", "Xoshiro256", "PCG64")
-    sample = np.empty(2**16, np.float32)
-    return min((getattr(randomgen, n) for n in names if hasattr(randomgen, n)),
-               key=lambda kind: seconds(_drawn(np.random.Generator(kind(0)), "uniform", sample)))  # fmt: skip
+    return np.random.Generator(getattr(randomgen, name)(0))
+
+
+@cache
+def best_randomgen(law: str, dtype: str, size: int) -> tuple[str]:
+    """The name of randomgen's fastest generator here."""
+    import randomgen
+
+    names = ("AESCounter", "DSFMT", "EFIIX64", "JSF", "LXM", "MWC128X", "MWC192X", "PCG64", "PCG64DXSM", "Romu", "SFC64",
+             "SFMT", "Xoroshiro128", "Xoshiro256", "Xoshiro512")  # fmt: skip
+    sample = np.zeros(size, dtype)
+    return fastest({(n,): _drawn(_randomgen(n), law, sample) for n in names if hasattr(randomgen, n)})
 
 
 def randomgen(law: str, out: np.ndarray, threads: int) -> Fill:
-    return _drawn(np.random.Generator(_fastest_randomgen()(0)), law, out)
+    return _drawn(_randomgen(*_best(best_randomgen, law, out)), law, out)
 
 
 def scipy(law: str, out: np.ndarray, threads: int) -> Fill:
@@ -101,12 +138,20 @@ def scipy(law: str, out: np.ndarray, threads: int) -> Fill:
     return lambda: truncnorm.rvs(-2.0, 2.0, size=out.size, random_state=rng).astype(out.dtype)
 
 
-def torch(law: str, out: np.ndarray, threads: int) -> Fill:
+def as_torch(out: np.ndarray, threads: int) -> Any:
+    """The same memory as a tensor; all that torch does from now on takes so many threads."""
     import torch
 
     torch.set_num_threads(threads)
-    bfloat16 = out.dtype.name == "bfloat16"
-    t = torch.from_numpy(out.view(np.uint16)).view(torch.bfloat16) if bfloat16 else torch.from_numpy(out)
+    if out.dtype.name == "bfloat16":
+        return torch.from_numpy(out.view(np.uint16)).view(torch.bfloat16)
+    return torch.from_numpy(out)
+
+
+def torch(law: str, out: np.ndarray, threads: int) -> Fill:
+    import torch
+
+    t = as_torch(out, threads)
     fill = {"normal": t.normal_, "uniform": t.uniform_, "truncated_normal": lambda: torch.nn.init.trunc_normal_(t)}[law]
 
     def run() -> np.ndarray:
@@ -142,14 +187,15 @@ def _mkl() -> Any:
     return None
 
 
-def _mkl_fill(law: str, generator: int, method: int, out: np.ndarray) -> Fill | None:
+def _mkl_fill(law: str, generator: str, method: str, out: np.ndarray) -> Fill | None:
+    """None where MKL has no such combination."""
     library, stream = _mkl(), ctypes.c_void_p()
-    if library.vslNewStream(ctypes.byref(stream), generator, 7):
+    if library.vslNewStream(ctypes.byref(stream), GENERATORS[generator] << 20, 7):
         return None
     number = ctypes.c_double if out.dtype == np.float64 else ctypes.c_float
     kind = "d" if out.dtype == np.float64 else "s"
     draw = getattr(library, f"v{kind}Rng" + {"normal": "Gaussian", "uniform": "Uniform"}[law])
-    arguments = (method, stream, out.size, out.ctypes.data_as(ctypes.c_void_p), number(0), number(1))
+    arguments = (METHODS[law][method], stream, out.size, out.ctypes.data_as(ctypes.c_void_p), number(0), number(1))
 
     def run() -> np.ndarray:
         if draw(*arguments):
@@ -164,37 +210,26 @@ def _mkl_fill(law: str, generator: int, method: int, out: np.ndarray) -> Fill | 
 
 
 @cache
-def mkl_best(law: str, dtype: str) -> tuple[int, int]:
-    """(generator, method) of MKL's vector statistics that is fastest here."""
-    generators = (1 << 20, 3 << 20, 4 << 20, 8 << 20, 13 << 20, 16 << 20)  # MCG31 MRG32K3A MCG59 MT SFMT Philox
-    sample = np.zeros(2**17, dtype)
-    ways = {(g, m): _mkl_fill(law, g, m, sample) for g in generators for m in ((0, 1, 2) if law == "normal" else (0,))}
-    return min((way for way, fill in ways.items() if fill), key=lambda way: seconds(ways[way]))
+def best_mkl(law: str, dtype: str, size: int) -> tuple[str, str]:
+    """(generator, method) of MKL's vector statistics that is fastest here: in cache it need not be that of memory."""
+    sample = np.zeros(size, dtype)
+    ways = {(g, m): _mkl_fill(law, g, m, sample) for g in GENERATORS for m in METHODS[law]}
+    return fastest({way: fill for way, fill in ways.items() if fill})
 
 
 def mkl(law: str, out: np.ndarray, threads: int) -> Fill:
-    fill = _mkl_fill(law, *mkl_best(law, out.dtype.name), out)
+    fill = _mkl_fill(law, *_best(best_mkl, law, out), out)
     assert fill is not None
     return fill
-
-
-def seconds(fill: Fill | None, repeats: int = 5) -> float:
-    assert fill is not None
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        fill()
-        times.append(time.perf_counter() - start)
-    return min(times)
 
 
 ALL_LAWS = frozenset(LAWS)
 _PEERS = {
     "numpy": Peer("numpy", numpy, WIDE | NARROW),
     "numpy legacy": Peer("numpy", numpy_legacy, WIDE),
-    "randomgen": Peer("randomgen", randomgen, WIDE),
-    "mkl": Peer("mkl", mkl, WIDE),
-    "mkl_random": Peer("mkl_random", mkl_random, WIDE),
+    "randomgen": Peer("randomgen", randomgen, WIDE, best=best_randomgen),
+    "mkl": Peer("mkl", mkl, WIDE, best=best_mkl),
+    "mkl_random": Peer("mkl_random", mkl_random, WIDE, best=best_mkl_random),
     "scipy": Peer("scipy", scipy, WIDE, frozenset({"truncated_normal"})),
     "torch": Peer("torch", torch, WIDE | NARROW, ALL_LAWS, frozenset({"one", "all"})),
     "jax": Peer("jax", jax, NARROW | {"float32"}, ALL_LAWS, frozenset({"all"})),
@@ -215,3 +250,9 @@ def able(law: str, dtype: str, threads: int) -> list[str]:
     """Names of the peers that draw this law in this dtype on one thread, or on all."""
     cores = "one" if threads == 1 else "all"
     return [n for n, p in PEERS.items() if law in p.laws and dtype in p.dtypes and cores in p.threads]
+
+
+def way(library: str, law: str, out: np.ndarray) -> str:
+    """What a peer that has several ways fills this array by; nothing for the others."""
+    best = PEERS[library].best if library in PEERS else None
+    return ", ".join(_best(best, law, out)) if best else ""

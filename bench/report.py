@@ -10,6 +10,9 @@ from pathlib import Path
 from typing import Any
 
 LIMIT = "stores alone"  # the library of the physical limit
+FILLS = {"fill": "Fills", "initializer": "Initializers"}  # tasks that have a law, a dtype, a size and threads
+NEEDED = {**dict.fromkeys(FILLS, ("law", "dtype", "size", "threads")), "orthogonal": ("n", "dtype", "threads")}
+NUMBERS = ("size", "threads", "n", "flops", "bytes", "beyond")
 Row = dict[str, Any]  # extra_info of a benchmark, and its best time as "seconds"
 Cell = str | float | None
 
@@ -26,27 +29,47 @@ def load(path: Path) -> tuple[dict[str, Any], list[Row]]:
         stored = json.loads(path.read_text(encoding="utf-8"))
         rows = [
             {"task": "", "group": b["group"] or b["name"], "library": b["name"], **b["extra_info"],
-             "seconds": b["stats"]["min"]}
+             "seconds": float(b["stats"]["min"])}
             for b in stored["benchmarks"]
         ]  # fmt: skip
         if not rows:
             raise ValueError("no benchmarks")
-        return stored["machine_info"], _one_limit(rows)
-    except (ValueError, KeyError, TypeError) as error:
+        for row in rows:
+            _check(row)
+        machine = stored["machine_info"]
+        heading(machine)
+    except (AttributeError, ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path} is no result of pytest-benchmark: {error!r}") from None
+    _share_limits(rows)
+    return machine, rows
 
 
-def _one_limit(rows: list[Row]) -> list[Row]:
-    """Stores take what they take whatever law they stand beside: the best time of every dtype and size."""
-    same: dict[Any, list[Row]] = {}
-    for r in rows:
-        if r["task"] == "fill" and r["library"] == LIMIT:
-            same.setdefault((r["dtype"], r["size"], r["threads"]), []).append(r)
-    for group in same.values():
-        best = min(r["seconds"] for r in group)
-        for r in group:
-            r["seconds"] = best
-    return rows
+def _check(row: Row) -> None:
+    for key in (*NEEDED.get(row["task"], ()), *(("dtype", "threads") if "flops" in row else ())):
+        if key not in row:
+            raise ValueError(f"{row['group']} has no {key}")
+    for key in NUMBERS:
+        if key in row and not (isinstance(row[key], (int, float)) and row[key] >= 0):
+            raise ValueError(f"{row['group']}: {key} is {row[key]!r}")
+    if not row["seconds"] > 0:
+        raise ValueError(f"{row['group']} took {row['seconds']!r} seconds")
+
+
+def _share_limits(rows: list[Row]) -> None:
+    """Stores take what they take whatever law they stand beside: "limit" is the best time of a dtype and size."""
+    best: dict[Any, float] = {}
+    fill = [(r, (r["dtype"], r["size"], r["threads"])) for r in rows if r["task"] in FILLS]
+    for r, key in fill:
+        if r["library"] == LIMIT:
+            best[key] = min(best.get(key, r["seconds"]), r["seconds"])
+    for r, key in fill:
+        r["limit"] = best.get(key)
+        if r["library"] == LIMIT:
+            r["seconds"] = best[key]
+
+
+def fill_name(law: str, dtype: str, size: int) -> str:
+    return f"{law} {dtype} 2^{size.bit_length() - 1}"
 
 
 def on_threads(n: int) -> str:
@@ -81,26 +104,95 @@ def _by_group(rows: Sequence[Row]) -> dict[str, dict[str, Row]]:
     return groups
 
 
+def largest(rows: Sequence[Row]) -> list[Row]:
+    """The rows of each law and dtype at its largest size: the largest at which peers stand, where any do."""
+    sizes: dict[Any, int] = {}
+    for only in (rows, [r for r in rows if r["library"] not in ("fastinit", LIMIT)]):
+        found: dict[Any, int] = {}
+        for r in only:
+            key = r["law"], r["dtype"]
+            found[key] = max(found.get(key, 0), r["size"])
+        sizes |= found
+    return [r for r in rows if r["size"] == sizes[r["law"], r["dtype"]]]
+
+
+def by_fill(rows: Sequence[Row]) -> dict[tuple[str, str, int], list[Row]]:
+    """Rows of the same law, dtype and size."""
+    found: dict[tuple[str, str, int], list[Row]] = {}
+    for r in rows:
+        found.setdefault((r["law"], r["dtype"], r["size"]), []).append(r)
+    return found
+
+
+def share(row: Row) -> float | None:
+    """Of the speed of the stores alone."""
+    return None if row.get("limit") is None else row["limit"] / row["seconds"]
+
+
+def _percent(value: float | None) -> Cell:
+    return None if value is None else f"{value:.0%}"
+
+
+def _ratio(own: float | None, other: float | None) -> Cell:
+    return None if own is None or other is None else other / own
+
+
+def _libraries(rows: Sequence[Row]) -> list[str]:
+    return [n for n in dict.fromkeys(r["library"] for r in rows) if n not in ("fastinit", LIMIT)]
+
+
 def fills(rows: Sequence[Row]) -> Iterator[str]:
-    """Largest size of each law and dtype: speed, gain by threads, ratio to each peer, share of the limit."""
-    rows = [r for r in rows if r["task"] == "fill"]
-    most = max((r["threads"] for r in rows), default=1)
-    for threads in sorted({1, most}):
-        at = [r for r in rows if r["threads"] == threads]
-        peers = [n for n in dict.fromkeys(r["library"] for r in at) if n not in ("fastinit", LIMIT)]
-        body: list[list[Cell]] = []
-        for law, dtype in dict.fromkeys((r["law"], r["dtype"]) for r in at):
-            size = max(r["size"] for r in at if (r["law"], r["dtype"]) == (law, dtype))
-            times = {r["library"]: r["seconds"] for r in at if (r["law"], r["dtype"], r["size"]) == (law, dtype, size)}
-            if "fastinit" not in times:
-                continue
-            own = times["fastinit"]
-            body.append([f"{law} {dtype} 2^{size.bit_length() - 1}", size / own / 1e9,
-                         *(times[p] / own if p in times else None for p in peers),
-                         f"{times[LIMIT] / own:.0%}" if LIMIT in times else None])  # fmt: skip
-        if body:
-            yield f"### Fills, {on_threads(threads)}: 10⁹ elements a second, and times as fast as"
-            yield markdown(["fill", "G/s", *(f"× {p}" for p in peers), "of the stores' speed"], body)
+    """Largest size of each law and dtype: speed, ratio to each peer, share of the limit."""
+    for task, title in FILLS.items():
+        of_task = [r for r in rows if r["task"] == task]
+        for threads in _counts(of_task):
+            at = [r for r in of_task if r["threads"] == threads]
+            peers = _libraries(at)
+            body: list[list[Cell]] = []
+            for (law, dtype, size), same in by_fill(largest(at)).items():
+                found = {r["library"]: r for r in same}
+                if "fastinit" not in found:
+                    continue
+                own = found["fastinit"]["seconds"]
+                body.append([fill_name(law, dtype, size), size / own / 1e9,
+                             *(found[p]["seconds"] / own if p in found else None for p in peers),
+                             _percent(share(found["fastinit"]))])  # fmt: skip
+            if body:
+                yield f"### {title}, {on_threads(threads)}: 10⁹ elements a second, and times as fast as"
+                yield markdown(["fill", "G/s", *(f"× {p}" for p in peers), "of the stores' speed"], body)
+
+
+def _counts(rows: Sequence[Row]) -> list[int]:
+    """One thread, and the most that any row has."""
+    return sorted({1, max((r["threads"] for r in rows), default=1)})
+
+
+def every_size(rows: Sequence[Row]) -> Iterator[str]:
+    """What fastinit fills a second: a line a law and dtype, a column a size."""
+    rows = [r for r in rows if r["task"] in FILLS and r["library"] == "fastinit"]
+    sizes = sorted({r["size"] for r in rows})
+    for threads in _counts(rows):
+        speeds: dict[str, dict[int, float]] = {}
+        for r in rows:
+            if r["threads"] == threads:
+                speeds.setdefault(f"{r['law']} {r['dtype']}", {})[r["size"]] = r["size"] / r["seconds"] / 1e9
+        if speeds:
+            yield f"### Every fill by size, {on_threads(threads)}: 10⁹ elements a second"
+            yield markdown(["fill", *(f"2^{n.bit_length() - 1}" for n in sizes)],
+                           [[name, *map(found.get, sizes)] for name, found in speeds.items()])  # fmt: skip
+
+
+def ways(rows: Sequence[Row]) -> Iterator[str]:
+    """What the peers that have several ways filled by: generator, method."""
+    rows = [r for r in rows if r.get("way")]
+    peers = _libraries(rows)
+    body: list[list[Cell]] = []
+    for key, same in by_fill(rows).items():
+        found = {r["library"]: r["way"] for r in same}
+        body.append([fill_name(*key), *map(found.get, peers)])
+    if body:
+        yield "### The fastest way of each peer that has several"
+        yield markdown(["fill", *peers], body)
 
 
 TITLES = {
@@ -109,7 +201,6 @@ TITLES = {
     "orthogonal": "Orthogonal",
     "product": "Matrix products",
     "simulation": "Simulation",
-    "initializer": "Initializers",
     "latency": "Calls",
     "shard": "Shards",
     "import": "Import",
@@ -136,11 +227,11 @@ def tasks(rows: Sequence[Row]) -> Iterator[str]:
         body: list[list[Cell]] = []
         for group, found in _by_group([r for r in rows if r["task"] == task]).items():
             own = found.get("fastinit", {}).get("seconds")
-            body += [[group, name, seconds(r["seconds"]), _amount(r), _ratio(own, r["seconds"])]
+            body += [[group, name, str(r.get("threads", "–")), seconds(r["seconds"]), _amount(r), _ratio(own, r["seconds"])]
                      for name, r in found.items()]  # fmt: skip
         if body:
             yield f"### {title}"
-            yield markdown(["task", "library", "best time", "rate", "time / fastinit's"], body)
+            yield markdown(["task", "library", "threads", "best time", "rate", "time / fastinit's"], body)
 
 
 def heading(machine: dict[str, Any]) -> str:
@@ -154,11 +245,7 @@ def heading(machine: dict[str, Any]) -> str:
 
 
 def report(machine: dict[str, Any], rows: Sequence[Row]) -> str:
-    return "\n\n".join(["## Measured", heading(machine), *fills(rows), *tasks(rows)]) + "\n"
-
-
-def _ratio(own: float | None, other: float | None) -> Cell:
-    return None if own is None or other is None else other / own
+    return "\n\n".join(["## Measured", heading(machine), *fills(rows), *every_size(rows), *ways(rows), *tasks(rows)]) + "\n"
 
 
 README_PEERS = ("numpy", "torch", "mkl", "jax")
@@ -166,38 +253,40 @@ README_PEERS = ("numpy", "torch", "mkl", "jax")
 
 def brief(machine: dict[str, Any], rows: Sequence[Row]) -> str:
     """The README's part: fills, models and orthogonal matrices in one small table each."""
-    fill = [r for r in rows if r["task"] == "fill"]
-    most = max((r["threads"] for r in fill), default=1)
-    counts = sorted({1, most})
-    beside = {p: 1 if any((r["library"], r["threads"]) == (p, 1) for r in fill) else most for p in README_PEERS}
+    beside = (("model", "model through `initialize`"), ("orthogonal", "matrix"))
+    parts = [heading(machine), _brief_fills([r for r in rows if r["task"] == "fill"]),
+             *(_brief_task([r for r in rows if r["task"] == task], title) for task, title in beside)]  # fmt: skip
+    return "\n\n".join(filter(None, parts))
+
+
+def _brief_fills(rows: Sequence[Row]) -> str:
+    counts = _counts(rows)
+    most = counts[-1]
+    beside = {p: 1 if any((r["library"], r["threads"]) == (p, 1) for r in rows) else most for p in README_PEERS}
     body: list[list[Cell]] = []
-    for law, dtype in dict.fromkeys((r["law"], r["dtype"]) for r in fill):
-        size = max(r["size"] for r in fill if (r["law"], r["dtype"]) == (law, dtype))
-        same = [r for r in fill if (r["law"], r["dtype"], r["size"]) == (law, dtype, size)]
-        times = {n: {r["library"]: r["seconds"] for r in same if r["threads"] == n} for n in counts}
-        if not all("fastinit" in found for found in times.values()):
-            continue
-        body.append([f"{law} {dtype} 2^{size.bit_length() - 1}", *(size / times[n]["fastinit"] / 1e9 for n in counts),
-                     *(_ratio(times[n]["fastinit"], times[n].get(p)) for p, n in beside.items()),
-                     f"{times[most][LIMIT] / times[most]['fastinit']:.0%}" if LIMIT in times[most] else None])  # fmt: skip
-    parts = [heading(machine)]
-    if body:
-        header = ["fill", *(f"G/s, {on_threads(n)}" for n in counts),
-                  *(f"× {p}, {on_threads(n)}" for p, n in beside.items()),
-                  f"of the stores' speed, {on_threads(most)}"]  # fmt: skip
-        parts.append(markdown(header, body))
-    for task, title in (("model", "model through `initialize`"), ("orthogonal", "matrix")):
-        groups = _by_group([r for r in rows if r["task"] == task])
-        peers = [n for n in dict.fromkeys(r["library"] for r in rows if r["task"] == task) if n not in ("fastinit", LIMIT)]
-        lines: list[list[Cell]] = []
-        for group, found in groups.items():
-            times = {name: r["seconds"] for name, r in found.items()}
-            own = times.get("fastinit")
-            if own is not None:
-                lines.append([group, seconds(own), *(_ratio(own, times.get(p)) for p in peers)])
-        if lines:
-            parts.append(markdown([title, "time", *(f"× {p}" for p in peers)], lines))
-    return "\n\n".join(parts)
+    for key, same in by_fill(largest(rows)).items():
+        times = {(r["library"], r["threads"]): r["seconds"] for r in same}
+        own = {r["threads"]: r for r in same if r["library"] == "fastinit"}
+        if all(n in own for n in counts):
+            body.append([fill_name(*key), *(key[2] / own[n]["seconds"] / 1e9 for n in counts),
+                         *(_ratio(own[n]["seconds"], times.get((p, n))) for p, n in beside.items()),
+                         _percent(share(own[most]))])  # fmt: skip
+    header = ["fill", *(f"G/s, {on_threads(n)}" for n in counts), *(f"× {p}, {on_threads(n)}" for p, n in beside.items()),
+              f"of the stores' speed, {on_threads(most)}"]  # fmt: skip
+    return markdown(header, body) if body else ""
+
+
+def _brief_task(rows: Sequence[Row], title: str) -> str:
+    peers = _libraries(rows)
+    threads = {r["library"]: r["threads"] for r in rows if "threads" in r}
+    body: list[list[Cell]] = []
+    for group, found in _by_group(rows).items():
+        times = {name: r["seconds"] for name, r in found.items()}
+        own = times.get("fastinit")
+        if own is not None:
+            body.append([group, seconds(own), *(_ratio(own, times.get(p)) for p in peers)])
+    header = [title, "time", *(f"× {p}, {on_threads(threads[p])}" if p in threads else f"× {p}" for p in peers)]
+    return markdown(header, body) if body else ""
 
 
 def _marked(path: Path, name: str) -> tuple[str, str]:
@@ -225,6 +314,12 @@ def check_paths(output: Path, readme: Path | None, name: str) -> None:
     output.mkdir(parents=True, exist_ok=True)
 
 
+def show(text: str) -> None:
+    """Prints; what the terminal's encoding lacks becomes a question mark."""
+    encoding = sys.stdout.encoding or "utf-8"
+    print(text.encode(encoding, "replace").decode(encoding))
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m bench.report", description="Markdown tables and plots of a run of the benchmarks.",
@@ -245,10 +340,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     text = report(machine, rows)
     (args.output / "report.md").write_text(text, encoding="utf-8")
+    made = [path for name, draw in FIGURES.items() if (path := draw(rows, args.output / f"{name}.png"))]
     if args.readme is not None:
         insert(args.readme, "speed", brief(machine, rows))
-    print(text)
-    made = [path for name, draw in FIGURES.items() if (path := draw(rows, args.output / f"{name}.png"))]
+    show(text)
     print(*(f"wrote {p}" for p in [args.output / "report.md", *made]), sep="\n", file=sys.stderr)
     return 0
 

@@ -8,15 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-import fastinit as fi
 from bench import limits
 from bench.report import on_threads
 
 pytestmark = pytest.mark.benchmark(min_rounds=3, max_time=0.3)
-THREADS = sorted({1, fi.get_num_threads()})
 
 
-@pytest.mark.parametrize("threads", THREADS)
+@pytest.mark.parametrize("threads", limits.THREADS)
 @pytest.mark.parametrize("kind", ["stores", "first touch"])
 def test_memory(row: Callable[..., Any], kind: str, threads: int, timed: bool) -> None:
     size = 2**28 if timed else 2**20
@@ -28,7 +26,7 @@ def test_memory(row: Callable[..., Any], kind: str, threads: int, timed: bool) -
         task="limit", kind=kind, threads=threads, bytes=size)(run)  # fmt: skip
 
 
-@pytest.mark.parametrize("threads", THREADS)
+@pytest.mark.parametrize("threads", limits.THREADS)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_matrix_product(row: Callable[..., Any], dtype: str, threads: int, timed: bool) -> None:
     n = 2048 if timed else 64

@@ -1,110 +1,174 @@
-"""Orthogonal initialization and matrix products beside NumPy and torch; each asserts its answer first."""
+"""Orthogonal initialization, QR and matrix products beside the peers; each asserts its answer first."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
 
 import fastinit as fi
-from bench import peers
+from bench import limits, peers
+from bench.answers import assert_orthonormal
 from fastinit import _core
 from fastinit.linalg import householder_qr
 
-LIBRARIES = ["fastinit", "numpy", *(n for n in ("scipy", "torch") if n in peers.PEERS)]
+ORTHO_GROUP = "scipy ortho_group"
+LAPACK = ["numpy", *(["scipy qr"] if "scipy" in peers.PEERS else []), *(n for n in ("torch", "jax") if n in peers.PEERS)]
+LIBRARIES = ["fastinit", *LAPACK, *([ORTHO_GROUP] if "scipy" in peers.PEERS else [])]
 SQUARE = (256, 512, 1024, 2048, 4096)
 SLOWEST = 1024  # the largest n of SciPy's ortho_group, which reflects in a loop of Python
+LONG = 2048  # seconds a call by some: three rounds, without the calls of a calibration
 THREADS = fi.get_num_threads()
+BATCH = 64
 pytestmark = pytest.mark.benchmark(min_rounds=3, max_time=0.3)
 
 
-def assert_orthonormal(q: np.ndarray) -> None:
-    tall = q if q.shape[0] >= q.shape[1] else q.T
-    n = tall.shape[1]
-    assert abs(tall.T @ tall - np.eye(n, dtype=q.dtype)).max() < 8 * np.finfo(q.dtype).eps * n**0.5
+def has(library: str, dtype: str) -> bool:
+    """JAX has float64 only where all of a process is switched to it."""
+    return library != "jax" or dtype == "float32"
 
 
-def sign_fixed(a: np.ndarray) -> np.ndarray:
-    q, r = np.linalg.qr(a if a.shape[0] >= a.shape[1] else a.T)
-    q *= np.sign(np.diag(r))
-    return q if a.shape[0] >= a.shape[1] else q.T
+def sign_fixed(q: Any, r: Any, xp: Any) -> Any:
+    """The factor that goes with a positive diagonal: only that is uniform over the orthogonal matrices."""
+    return q * xp.sign(xp.diagonal(r, 0, -2, -1))[..., None, :]
 
 
-def orthogonal(library: str, shape: tuple[int, ...], dtype: str) -> Callable[[], np.ndarray]:
-    """A function that fills one matrix again and again."""
-    if library == "fastinit":
-        out = np.empty(shape, dtype)
-        return lambda: fi.orthogonal(out=out, seed=0)
+def lapack_qr(library: str, a: np.ndarray) -> Callable[[], tuple[Any, Any]]:
+    """Thin QR of a matrix by the LAPACK of a library."""
     if library == "numpy":
-        return lambda: sign_fixed(np.random.default_rng(0).standard_normal(shape, dtype=dtype))
-    if library == "scipy":
+        return partial(np.linalg.qr, a)
+    if library == "scipy qr":
+        from scipy.linalg import qr
+
+        return partial(qr, a, mode="economic", check_finite=False)
+    if library == "torch":
+        import torch
+
+        torch.set_num_threads(THREADS)
+        return partial(torch.linalg.qr, torch.from_numpy(a))
+    import jax
+
+    compiled, on_device = jax.jit(jax.numpy.linalg.qr), jax.numpy.asarray(a)
+    return lambda: jax.block_until_ready(compiled(on_device))
+
+
+def _by_qr(qr: Callable[..., Any], shape: tuple[int, ...], dtype: str) -> np.ndarray:
+    """Of a Gaussian matrix, or a stack of them; wide ones by the transpose."""
+    tall = shape if shape[-2] >= shape[-1] else (*shape[:-2], shape[-1], shape[-2])
+    a = np.random.default_rng(0).standard_normal(tall, dtype=dtype)
+    q: np.ndarray = sign_fixed(*qr(a), np)
+    return q if tall == shape else q.swapaxes(-1, -2)
+
+
+def orthogonal(library: str, shape: tuple[int, int], dtype: str) -> Callable[[], Any]:
+    """A function that makes one matrix again and again."""
+    if library == "fastinit":
+        return partial(fi.orthogonal, out=np.empty(shape, dtype), seed=0)
+    if library == "numpy":
+        return partial(_by_qr, np.linalg.qr, shape, dtype)
+    if library == "scipy qr":
+        from scipy.linalg import qr
+
+        return partial(_by_qr, partial(qr, mode="economic", check_finite=False, overwrite_a=True), shape, dtype)
+    if library == ORTHO_GROUP:
         from scipy.stats import ortho_group
 
         return lambda: ortho_group.rvs(shape[0], random_state=0).astype(dtype)
-    import torch
+    if library == "torch":
+        import torch
 
-    torch.set_num_threads(THREADS)
-    w = torch.empty(shape, dtype=getattr(torch, dtype))
-    return lambda: torch.nn.init.orthogonal_(w).numpy()
+        torch.set_num_threads(THREADS)
+        w = torch.empty(shape, dtype=getattr(torch, dtype))
+        return lambda: torch.nn.init.orthogonal_(w).numpy()
+    import jax
+
+    compiled, key = jax.jit(lambda key: jax.nn.initializers.orthogonal()(key, shape, dtype)), jax.random.key(0)
+    return lambda: compiled(key).block_until_ready()
 
 
-CASES = [
-    *((n, (s, s), "float32", "square") for n in LIBRARIES for s in SQUARE if n != "scipy" or s <= SLOWEST),
-    *((n, s, "float32", k) for n in LIBRARIES if n != "scipy" for s, k in (((4096, 1024), "tall"), ((1024, 4096), "wide"))),
-    *((n, (s, s), "float64", "square") for n in LIBRARIES for s in (512, 1024, 2048) if n != "scipy" or s <= SLOWEST),
-]
+def measure(bench: Any, call: Callable[[], Any], n: int) -> None:
+    with limits.blas_threads(THREADS):
+        if n < LONG:
+            bench(call)
+        else:
+            bench.pedantic(call, rounds=3)
+
+
+SHAPES = [*(((s, s), "float32", "square") for s in SQUARE), ((4096, 1024), "float32", "tall"),
+          ((1024, 4096), "float32", "wide"), *(((s, s), "float64", "square") for s in (512, 1024, 2048))]  # fmt: skip
+CASES = [(n, s, d, k) for s, d, k in SHAPES for n in LIBRARIES
+         if has(n, d) and (n != ORTHO_GROUP or (k == "square" and s[0] <= SLOWEST))]  # fmt: skip
 
 
 @pytest.mark.parametrize(("library", "shape", "dtype", "kind"), CASES, ids=str)
 def test_orthogonal(
     row: Callable[..., Any], library: str, shape: tuple[int, int], dtype: str, kind: str, timed: bool
 ) -> None:
-    if not timed:
-        shape = (shape[0] // 32, shape[1] // 32)
-    make = orthogonal(library, shape, dtype)
-    assert_orthonormal(make())
-    m, n = shape
-    row(f"orthogonal {dtype} {m} x {n}", library, task="orthogonal", shape=kind, m=m, n=n, dtype=dtype,
-        threads=THREADS)(make)  # fmt: skip
+    m, n = shape if timed else (shape[0] // 32, shape[1] // 32)
+    make = orthogonal(library, (m, n), dtype)
+    assert_orthonormal(np.asarray(make()))
+    bench = row(f"orthogonal {dtype} {m} x {n}", library, task="orthogonal", shape=kind, m=m, n=n, dtype=dtype,
+                threads=THREADS)  # fmt: skip
+    measure(bench, make, min(m, n))
+
+
+def batch(library: str, count: int) -> Callable[[], Any]:
+    """Many small matrices in one call, where the library can."""
+    shape = (count, BATCH, BATCH)
+    if library == "fastinit":
+        return partial(fi.orthogonal, out=np.empty(shape, np.float32), batch_axis=0, seed=0)
+    if library == "numpy":
+        return partial(_by_qr, np.linalg.qr, shape, "float32")
+    if library == ORTHO_GROUP:
+        from scipy.stats import ortho_group
+
+        return lambda: ortho_group.rvs(BATCH, size=count, random_state=0).astype(np.float32)
+    if library == "torch":
+        import torch
+
+        torch.set_num_threads(THREADS)
+        return lambda: sign_fixed(*torch.linalg.qr(torch.randn(shape)), torch).numpy()
+    if library == "jax":
+        import jax
+
+        keys = jax.random.split(jax.random.key(0), count)
+        compiled = jax.jit(jax.vmap(lambda key: jax.nn.initializers.orthogonal()(key, shape[1:])))
+        return lambda: compiled(keys).block_until_ready()
+    one = orthogonal(library, shape[1:], "float32")
+    return lambda: np.stack([one() for _ in range(count)])
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
 def test_batch(row: Callable[..., Any], library: str, timed: bool) -> None:
     count = 1000 if timed else 10
-    if library == "fastinit":
-        out = np.empty((count, 64, 64), np.float32)
-        make = lambda: fi.orthogonal(out=out, batch_axis=0, seed=0)  # noqa: E731
-    elif library == "scipy":
-        from scipy.stats import ortho_group
-
-        make = lambda: ortho_group.rvs(64, size=count, random_state=0).astype(np.float32)  # noqa: E731
-    else:
-        one = orthogonal(library, (64, 64), "float32")
-        make = lambda: np.stack([one().copy() for _ in range(count)])  # noqa: E731
-    assert_orthonormal(make()[count - 1])
-    row(f"{count} orthogonal matrices of 64 x 64", library, task="orthogonal", shape="batch", n=64, dtype="float32",
-        threads=THREADS)(make)  # fmt: skip
+    make = batch(library, count)
+    made = np.asarray(make())
+    assert made.shape == (count, BATCH, BATCH)
+    for q in made[:: count - 1]:
+        assert_orthonormal(q)
+    bench = row(f"{count} orthogonal matrices of {BATCH} x {BATCH}", library, task="orthogonal", shape="batch", n=BATCH,
+                dtype="float32", threads=THREADS)  # fmt: skip
+    measure(bench, make, BATCH)
 
 
-@pytest.mark.parametrize("n", [2048, 4096])
-@pytest.mark.parametrize("library", [n for n in LIBRARIES if n != "scipy"])
-def test_qr(row: Callable[..., Any], library: str, n: int, timed: bool) -> None:
+QR_CASES = [(n, *case) for case in (("float32", 2048), ("float32", 4096), ("float64", 2048))
+            for n in ("fastinit", *LAPACK) if has(n, case[0])]  # fmt: skip
+
+
+@pytest.mark.parametrize(("library", "dtype", "n"), QR_CASES)
+def test_qr(row: Callable[..., Any], library: str, dtype: str, n: int, timed: bool) -> None:
     n = n if timed else n // 32
-    a = fi.normal((n, n), seed=0)
-    factor: Callable[[], Any]
-    if library == "torch":
-        import torch
-
-        t = torch.from_numpy(a)
-        factor = lambda: torch.linalg.qr(t)  # noqa: E731
-    else:
-        factor = lambda: (householder_qr if library == "fastinit" else np.linalg.qr)(a)  # noqa: E731
+    a = fi.normal((n, n), seed=0, dtype=dtype)
+    factor: Callable[[], Any] = partial(householder_qr, a) if library == "fastinit" else lapack_qr(library, a)
     q, r = (np.asarray(x) for x in factor())
     assert_orthonormal(q)
-    assert abs(q @ r - a).max() < 1e-3
-    row(f"QR float32 {n}", library, task="orthogonal", shape="qr", n=n, dtype="float32", threads=THREADS)(factor)
+    assert (np.tril(r, -1) == 0).all()
+    assert abs(q @ r - a).max() < 4 * np.finfo(dtype).eps * n
+    bench = row(f"QR {dtype} {n}", library, task="orthogonal", shape="qr", n=n, dtype=dtype, threads=THREADS)
+    measure(bench, factor, n)
 
 
 @pytest.mark.parametrize(("dtype", "n"), [("float32", n) for n in (512, 1024, 2048, 4096)] + [("float64", 2048)])
@@ -113,10 +177,9 @@ def test_product(row: Callable[..., Any], library: str, dtype: str, n: int, time
     n = n if timed else n // 32
     a, b = fi.normal((n, n), seed=0, dtype=dtype), fi.normal((n, n), seed=1, dtype=dtype)
     c = np.empty_like(a)
-    own = library == "fastinit"
     multiply: Callable[[], Any] = (
-        (lambda: _core.gemm(a, b, c, 1.0, False, THREADS)) if own else (lambda: np.matmul(a, b, out=c))
+        partial(_core.gemm, a, b, c, 1.0, False, THREADS) if library == "fastinit" else partial(np.matmul, a, b, out=c)
     )
     multiply()
-    assert abs(c[:4] - a[:4].astype(np.float64) @ b).max() < 1e-2
-    row(f"product {dtype} {n}", library, task="product", dtype=dtype, flops=2 * n**3, threads=THREADS)(multiply)
+    assert abs(c[:4] - a[:4].astype(np.float64) @ b).max() < 8 * np.finfo(dtype).eps * n**0.5 * 8
+    measure(row(f"product {dtype} {n}", library, task="product", dtype=dtype, flops=2 * n**3, threads=THREADS), multiply, n)

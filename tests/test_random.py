@@ -195,7 +195,8 @@ def test_bit_generator_takes_keys_and_checks_states() -> None:
         with pytest.raises(TypeError, match=whole(f"{name} must be an int, got 1.5")):
             move(1.5)
     for wrong in (1.5, "a"):
-        with pytest.raises(TypeError, match=whole(f"seed must be None, a non-negative int, ..., or a fastinit.Key; got {wrong!r}")):
+        message = f"seed must be None, a non-negative int, ..., or a fastinit.Key; got {wrong!r}"
+        with pytest.raises(TypeError, match=whole(message)):
             fi.Philox4x32(wrong)
     assert bits.advance(-3).random_raw(4)[3] == words[0]
 

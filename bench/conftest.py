@@ -83,3 +83,9 @@ def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: di
         "date": datetime.now(timezone.utc).strftime("%Y-%m-%d"),
         "command": _command(config),
     }
+
+
+def pytest_benchmark_update_json(output_json: dict[str, Any]) -> None:
+    """The statistics are kept, not the time of every round: those of short calls are hundreds of megabytes."""
+    for stored in output_json["benchmarks"]:
+        stored["stats"].pop("data", None)

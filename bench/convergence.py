@@ -202,7 +202,7 @@ def table(outcomes: Sequence[Outcome]) -> str:
         ratio = f"{o.gradient_norms[0] / last:.1e}" if last else "–"
         low, high = np.array(o.hessian).T
         with np.errstate(all="ignore"):  # an eigenvalue that was not found, or a Hessian of zero
-            ends = " | ".join(f"{v.mean():.2g} ± {v.std():.1g}" for v in (low, high, low / high))
+            ends = " | ".join(f"{v.mean():.2g} ± {round(v.std(), 12):.1g}" for v in (low, high, low / high))
         agreed = o.levels.count(o.level)
         theory = o.level if agreed == len(o.levels) else f"{o.level} ({agreed} of {len(o.levels)})"
         lines.append(

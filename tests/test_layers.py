@@ -106,7 +106,7 @@ BAD = [
     (lambda: Dense(weight=np.full((2, 3), 1e300)), ValueError,
      "weight must have values of at most 1e+140, whose squares float64 holds; got 1e+300"),
     (lambda: Dense(weight=np.ones((2, 3)), bias=np.full(3, -1e200)), ValueError,
-     "bias must have values of at most 1e+140, whose squares float64 holds; got 1e+200"),
+     "bias must have values of at most 1e+140, whose squares float64 holds; got -1e+200"),
     (lambda: Dense(weight=np.ones((2, 3)), bias=np.ones(2)), ValueError, "bias must have shape (3,), got (2,)"),
     (lambda: Dense(weight=np.ones((2, 3)), init="zeros"), TypeError,
      "init must not be given with weight, the actual weights"),

@@ -33,6 +33,20 @@ def test_given_biases_in_a_real_network(name: str) -> None:
     assert report.scales is None and report.phase == "ordered"  # those are of biases with mean 0
 
 
+@pytest.mark.parametrize("low", [-0.05, 0.0])
+def test_weights_and_biases_with_means_add_up(low: float) -> None:
+    """E h^2 has 2 E x W E b, which nearly undoes the rest here."""
+    bias = np.full(256, -128 * (low + 0.1) / 2)
+    layers = [D(256), A("sigmoid"), D(256, "uniform", low=low, high=0.1, bias=bias), A("tanh")]
+    report = propagate(layers, batch=64).with_measured(simulate(layers, 64, repeats=16, jacobian=False))
+    assert not [row.name for row in report.layers if row.outside()], report.table()
+    wide = [D(4096), A("sigmoid"), D(4096, "uniform", low=low, high=0.1, bias=np.full(4096, -1.0))]
+    mean, second = (low + 0.1) / 2, ((0.1**3 - low**3) / 3) / (0.1 - low)
+    x2 = moments("sigmoid", q=2.0).phi2
+    want = 4096 * second * x2 + 4096 * 4095 * mean**2 * 0.25 - 2 * 4096 * mean * 0.5 + 1.0
+    assert propagate(wide).layers[2].second == pytest.approx(want, rel=1e-3)
+
+
 def test_narrow_layers_with_a_mean() -> None:
     """Units are off where N(mean, variance) is, not N(mean, E h^2); units that are all the same, at once."""
     up = 1.0 - 0.5 * math.erfc(math.sqrt(0.5))  # P(h > 0) for h ~ N(1, 1)

@@ -61,8 +61,9 @@ def _shared(layer: Pool, nodes: list[Node]) -> float:
 def _through(weights: Weights, x: Signal, taps: float = 1.0) -> tuple[Signal, Transfer]:
     """``h = x W + b``: Gaussian given x, with E h^2 = fan_in E W^2 E x^2 + E b^2 (Poole et al. 2016).
 
-    Weights with a mean add up what the inputs have in common. Orthogonal weights keep the length
-    of x, so that the second moment over the units does not fluctuate anew.
+    Weights with a mean add up what the inputs have in common, to which biases with a mean add.
+    Orthogonal weights keep the length of x, so that the second moment over the units does not
+    fluctuate anew.
     """
     n, m = weights.fan_in * taps, weights.shape[-1]
     shared = weights.mean * weights.mean * n * max(n - 1.0, 0.0)
@@ -70,12 +71,18 @@ def _through(weights: Weights, x: Signal, taps: float = 1.0) -> tuple[Signal, Tr
     log_q = log_add(x.log_q + log(factor), log(weights.bias_second))
     if log_q == -math.inf:
         return Signal(m, log_q, 0.0, 0.0, 3.0, math.nan), Transfer(zero())
+    cross = 0.0  # 2 E x W E b, in units of the other terms
+    if weights.bias_mean and weights.mean and x.mean:
+        cross = 2.0 * n * weights.mean * x.mean * weights.bias_mean * exp(0.5 * x.log_q - log_q)
+        cross = max(cross, 1e-12 - 1.0)
+        log_q += math.log1p(cross)
+        cross /= 1.0 + cross
     part = math.exp(x.log_q + log(factor) - log_q)  # of the weights in E h^2
     bias = math.exp(-0.5 * log_q) * weights.bias_mean if weights.bias_mean else 0.0
     scale = math.exp(0.5 * (x.log_q - log_q)) if part else 0.0
     drift = n * weights.mean * scale
     mean = max(-1.0, min(1.0, drift * x.mean + bias))
-    common = weights.mean**2 * (n + n * max(n - 1.0, 0.0) * x.common) * scale * scale + bias * bias
+    common = weights.mean**2 * (n + n * max(n - 1.0, 0.0) * x.common) * scale * scale + bias * bias + cross
     common = min(1.0, max(common, mean * mean))
     gap = 0.0 if math.isnan(x.below) else x.below
     apart = n * weights.second * gap + shared * (x.common - x.mean * x.mean) * gap
@@ -96,7 +103,7 @@ def _through(weights: Weights, x: Signal, taps: float = 1.0) -> tuple[Signal, Tr
     own[SECOND, SECOND] += 2.0 * max(0.0, (common - mean * mean) ** 2 - (x.common - x.mean * x.mean) ** 2)
     by = Transfer(matrix, own, pair)
     after = Signal(
-        m, log_q, mean, common, 3.0, below, by.after(x.state), x.elastic * part,
+        m, log_q, mean, common, 3.0, below, by.after(x.state), x.elastic * (part + 0.5 * cross),
         scatter=scatter + cosine_noise(1.0 - below, m), inputs=weights.fan_in, apart=places,
     )  # fmt: skip
     return after, by
@@ -120,7 +127,7 @@ def _dense(step: Step, x: Signal) -> Node:
         x = mean_of(x, pixels, x.width, pixels_alike(x) * evenness(x.profile))[0]
         back -= 2.0 * math.log(pixels)
     after, by = _through(w, x, taps)
-    alone = exp(log(w.bias_second) - after.log_q) if after.log_q > -math.inf else 0.0  # part of the biases
+    alone = exp(min(0.0, log(w.bias_second) - after.log_q)) if after.log_q > -math.inf else 0.0  # part of the biases
     mixed_units = 3.0 * (1.0 - alone) ** 2 * w.uneven + alone**2 * w.bias_excess  # excess kurtosis over the units
     gaussian = x.gaussian or not (w.lone or after.shared > _SHARED)
     after = replace(after, gaussian=gaussian and mixed_units < _MIXED + 12.0 / w.fan_in)
@@ -156,7 +163,7 @@ def _activation(step: Step, x: Signal) -> Node:
     scatter = min(1.0, steep * steep * latent + (cosine_noise(1.0 - below, x.width) if not math.isnan(below) else 0.0))
     centre, deviation = x.centre_and_deviation()
     origin = Origin(f, centre, deviation * deviation, x.below)
-    bent, tilt = 0.5 * m.elastic * (m.elastic - 1.0) * loose, m.curve.slope[1]
+    bent, tilted = (_bend(power, loose) for power in (m.elastic, m.curve.slope[1]))
     after = Signal(
         x.width, m.log_phi2 + bent, m.mean, common, m.kurtosis, below,
         state=by.after(x.state), elastic=x.elastic * m.elastic, gaussian=False,
@@ -164,12 +171,17 @@ def _activation(step: Step, x: Signal) -> Node:
         apart=None if x.apart is None else mapped_below(f, x.log_q, x.mean, x.apart)[0],
     )  # fmt: skip
     new = (share - m.linear) / (1.0 - m.linear) if m.linear < 1.0 - 1e-9 else 1.0
-    factor = m.log_dphi2 + 0.5 * tilt * (tilt - 1.0) * loose
+    factor = m.log_dphi2 + tilted
     return Node(
         step, x, after, factor, by, m.slope_kurtosis, min(1.0, max(0.0, new)), m.linear,
         share, _slopes_bend(f, x) if step.spatial else 0.0, steep,
         np.array(m.curve.slope[:3]) @ to_hermite(x.mean), m.curve.slope[3] / x.width, m.curve,
     )  # fmt: skip
+
+
+def _bend(power: float, loose: float) -> float:
+    """ln of E q^power over (E q)^power for a q of relative variance `loose`, to second order: no more than that tells."""
+    return max(-3.0, min(3.0, 0.5 * power * (power - 1.0) * loose))
 
 
 def _slopes_bend(f: Any, x: Signal) -> float:
@@ -300,7 +312,7 @@ def _gated(step: Step, x: Signal) -> Node:
     below, _ = mapped_below(layer.function, g.log_q, g.mean, g.below)
     elastic = (g.elastic * m.elastic + u.elastic) / x.elastic if x.elastic else 0.0
     # E q^e of a fluctuating q is not (E q)^e
-    bend = 0.5 * elastic * (elastic - 1.0) * bounded(float(x.state.own[SECOND, SECOND]))
+    bend = _bend(elastic, bounded(float(x.state.own[SECOND, SECOND])))
     inside = Transfer(np.diag((0.0, elastic, 0.0)), *_gate_noise(m.curve, g, u, layer.hidden))
     z = Signal(
         layer.hidden, m.log_phi2 + u.log_q + bend, m.mean * u.mean, m.mean**2 * u.common, 3.0 * m.kurtosis,
@@ -319,7 +331,7 @@ def _gated(step: Step, x: Signal) -> Node:
     return Node(
         step, x, after, back + math.log(layer.hidden) + log_add(gates, ups), by.after(inside), rows,
         max(0.0, g.cosine * u.cosine), pull=np.array([0.0, follow / x.elastic if x.elastic else 0.0, 0.0]), gate=statistics,
-        approximate=shared > _SHARED or any(w.lone for w in step.weights),
+        approximate=shared > _SHARED or any(w.lone or w.mean != 0.0 for w in step.weights),
     )  # fmt: skip
 
 

@@ -124,8 +124,8 @@ def finite_array(value: Any, name: str) -> Array:
     bad = array.size - int(np.isfinite(wide).sum())
     if bad:
         raise ValueError(f"{name} has {bad} non-finite of {array.size} values")
-    top = float(np.max(np.abs(wide))) if wide.dtype.itemsize > 4 else 0.0
-    if top > _LARGEST:
+    top = float(wide.flat[np.argmax(np.abs(wide))]) if wide.dtype.itemsize > 4 else 0.0
+    if abs(top) > _LARGEST:
         raise ValueError(f"{name} must have values of at most {_LARGEST:g}, whose squares float64 holds; got {top:g}")
     return array
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fastinit.propagation import Activation, Dense, Gated, Residual, moments, propagate, simulate
+from fastinit.propagation import Activation, Dense, Gated, LayerNorm, Residual, moments, propagate, simulate
 
 A, D = Activation, Dense
 
@@ -93,3 +93,23 @@ def test_gains_by_name_in_remedies() -> None:
         for g in ("relu", 2.0**0.5)
     )
     assert named.remedy == number.remedy and named.remedy is not None
+
+
+@pytest.mark.parametrize("layers", [
+    [D(64), D(64, "uniform", low=0.0, high=0.1), LayerNorm(), A("tanh"), D(64)],
+    [D(64, bias=np.ones(64)), LayerNorm(), D(64, "uniform", low=0.0, high=0.1)],
+    [D(64), LayerNorm(), D(64, "uniform", low=0.0, high=0.1), A("relu")],
+    [D(64), Residual([D(64, "uniform", low=0.0, high=0.1), D(64, "uniform", low=0.0, high=0.05)], skip=0.0)],
+], ids=str)  # fmt: skip
+def test_what_all_units_share_beside_a_norm(layers: list[Any]) -> None:
+    """LayerNorm takes it out of the signal, and out of the gradient."""
+    report = propagate(layers, batch=32)
+    measured = simulate(layers, 32, repeats=60, jacobian=False)
+    for told, seen in zip(report.layers, measured.layers, strict=True):
+        assert seen.second is not None and seen.gradient is not None
+        assert told.second == pytest.approx(seen.second.value, rel=0.05, abs=4.0 * seen.second.error)
+        assert told.gradient == pytest.approx(seen.gradient.value, rel=0.08, abs=4.0 * seen.gradient.error)
+
+
+def test_nothing_passes_a_norm_of_equal_units() -> None:
+    assert propagate([D(64), D(8, "ones"), LayerNorm(), D(8)]).log10_gradient_ratio == -math.inf

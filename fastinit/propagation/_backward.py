@@ -10,7 +10,7 @@ import numpy as np
 
 from .._args import Array
 from ._fluctuation import MEAN, SECOND, Transfer, batch_mean, bounded
-from ._layers import Activation, BatchNorm, Dropout, LayerNorm, Pool, Residual
+from ._layers import Activation, BatchNorm, Dropout, LayerNorm, Pool, Residual, RMSNorm
 from ._linear_layers import Conv, Dense, Gated
 from ._node import Node
 from ._pointwise import as_activation
@@ -144,6 +144,9 @@ def _step(node: Node, g: Gradient, weight: float) -> Gradient:
             before = before._replace(together=1.0, bend=0.0, centred=True)
         else:
             before = before._replace(bend=g.bend * node.steep)
+            if not isinstance(layer, RMSNorm) and n > 1:  # and what all units have in common
+                left = log(1.0 - min(1.0, max(0.0, g.common)))
+                before = before._replace(log_g=before.log_g + left, common=-1.0 / (n - 1.0))
         return before.noisier(square * node.pull_noise, square * node.pull_noise)
     before = before._replace(centred=False)
     if isinstance(layer, Activation):
@@ -177,7 +180,7 @@ def _step(node: Node, g: Gradient, weight: float) -> Gradient:
     # what the gradients of all units share adds up where weights have a mean
     w = step.weights[0]
     shared = w.mean**2 * (g.width - 1.0) * g.common / w.second if w.second else 0.0
-    alike = (w.mean**2 / w.second + shared) / (1.0 + shared) if w.mean else 0.0
+    alike = (w.mean**2 / w.second + shared) / (1.0 + shared) if w.mean and shared > -1.0 else 0.0
     # -1/n at least: nothing is left of a single unit's gradient behind a norm
     aligned = max(-0.5, g.excess * g.width / n) if isinstance(layer, Dense) else 0.0
     before = before.coherent(aligned, aligned / (1.0 + aligned))
@@ -195,8 +198,9 @@ def _step(node: Node, g: Gradient, weight: float) -> Gradient:
         before = before._replace(together=float(math.prod(step.image_in or ())))
     fresh = 2.0 * max(0.0, 1.0 / n - 1.0 / g.width) if w.orthogonal else 2.0 / n
     before = before._replace(
-        width=x.width, log_g=before.log_g + math.log1p(shared), common=alike, square=same + (1.0 - same) ** 2 * 0.5 * fresh
-    )
+        width=x.width, log_g=before.log_g + log(max(0.0, 1.0 + shared)), common=alike,
+        square=same + (1.0 - same) ** 2 * 0.5 * fresh,
+    )  # fmt: skip
     return before.noisier(square * fresh, square * fresh * same)  # two inputs meet the same weights
 
 
@@ -257,7 +261,7 @@ def _residual(node: Node, layer: Residual, g: Gradient, batch: int, weight: floa
         g.width, log_total, moved.pull + joint.pull, joint.own + weight * weight * fresh,
         joint.pair + weight * weight * fresh * math.sqrt(g.square * end.square),
         square=((1.0 - part) * math.sqrt(g.square) + part * math.sqrt(end.square)) ** 2,
-        profile=mixed(g.profile, end.profile, 1.0 - part),
+        profile=mixed(g.profile, end.profile, 1.0 - part), common=(1.0 - part) * g.common + part * end.common,
         excess=min(1.0, max(-1.0 / g.width, excess)), pixels=g.pixels, reach=g.reach,
         together=(1.0 - part) * g.together + part * end.together, bend=(1.0 - part) * g.bend * skip**2 + part * end.bend,
         grown=g.grown + (log_total - plain if plain > -math.inf else 0.0),

@@ -13,6 +13,9 @@ from ._network import Step
 from ._node import Node
 from ._signal import Signal, grid, log, log_add
 
+#: The part of E x^2 that all units share from which it is most of what E x^2 fluctuates by.
+_SHARED = 0.05
+
 
 def norm(step: Step, x: Signal) -> Node:
     """LayerNorm and RMSNorm: divides by the root of the (centred) second moment plus eps; the gradient is too."""
@@ -29,7 +32,8 @@ def norm(step: Step, x: Signal) -> Node:
     mean, common, below, kurtosis = x.mean, x.common, x.below, x.kurtosis
     if not root_mean:
         gap = 1.0 if math.isnan(x.below) else x.below
-        mean, common, below = 0.0, 0.0, min(2.0, gap / max(1.0 - x.common, 1e-12))
+        mean, below = 0.0, min(2.0, gap / max(1.0 - x.common, 1e-12))
+        common = -1.0 / (x.width - 1.0) if x.width > 1 else 0.0  # units that sum to 0
         if not x.gaussian:  # of wide layers, an affine map
             kurtosis = _centred_kurtosis(x)
     rest = math.exp(log(layer.eps) - log_divisor) if layer.eps else 0.0
@@ -47,7 +51,10 @@ def norm(step: Step, x: Signal) -> Node:
     # E 1/q is above 1 / E q, and the directions of x (and of the mean) are projected out
     fixed = min(1.0, (1.0 if root_mean else 2.0) / x.width)
     pull = (rest - 1.0) * square
-    bent = (1.0 - rest) * bounded(float(square @ x.state.own @ square)) + log(1.0 - (1.0 - rest) * fixed)
+    spread = float(square @ x.state.own @ square)
+    if not root_mean and x.shared > _SHARED:  # what all units share goes with their mean; the rest has a scale of its own
+        spread = float(x.state.own[SECOND, SECOND]) - x.shared * (2.0 * x.shared + 4.0 * x.mean**2)
+    bent = (1.0 - rest) * bounded(spread) + log(1.0 - (1.0 - rest) * fixed)
     return Node(step, x, after, bent - log_divisor, by, pull=pull)
 
 

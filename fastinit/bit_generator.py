@@ -25,7 +25,7 @@ class Philox4x32(np.random.BitGenerator):
     Raises
     ------
     TypeError, ValueError
-        As NumPy's bit generators.
+        `seed` is of another type, negative, or an empty sequence.
 
     Notes
     -----

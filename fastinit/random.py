@@ -166,14 +166,8 @@ class Generator:
 
         Parameters
         ----------
-        size : int or sequence of int, optional
-            Of the result; may be left out where `out` is given.
-        dtype : dtype-like, optional
-            Default: that of `out`, else float64.
-        out : ndarray, optional
-            Filled in logical order and returned.
-        num_threads : int, optional
-            Default `get_num_threads()`. Values do not depend on it.
+        size, dtype, out, num_threads : optional
+            As for `random`.
 
         Returns
         -------

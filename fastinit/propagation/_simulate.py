@@ -85,7 +85,7 @@ def simulate(
     num_threads : int, optional
         Default `get_num_threads()`.
     progress : callable, optional
-        Called with the fraction done, in [0, 1], now and then.
+        Called now and then with the share of the work that is done, from 0 to 1.
 
     Returns
     -------

@@ -39,15 +39,15 @@ def test_a_function_as_activation(net: str) -> None:
     named, own = (propagate(FUNCTIONS[net](f)) for f in ("tanh", np.tanh))
     assert own.layers[0].name == named.layers[0].name
     for a, b in zip(own.layers, named.layers, strict=True):
-        assert a.second == pytest.approx(b.second, rel=1e-7)
-        assert a.correlation == pytest.approx(b.correlation, abs=1e-7)
-        assert a.gradient == pytest.approx(b.gradient, rel=1e-5)
-        assert a.log10_gradient_band == pytest.approx(b.log10_gradient_band, abs=1e-5)
+        assert a.second == pytest.approx(b.second, rel=1e-9)
+        assert a.correlation == pytest.approx(b.correlation, abs=1e-9)
+        assert a.gradient == pytest.approx(b.gradient, rel=1e-8)
+        assert a.log10_gradient_band == pytest.approx(b.log10_gradient_band, abs=1e-8)
         assert a.dead == b.dead
-    assert own.log10_gradient_ratio == pytest.approx(named.log10_gradient_ratio, abs=1e-5)
-    assert own.log10_gradient_ratio_sd == pytest.approx(named.log10_gradient_ratio_sd, rel=1e-4)
-    assert own.jacobian.mean == pytest.approx(named.jacobian.mean, rel=1e-5)
-    assert own.jacobian.largest == pytest.approx(named.jacobian.largest, rel=1e-4)
+    assert own.log10_gradient_ratio == pytest.approx(named.log10_gradient_ratio, abs=1e-8)
+    assert own.log10_gradient_ratio_sd == pytest.approx(named.log10_gradient_ratio_sd, rel=1e-8)
+    assert own.jacobian.mean == pytest.approx(named.jacobian.mean, rel=1e-8)
+    assert own.jacobian.largest == pytest.approx(named.jacobian.largest, rel=1e-7)
 
 
 class Counted:

@@ -83,11 +83,9 @@ def check_shape(shape: Any, name: str = "shape") -> Shape:
     dims: Sequence[Any]
     if type(shape) is tuple:
         dims = shape
-    elif isinstance(shape, (list, tuple, range)):
+    elif isinstance(shape, (list, tuple, range)) or getattr(shape, "ndim", None) == 1:
         dims = tuple(shape)
-    elif isinstance(shape, np.ndarray) and shape.ndim <= 1 and shape.dtype.kind in "iu":
-        dims = tuple(shape.ravel().tolist())
-    elif isinstance(shape, (int, np.integer)) and not isinstance(shape, bool):
+    elif is_length(shape):
         dims = (shape,)
     else:
         raise TypeError(f"{name} must be an int or a sequence of ints, got {shape!r}")
@@ -96,9 +94,9 @@ def check_shape(shape: Any, name: str = "shape") -> Shape:
     for d in dims:
         if type(d) is not int:
             exact = False
-            if isinstance(d, _NO_NUMBERS) or not isinstance(d, numbers.Integral):
+            if not is_length(d):
                 raise TypeError(f"{name} must be an int or a sequence of ints, got {shape!r}")
-            d = int(d)
+            d = operator.index(d)
         if d < 0:
             raise ValueError(f"{name}: negative dimensions are not allowed, got {shape!r}")
         total *= d or 1
@@ -106,12 +104,18 @@ def check_shape(shape: Any, name: str = "shape") -> Shape:
         raise ValueError(f"{name} {tuple(dims)!r} is too large: its bytes do not fit 63 bits")
     if len(dims) > _MAX_DIMS:
         raise ValueError(f"{name} must have at most {_MAX_DIMS} dimensions, got {len(dims)}")
-    return tuple(dims) if exact else tuple(int(d) for d in dims)
+    return tuple(dims) if exact else tuple(map(operator.index, dims))
 
 
 def is_length(shape: Any) -> bool:
-    """Whether a shape is a single length, not a sequence of them."""
-    return isinstance(shape, (int, np.integer)) or (isinstance(shape, np.ndarray) and shape.ndim == 0)
+    """Whether a shape is a single length, not a sequence of them: any integer that Python takes as an index."""
+    if isinstance(shape, _NO_NUMBERS):
+        return False
+    try:
+        operator.index(shape)
+    except TypeError:
+        return False
+    return True
 
 
 def check_number(value: Any, name: str, *, low: float = -math.inf, infinite: bool = False) -> float:

@@ -8,6 +8,7 @@ from hashlib import blake2b
 from typing import Any
 
 import numpy as np
+from numpy.random.bit_generator import ISeedSequence
 
 from . import _core
 
@@ -25,8 +26,8 @@ def key_bits(seed: Any) -> int:
     if isinstance(seed, Key):
         return seed.bits
     if seed is None:
-        sequence = np.random.SeedSequence()
-    elif isinstance(seed, np.random.SeedSequence):
+        sequence: ISeedSequence = np.random.SeedSequence()
+    elif isinstance(seed, ISeedSequence):
         sequence = seed
     elif hasattr(type(seed), "_draw_key"):
         return int(seed._draw_key())
@@ -45,7 +46,7 @@ def key_bits(seed: Any) -> int:
 
 def check_seed(seed: Any) -> None:
     """Check a seed that nothing is drawn with: a generator does not advance."""
-    sources = (np.random.SeedSequence, np.random.Generator, np.random.BitGenerator, np.random.RandomState)
+    sources = (ISeedSequence, np.random.Generator, np.random.BitGenerator, np.random.RandomState)
     if seed is not None and not isinstance(seed, sources) and not hasattr(type(seed), "_draw_key"):
         key_bits(seed)
 
@@ -233,4 +234,4 @@ class Key:
         return f"<fastinit.Key 0x{self.bits:016x}>"
 
 
-np.random.bit_generator.ISeedSequence.register(Key)
+ISeedSequence.register(Key)

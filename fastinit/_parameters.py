@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 import numpy as np
 
-from ._args import Array, Shape, code_of
+from ._args import Array, Shape, check_number, code_of
+
+_CHUNK = 2**13  # elements: what is computed of them stays in the cache
 
 
 def is_array(value: Any, name: str) -> bool:
@@ -41,13 +46,24 @@ def parameter(value: Any, name: str) -> Array:
         large = values.dtype.kind == "O" and all(type(v) is int for v in values.flat)  # for NumPy's types
         if not large and values.dtype.kind not in "iuf" and code_of(values.dtype) is None:
             raise TypeError
-        values = values.astype(np.float64)
+        values = values.astype(np.float64, copy=False)
     except (TypeError, ValueError):
         raise TypeError(f"{name} must be a real number or an array of them, got {value!r}") from None
     except OverflowError:
         raise ValueError(f"{name} must be finite, got {value!r}") from None
     check_all(np.isfinite(values), name, "finite", values)
     return values
+
+
+def loc_and_scale(loc: Any, scale: Any) -> tuple[Any, Any]:
+    """Numbers, or arrays where one of them is; a scale of -0.0 is negative, as for NumPy."""
+    if is_array(loc, "loc") or is_array(scale, "scale"):
+        locs, scales = parameter(loc, "loc"), parameter(scale, "scale")
+        check_all(~np.signbit(scales), "scale < 0: scale", "non-negative", scales)
+        return locs, scales
+    mean, std = check_number(loc, "loc"), check_number(scale, "scale", low=0.0)
+    check_all(math.copysign(1.0, std) > 0, "scale < 0: scale", "non-negative", np.asarray(std))
+    return mean, std
 
 
 def check_range(values: Array, name: str, dtype: np.dtype[Any], stays: Any) -> None:
@@ -60,3 +76,27 @@ def check_all(ok: Any, name: str, allowed: str, values: Array) -> None:
     """The message names the first value that is not `ok`."""
     if not np.all(ok):
         raise ValueError(f"{name} must be {allowed}, got {float(values[np.logical_not(ok)].flat[0])!r}")
+
+
+def window(loc: Array, scale: Array, lower: float, upper: float) -> tuple[Array, Array]:
+    """Bounds of a truncated law; of a point mass, which no infinite bound moves, its place."""
+    low, high = (loc + np.where(scale > 0, bound, 0.0) * scale for bound in (lower, upper))
+    return low, high
+
+
+def chunks(out: Array, kind: Any, p0: Array, p1: Array) -> Iterator[tuple[Array, Array, Array]]:
+    """Parts of `out` in logical order, of type `kind`, rounded as they are written, and the parameters of each.
+
+    Each part must be written before the next is asked for.
+    """
+    parts = np.nditer(
+        (out, p0, p1),
+        ["buffered", "copy_if_overlap", "external_loop", "zerosize_ok"],
+        [["writeonly"], ["readonly"], ["readonly"]],
+        op_dtypes=[np.dtype(kind), p0.dtype, p1.dtype],
+        order="C",
+        casting="unsafe",
+        buffersize=_CHUNK,
+    )  # fmt: skip
+    with closing(parts):
+        yield from parts

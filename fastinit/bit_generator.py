@@ -64,7 +64,9 @@ class Philox4x32(np.random.BitGenerator):
             f"state must be a dict for a {type(self).__name__} generator, with the 64-bit ints "
             f"'key' and 'position' under 'state'; got {value!r}"
         )
-        if not isinstance(value, dict) or value.get("bit_generator") != type(self).__name__:
+        if not isinstance(value, dict):
+            raise TypeError(message)
+        if value.get("bit_generator") != type(self).__name__:
             raise ValueError(message)
         try:
             words = [operator.index(value["state"][name]) for name in ("key", "position")]

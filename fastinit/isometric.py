@@ -149,7 +149,8 @@ def delta_orthogonal(
     ----------
     shape : int or sequence of int, optional
         Three to five dimensions: one to three of space, input, output channels; by default
-        ``(..., in, out)``, with no more inputs than outputs.
+        ``(..., in, out)``, with no more inputs than outputs. The centre of n taps is tap
+        ``n // 2``, as in `dirac` (for even n, JAX takes the one before).
     gain : float or str
         A finite number or the name of an activation (see `fastinit.gain`).
     scaled : bool, default False
@@ -158,7 +159,7 @@ def delta_orthogonal(
     layout, in_axis, out_axis : optional
         What the dimensions mean; see `compute_fans`.
     dtype, seed, out, shard, num_threads, progress : optional
-        As for `orthogonal`; the matrix at the centre is ``orthogonal((in, out), gain, seed=seed)``.
+        As for `orthogonal`, but real; the matrix at the centre is ``orthogonal((in, out), gain, seed=seed)``.
 
     Returns
     -------

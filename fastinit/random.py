@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from . import _core
 from ._args import (
     Array,
     Target,
@@ -19,7 +20,17 @@ from ._args import (
     global_shape,
 )
 from ._keys import Key
-from ._parameters import check_all, check_range, holds, is_array, parameter, shape_of
+from ._parameters import (
+    check_all,
+    check_range,
+    chunks,
+    holds,
+    is_array,
+    loc_and_scale,
+    parameter,
+    shape_of,
+    window,
+)
 from ._run import NORMAL, TRUNCATED, UNIFORM, run
 
 
@@ -191,7 +202,7 @@ class Generator:
         self, low: Any = 0.0, high: Any = 1.0, size: Any = None, *, dtype: Any = None,
         out: Array | None = None, num_threads: int | None = None,
     ) -> Any:
-        """Uniform draws from [low, high); array bounds are broadcast.
+        """Uniform draws from [low, high); array bounds are broadcast, and give what numbers give.
 
         Parameters
         ----------
@@ -236,7 +247,7 @@ class Generator:
         self, loc: Any = 0.0, scale: Any = 1.0, size: Any = None, *, dtype: Any = None,
         out: Array | None = None, num_threads: int | None = None,
     ) -> Any:
-        """Draws from N(loc, scale**2); array parameters are broadcast.
+        """Draws from N(loc, scale**2); array parameters are broadcast, and give what numbers give.
 
         Parameters
         ----------
@@ -262,12 +273,9 @@ class Generator:
         >>> default_rng(0).normal(10.0, 2.0, size=(2, 2)).shape
         (2, 2)
         """
-        if is_array(loc, "loc") or is_array(scale, "scale"):
-            locs, scales = parameter(loc, "loc"), parameter(scale, "scale")
-            check_all(scales >= 0, "scale < 0: scale", "non-negative", scales)
-            return self._broadcast(NORMAL, locs, scales, size, dtype, out, num_threads)
-        mean, std = check_number(loc, "loc"), check_number(scale, "scale", low=0.0)
-        return self._fill(NORMAL, mean, std, size, dtype, out, num_threads)
+        mean, std = loc_and_scale(loc, scale)
+        draw = self._broadcast if isinstance(mean, np.ndarray) else self._fill
+        return draw(NORMAL, mean, std, size, dtype, out, num_threads)
 
     def truncated_normal(
         self, loc: Any = 0.0, scale: Any = 1.0, lower: float = -2.0, upper: float = 2.0,
@@ -275,7 +283,7 @@ class Generator:
     ) -> Any:
         """Draws from N(loc, scale**2) truncated `lower` and `upper` scales from `loc`.
 
-        Arrays as `loc` and `scale` are broadcast.
+        Arrays as `loc` and `scale` are broadcast: standard draws, moved and scaled by each element's own.
 
         Parameters
         ----------
@@ -303,25 +311,19 @@ class Generator:
         >>> bool(abs(default_rng(0).truncated_normal(size=100)).max() <= 2)
         True
         """
-        arrays = is_array(loc, "loc") or is_array(scale, "scale")
-        if arrays:
-            locs, scales = parameter(loc, "loc"), parameter(scale, "scale")
-            check_all(scales >= 0, "scale < 0: scale", "non-negative", scales)
-        else:
-            mean, std = check_number(loc, "loc"), check_number(scale, "scale", low=0.0)
+        mean, std = loc_and_scale(loc, scale)
         a = check_number(lower, "lower", infinite=True)
         b = check_number(upper, "upper", infinite=True)
         if not a < b:
             raise ValueError(f"lower must be below upper, got {lower!r} and {upper!r}")
-        if arrays:
-            return self._broadcast(TRUNCATED, locs, scales, size, dtype, out, num_threads, a, b)
-        return self._fill(TRUNCATED, mean, std, size, dtype, out, num_threads, a, b)
+        draw = self._broadcast if isinstance(mean, np.ndarray) else self._fill
+        return draw(TRUNCATED, mean, std, size, dtype, out, num_threads, a, b)
 
     def _broadcast(
         self, law: int, p0: Array, p1: Array, size: Any, dtype: Any, out: Array | None,
         num_threads: int | None, lo: float = 0.0, hi: float = 0.0,
     ) -> Array:
-        """Standard draws in float64, then the parameters of each element in NumPy's arithmetic."""
+        """With parameters for each element; the values are those of the same numbers."""
         names = ("low", "high") if law == UNIFORM else ("loc", "scale")
         shape = shape_of(p0, p1, *names)
         if size is None:
@@ -334,22 +336,35 @@ class Generator:
             raise ValueError(f"size {full.shape} does not hold {names[0]} and {names[1]} of shape {shape}")
         kind = np.float64 if full.dtype.itemsize == 8 else np.float32
         with np.errstate(over="ignore", under="ignore"):
-            span = p1 - p0 if law == UNIFORM else p1
             check_range(p0, names[0], full.dtype, full.dtype)
             check_range(p1, names[1], full.dtype, full.dtype if law == UNIFORM else kind)
-            check_range(span, "high - low" if law == UNIFORM else names[1], full.dtype, kind)
+            if law == UNIFORM:
+                check_range(p1 - p0, "high - low", full.dtype, kind)
             if law == TRUNCATED:
-                low, high = (p0 + np.where(p1 > 0, bound, 0.0) * p1 for bound in (lo, hi))
+                low, high = window(p0, p1, lo, hi)
                 check_range(np.clip(0.0, low, high), "the window of lower and upper", full.dtype, full.dtype)
-            x = self._fill(law, 0.0, 1.0, full.shape, np.float64, None, num_threads, lo, hi)
-            x *= span
-            x += p0
-            x = x.astype(kind, copy=False)
-            if law == UNIFORM:  # rounding may reach the excluded bound
-                high = p1.astype(kind)
-                np.minimum(x, np.nextafter(high, p0.astype(kind)), out=x)
-            full.out[...] = x.astype(full.dtype, copy=False)
+            with self._lock:
+                self._draw_each(full.out, kind, law, p0, p1, lo, hi)
         return full.result
+
+    def _draw_each(self, out: Array, kind: Any, law: int, p0: Array, p1: Array, lo: float, hi: float) -> None:
+        """Chunks of standard draws, and what the law makes of them: the operations of the kernels."""
+        for y, a, b in chunks(out, kind, p0, p1):
+            part = Target(y.shape, kind, 0, None, None, 1)
+            part.base = self._position
+            self._position += y.size
+            x = run(part, law, 0.0, 1.0, self._key.bits, lo, hi)
+            shift, scale = a.astype(kind), b.astype(kind)
+            if law == UNIFORM:
+                last = np.nextafter(scale, shift)  # below the excluded bound, which rounding may reach
+                _core.affine(x, np.subtract(scale, shift, dtype=np.float64).astype(kind), shift)
+                np.minimum(x, last, out=x)
+            else:
+                _core.affine(x, scale, shift)
+            if law == TRUNCATED:
+                low, high = window(a, b, lo, hi)
+                np.clip(x, low.astype(kind), high.astype(kind), out=x)
+            y[...] = x
 
 
 def default_rng(seed: Any = None) -> Generator:

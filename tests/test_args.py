@@ -14,10 +14,28 @@ from hypothesis import strategies as st
 import fastinit as fi
 from fastinit._args import Target, _overlaps_itself
 
+
+class Lengths:
+    """One integer, or one dimension of them, of another library."""
+
+    def __init__(self, *values: int) -> None:
+        self.values, self.ndim = values, int(len(values) > 1)
+
+    def __index__(self) -> int:
+        return self.values[0]
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def __getitem__(self, i: int) -> Lengths:
+        return Lengths(self.values[i])
+
+
 SHAPES: list[tuple[Any, tuple[int, ...]]] = [
     (3, (3,)), (np.int64(3), (3,)), (np.uint8(3), (3,)), ((), ()), ([], ()), ([2, 3], (2, 3)),
     ((2, np.int32(3)), (2, 3)), (np.array([2, 3]), (2, 3)), (np.array(4), (4,)), (0, (0,)), ((2, 0, 3), (2, 0, 3)),
-    ((1,) * 32, (1,) * 32),
+    ((1,) * 32, (1,) * 32), ((np.array(2), 3), (2, 3)), (Lengths(3), (3,)), ((Lengths(3), 2), (3, 2)),
+    (Lengths(3, 2), (3, 2)),
 ]  # fmt: skip
 
 
@@ -29,7 +47,10 @@ def test_shapes(shape: Any, want: tuple[int, ...]) -> None:
     assert x.size == np.empty(shape).size
 
 
-NOT_SHAPES = ["3", b"3", 3.0, (3, 2.0), True, (2, True), np.array([1.5]), np.array([[1]]), {2, 3}, {2: 3}, (None,)]
+NOT_SHAPES = [
+    "3", b"3", 3.0, (3, 2.0), True, (2, True), (None,), {2, 3}, {2: 3},
+    np.array([1.5]), np.array([[1]]), np.array([True]), np.array(2.0),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("shape", NOT_SHAPES, ids=str)

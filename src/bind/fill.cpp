@@ -66,6 +66,21 @@ py::tuple truncated(double a, double b) {
 }
 
 template <class T>
+void affine(py::array_t<T> x, const py::array_t<T>& scale, const py::array_t<T>& shift) {
+    for (const py::array& a : {py::array(x), py::array(scale), py::array(shift)}) {
+        if (!(a.flags() & py::array::c_style) || a.size() != x.size()) {
+            throw py::value_error("x, scale and shift must be contiguous and as long");
+        }
+    }
+    const auto n = static_cast<std::size_t>(x.size());
+    if constexpr (sizeof(T) == 4) {
+        kernels().affine_f32(n, x.mutable_data(), scale.data(), shift.data());
+    } else {
+        kernels().affine_f64(n, x.mutable_data(), scale.data(), shift.data());
+    }
+}
+
+template <class T>
 py::array_t<T> probe(int function, const py::array_t<T, py::array::c_style | py::array::forcecast>& x) {
     py::array_t<T> y(x.size());
     if constexpr (sizeof(T) == 4) {
@@ -83,6 +98,8 @@ void register_fill(py::module_& m) {
     m.def("sparse_mask", &mask, py::arg("out"), py::arg("key"), py::arg("rows"), py::arg("zeros"), py::arg("row"),
           py::arg("column"), py::arg("num_threads"));
     m.def("truncated_moments", &truncated, py::arg("a"), py::arg("b"));
+    m.def("affine", &affine<float>, py::arg("x").noconvert(), py::arg("scale").noconvert(), py::arg("shift").noconvert());
+    m.def("affine", &affine<double>, py::arg("x").noconvert(), py::arg("scale").noconvert(), py::arg("shift").noconvert());
     m.def("probe_f32", &probe<float>, py::arg("function"), py::arg("x"));
     m.def("probe_f64", &probe<double>, py::arg("function"), py::arg("x"));
 }

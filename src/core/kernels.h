@@ -82,6 +82,9 @@ struct Kernels {
                         float* q);
     void (*reflect_f64)(std::int64_t rows, std::int64_t count, const double* v, std::int64_t stride,
                         const double* tau, double* q);
+    // x[i] = fma(x[i], scale[i], shift[i]): what a law does, with parameters for each element.
+    void (*affine_f32)(std::size_t n, float* x, const float* scale, const float* shift);
+    void (*affine_f64)(std::size_t n, double* x, const double* scale, const double* shift);
     // Probes: the mathematical functions of the kernels on whole arrays, for tests of their error.
     void (*probe_f32)(int function, const float* x, float* y, std::size_t n);
     void (*probe_f64)(int function, const double* x, double* y, std::size_t n);

@@ -176,6 +176,14 @@ void copy_stream(void* dst, const void* src, std::size_t bytes) { copy_past_cach
 
 void stream_fence() { fence(); }
 
+template <class V, class S>
+void affine(std::size_t n, S* x, const S* scale, const S* shift) {
+    constexpr std::size_t lanes = sizeof(V) / sizeof(S);
+    std::size_t i = 0;
+    for (; i + lanes <= n; i += lanes) store(x + i, fma(load<V>(x + i), load<V>(scale + i), load<V>(shift + i)));
+    for (; i < n; ++i) x[i] = fma(x[i] - V{}, scale[i] - V{}, shift[i] - V{})[0];
+}
+
 // ---- probes for tests ---------------------------------------------------------
 
 enum Probe { kNegLog, kSinTurn, kCosTurn, kQuantile };
@@ -278,6 +286,8 @@ constexpr fastinit::Kernels kTable = {
     invert_triangle<F64, double>,
     reflect_columns<F32, float>,
     reflect_columns<F64, double>,
+    affine<F32, float>,
+    affine<F64, double>,
     probe_f32,
     probe_f64,
 };

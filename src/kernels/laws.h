@@ -28,19 +28,18 @@ struct Uniform {
     V scale, step, shift, high;
     bool careful;
     explicit Uniform(const LawParams& p)
-        : scale(static_cast<S>(p.scale) - V{}), step(scale * kUlp), shift(static_cast<S>(p.shift) - V{}),
+        : scale(static_cast<S>(p.scale) - V{}), step(scale * kUnit), shift(static_cast<S>(p.shift) - V{}),
           high(static_cast<S>(p.high) - V{}) {
-        careful = step[0] * S(1.0 / kUlp) != scale[0] ||
-                  fma(static_cast<S>(1.0 / kUlp - 1.0) - V{}, step, shift)[0] > high[0];
+        careful = step[0] * S(1 / kUnit) != scale[0] || fma(unit(~W{}), step, shift)[0] > high[0];
     }
-    static constexpr S kUlp = sizeof(S) == 4 ? 0x1p-24 : 0x1p-53;
+    static constexpr S kUnit = sizeof(S) == 4 ? S(kTop24) : S(0x1p-53);
     __attribute__((always_inline)) void operator()(const W w[4], V x[4]) const {
         for (int k = 0; k < 4; ++k) {
             const V u = unit(w[k]);
-            x[k] = careful ? min(fma(u * kUlp, scale, shift), high) : fma(u, step, shift);
+            x[k] = careful ? min(fma(u * kUnit, scale, shift), high) : fma(u, step, shift);
         }
     }
-    FI_INLINE F32 unit(U32 w) { return to_f32((I32)(w >> 8)); }
+    FI_INLINE F32 unit(U32 w) { return top_24_bits(w); }
     FI_INLINE F64 unit(U64 w) { return to_f64(w >> 11); }
 };
 

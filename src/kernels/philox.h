@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Philox4x32-10 (Salmon et al. 2011). Words c0 and c1 keep the order of the lanes, c2 and
-// c3 have the middle two of every four exchanged (on x86): the upper halves of the products
+// c3 have the middle two of every four exchanged (with SSE and AVX2): the upper halves of the products
 // of c0 become c2 and those of c2 become c0, so every exchange undoes the one before it, and
 // splitting products costs one instruction for each half.
 #pragma once

@@ -102,13 +102,15 @@ FI_INLINE Wide mul_wide(U32 x, U32 m) {
 #endif
 }
 
-// The upper (lower) halves of products, one instruction each. On x86 this exchanges the two
-// middle lanes of every four: doing it twice, or `swap_middle`, brings them back.
+// The upper (lower) halves of products, one instruction each. With SSE and AVX2 this exchanges the
+// two middle lanes of every four: doing it twice, or `swap_middle`, brings them back. The masks of
+// AVX-512 leave half of the lanes where they are, so that nothing is to be brought back.
 template <bool kUpper>
 FI_INLINE U32 halves(Wide p) {
     [[maybe_unused]] constexpr int pick = kUpper ? 0xdd : 0x88;
 #if defined(FI_ISA_avx512)
-    return (U32)_mm512_shuffle_ps((__m512)p.a, (__m512)p.b, pick);
+    return (U32)(kUpper ? _mm512_mask_movehdup_ps((__m512)p.b, 0x5555, (__m512)p.a)
+                        : _mm512_mask_moveldup_ps((__m512)p.a, 0xaaaa, (__m512)p.b));
 #elif defined(FI_ISA_avx2)
     return (U32)_mm256_shuffle_ps((__m256)p.a, (__m256)p.b, pick);
 #elif defined(FI_ISA_neon)
@@ -127,12 +129,10 @@ FI_INLINE U32 xor3(U32 a, U32 b, U32 c) {
 #endif
 }
 FI_INLINE U32 swap_middle(U32 x) {
-#if defined(FI_ISA_avx512)
-    return (U32)_mm512_shuffle_ps((__m512)x, (__m512)x, 0xd8);  // GCC 12 warns of its own _mm512_shuffle_epi32
+#if defined(FI_ISA_avx512) || defined(FI_ISA_neon)
+    return x;
 #elif defined(FI_ISA_avx2)
     return (U32)_mm256_shuffle_epi32((__m256i)x, 0xd8);
-#elif defined(FI_ISA_neon)
-    return x;
 #else
     return (U32)_mm_shuffle_epi32((__m128i)x, 0xd8);
 #endif
@@ -230,6 +230,15 @@ template <class V>
 FI_INLINE V max(V a, V b) { return a > b ? a : b; }
 
 FI_INLINE F32 to_f32(I32 a) { return __builtin_convertvector(a, F32); }
+// The upper 24 bits of a word, as a multiple of kTop24. AVX-512 converts unsigned numbers, and
+// clears bits by more of its ports than shift them.
+#if defined(FI_ISA_avx512)
+constexpr float kTop24 = 0x1p-32f;
+FI_INLINE F32 top_24_bits(U32 a) { return (F32)_mm512_cvtepu32_ps((__m512i)(a & 0xffffff00u)); }
+#else
+constexpr float kTop24 = 0x1p-24f;
+FI_INLINE F32 top_24_bits(U32 a) { return to_f32((I32)(a >> 8)); }
+#endif
 // A word and its complement, each rounded once.
 FI_INLINE void both_to_f32(U32 a, F32& up, F32& down) {
 #if defined(FI_ISA_avx512)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any as _Any
+
 try:
     from ._core import __version__
 except ModuleNotFoundError:
@@ -77,3 +79,12 @@ __all__ = [
     "xavier_uniform",
     "zeros",
 ]
+
+
+def __getattr__(name: str) -> _Any:
+    """``fastinit.propagation``, which is imported only when asked for."""
+    if name == "propagation":
+        from importlib import import_module
+
+        return import_module(f".{name}", __name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

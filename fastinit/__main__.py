@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
 import re
@@ -110,6 +111,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         message = " ".join(str(error).split()) or type(error).__name__
         print(f"{program}: error: {message}", file=sys.stderr)
         return 2
+    if isinstance(sys.stdout, io.TextIOWrapper):  # names may have characters that the terminal lacks
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         print(json.dumps(plain_json(result), indent=2, allow_nan=False) if options.json else text, flush=True)
     except OSError as error:

@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from tqdm import tqdm
 
 from . import __version__, _propagate_command, get_num_threads, isa
 from ._args import Array
@@ -71,7 +72,7 @@ def measure(n: int = 4096) -> dict[str, Any]:
         _FILL: _best(lambda: out.fill(0.5)),
     }
     rows = []
-    for name, kwargs, asked, peer in _ROWS:
+    for name, kwargs, asked, peer in tqdm(_ROWS, unit="initializer", delay=1.0, leave=False):
         # A convolution kernel of one point is the same memory with one more axis.
         target = out[np.newaxis] if name in ("dirac", "delta_orthogonal") else out
         seconds = _best(partial(INITIALIZERS[name], out=target, seed=0, **kwargs))

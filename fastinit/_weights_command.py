@@ -67,8 +67,23 @@ def _read_npz(path: Path) -> dict[str, Array]:
         archive = np.load(stream, allow_pickle=False)
         if isinstance(archive, np.ndarray):
             raise ValueError("it holds one array, as .npy; numpy.savez writes .npz")
-        members = ((name, archive[name]) for name in archive.files)
+        members = ((name, _member(archive, name)) for name in archive.files)
         return {name: array for name, array in members if isinstance(array, np.ndarray)}  # others are bytes
+
+
+def _member(archive: Any, name: str) -> Any:
+    """NumPy's files keep no type of ml_dtypes: bfloat16 comes back as two bytes without a meaning."""
+    try:
+        array = archive[name]
+    except ValueError as error:
+        if "descr" not in str(error):
+            raise
+        raise ValueError(f"{name} has a type that NumPy's files do not keep; .safetensors keeps it") from error
+    if getattr(array, "dtype", None) != np.dtype("V2"):
+        return array
+    import ml_dtypes
+
+    return array.view(ml_dtypes.bfloat16)
 
 
 def _read_safetensors(path: Path) -> dict[str, Array]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -45,7 +45,11 @@ def analyse(network: Network, start: Input, dtype: str, formats: tuple[str, ...]
     top = {id(node) for node in nodes}
     ratio, spread = _gradient_ratio([b for b in rows if id(b.node) in top])
     plain = _plain(nodes)
-    jacobian = _jacobian(spectrum, plain, upper_edge(nodes, spectrum.log_mean) if len(formats) > 1 else None)
+    largest = upper_edge(nodes, spectrum.log_mean) if len(formats) > 1 else None
+    means = any(_has_mean(node) for node in nodes)
+    if not means and any(node.after.profile is not None for node in nodes):  # places differ
+        spectrum, largest = _by_gradient(spectrum, largest, end)
+    jacobian = _jacobian(spectrum, plain, largest)
     return Report(
         layers=layers,
         dtype=dtype,
@@ -64,7 +68,7 @@ def analyse(network: Network, start: Input, dtype: str, formats: tuple[str, ...]
         overflow={name: _any_overflow(layers, name) for name in formats},
         underflow={name: _worst(layers, "underflow", name) for name in formats},
         gradient_underflow={name: _worst(layers, "gradient_underflow", name) for name in formats},
-        jacobian=_with_means(nodes, spectrum, jacobian, end),
+        jacobian=_with_means(spectrum, jacobian, end) if means else jacobian,
         condition=spectrum.condition,
         scales=None if plain is None else _depth_scales(plain.function, plain.sigma_w2, plain.sigma_b2),
         symmetric=any(w.symmetric and w.shape[-1] > 1 for node in nodes for w in node.step.weights),
@@ -250,15 +254,29 @@ def _jacobian(spectrum: Spectrum, plain: _Plain | None, largest: float | None) -
     return JacobianSpectrum(mean, exp(2.0 * spectrum.log_mean) * variance if variance else 0.0, largest)
 
 
-def _with_means(nodes: tuple[Node, ...], bulk: Spectrum, jacobian: JacobianSpectrum, end: Gradient) -> JacobianSpectrum:
+def _log_mean(spectrum: Spectrum, end: Gradient) -> float:
+    """E tr J J^T over the outputs: what a random gradient of the outputs is at the inputs."""
+    return end.log_g + math.log(spectrum.inputs / spectrum.outputs)
+
+
+def _by_gradient(spectrum: Spectrum, largest: float | None, end: Gradient) -> tuple[Spectrum, float | None]:
+    """With the mean by the gradient at the input, which meets the border of an image where it has become large.
+
+    What a norm projects out lowers the mean, not the largest.
+    """
+    log_mean = _log_mean(spectrum, end)
+    if largest is not None and math.isfinite(spectrum.log_mean):
+        largest *= exp(max(0.0, log_mean - spectrum.log_mean))
+    return replace(spectrum, log_mean=log_mean), largest
+
+
+def _with_means(bulk: Spectrum, jacobian: JacobianSpectrum, end: Gradient) -> JacobianSpectrum:
     """With the mean by the gradient at the input, where weights have a mean."""
-    if not _have_means(nodes):
-        return jacobian
-    spectrum, log_spike = bulk.with_spike(end.log_g + math.log(bulk.inputs / bulk.outputs))
+    spectrum, log_spike = bulk.with_spike(_log_mean(bulk, end))
     mean = exp(spectrum.log_mean)
     variance = exp(2.0 * spectrum.log_mean) * max(0.0, spectrum.relative - 1.0) if mean else 0.0
     return JacobianSpectrum(mean, variance, max(jacobian.largest, exp(log_spike)))
 
 
-def _have_means(nodes: tuple[Node, ...]) -> bool:
-    return any(any(w.mean != 0.0 for w in node.step.weights) or _have_means(node.body) for node in nodes)
+def _has_mean(node: Node) -> bool:
+    return any(w.mean != 0.0 for w in node.step.weights) or any(_has_mean(inner) for inner in node.body)

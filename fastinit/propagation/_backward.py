@@ -15,7 +15,7 @@ from ._linear_layers import Conv, Dense, Gated
 from ._node import Node
 from ._pointwise import as_activation
 from ._pooling import pixels_alike, shared_taps, windows
-from ._profile import ONE_TAP, Profile, mixed, profile_of_gradient, tap_fraction, unpooled
+from ._profile import ONE_TAP, Profile, divided, mixed, profile_of_gradient, tap_fraction, unpooled
 from ._signal import Signal, exp, log, log_add
 
 
@@ -140,10 +140,11 @@ def _step(node: Node, g: Gradient, weight: float) -> Gradient:
     kurtosis, n = node.slope_kurtosis, x.width
     if isinstance(layer, LayerNorm):  # the part along the signal is projected out
         before = before.coherent(-min(0.9, g.excess), -1.0 / x.width)
-        if isinstance(layer, BatchNorm):  # and what all places and inputs have in common
-            before = before._replace(together=1.0, bend=0.0, centred=True)
+        if isinstance(layer, BatchNorm):  # of all inputs together; and what all places and inputs have in common
+            before = before._replace(together=1.0, bend=0.0, centred=True, excess=0.0)
         else:
-            before = before._replace(bend=g.bend * node.steep)
+            profile, log_more = divided(g.profile, x.profile)
+            before = before._replace(log_g=before.log_g + log_more, profile=profile, bend=g.bend * node.steep)
             if not isinstance(layer, RMSNorm) and n > 1:  # and what all units have in common
                 left = log(1.0 - min(1.0, max(0.0, g.common)))
                 before = before._replace(log_g=before.log_g + left, common=-1.0 / (n - 1.0))

@@ -11,7 +11,7 @@ import numpy as np
 from .._args import Array
 from ._fluctuation import MEAN, SECOND, SHAPE, Transfer, bounded, cosine_noise, gaussian_noise, to_hermite, zero
 from ._layers import Activation, BatchNorm, Dropout, LayerNorm, Pool, Residual
-from ._linear_layers import Conv, Gated
+from ._linear_layers import Conv, Dense, Gated
 from ._network import Step
 from ._node import GateStatistics, Node
 from ._normalization import batch_norm, norm, units_of
@@ -34,13 +34,7 @@ def walk(steps: tuple[Step, ...], signal: Signal, batch: int) -> tuple[Node, ...
         if isinstance(step.layer, Pool):
             node = pool(step, signal, _shared(step.layer, nodes))
         elif isinstance(step.layer, BatchNorm):
-            padded = bool(nodes) and isinstance(nodes[-1].step.layer, Conv)
-            units = units_of(step, signal, batch)
-            node = batch_norm(step, signal, batch, units, channel_variances(nodes[-1]) if padded else None)
-            if nodes:  # gradients of steep units are divided by their own deviations
-                nodes[-1] = replace(nodes[-1], factor=nodes[-1].factor + units.steeper)
-            if padded:  # what differs between places is alike at neighbours, which is left out
-                node = replace(node, approximate=node.approximate or nodes[-1].before.apart is not None)
+            node = _behind_batch_norm(step, signal, batch, nodes)
         elif isinstance(step.layer, Residual):
             node = _residual(step, signal, batch)
         else:
@@ -50,6 +44,23 @@ def walk(steps: tuple[Step, ...], signal: Signal, batch: int) -> tuple[Node, ...
         nodes.append(node)
         signal = node.after
     return tuple(nodes)
+
+
+def _behind_batch_norm(step: Step, x: Signal, batch: int, nodes: list[Node]) -> Node:
+    """Of steep units, and by weights that made v large, gradients are divided by more: in the nodes before."""
+    padded = bool(nodes) and isinstance(nodes[-1].step.layer, Conv)
+    channels = channel_variances(nodes[-1]) if padded else None
+    active = bool(nodes) and isinstance(nodes[-1].step.layer, Activation)
+    inputs = (nodes[-1].before if active else x).inputs or float(x.width)
+    units = units_of(step, x, batch, inputs, channels)
+    node = batch_norm(step, x, batch, units, channels)
+    if nodes:
+        nodes[-1] = replace(nodes[-1], factor=nodes[-1].factor + units.steeper)
+    linear = -2 if active else -1
+    if len(nodes) >= -linear and isinstance(nodes[linear].step.layer, (Dense, Conv)):
+        nodes[linear] = replace(nodes[linear], factor=nodes[linear].factor + units.met)
+    # what differs between places is alike at neighbours, which is left out
+    return replace(node, approximate=node.approximate or (padded and nodes[-1].before.apart is not None))
 
 
 def _shared(layer: Pool, nodes: list[Node]) -> float:
@@ -104,7 +115,7 @@ def _through(weights: Weights, x: Signal, taps: float = 1.0) -> tuple[Signal, Tr
     by = Transfer(matrix, own, pair)
     after = Signal(
         m, log_q, mean, common, 3.0, below, by.after(x.state), x.elastic * (part + 0.5 * cross),
-        scatter=scatter + cosine_noise(1.0 - below, m), inputs=weights.fan_in, apart=places,
+        scatter=scatter + cosine_noise(1.0 - below, m), inputs=weights.independent, apart=places,
     )  # fmt: skip
     return after, by
 

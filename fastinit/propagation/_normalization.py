@@ -7,14 +7,18 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .._args import Array
 from ._fluctuation import MEAN, SECOND, Transfer, bounded, cosine_noise, zero
 from ._layers import BatchNorm, LayerNorm, RMSNorm
 from ._network import Step
 from ._node import Node
-from ._signal import Signal, grid, log, log_add
+from ._signal import Signal, exp, grid, log, log_add
 
 #: The part of E x^2 that all units share from which it is most of what E x^2 fluctuates by.
 _SHARED = 0.05
+
+#: Kurtosis over the number of inputs, from which first orders in 1 / inputs no longer do.
+_FEW = 0.25
 
 
 def norm(step: Step, x: Signal) -> Node:
@@ -58,23 +62,22 @@ def norm(step: Step, x: Signal) -> Node:
     return Node(step, x, after, bent - log_divisor, by, pull=pull)
 
 
-def batch_norm(step: Step, x: Signal, batch: int, units: Units, channels: tuple[float, float] | None) -> Node:
+def batch_norm(step: Step, x: Signal, batch: int, units: Units, channels: Channels | None) -> Node:
     """Divides every unit by the root of its variance v over m inputs (and places), plus eps.
 
-    v is q (1 - c) for inputs with correlation c, or what `channels` says of its mean and spread. It varies
-    from unit to unit, by the weights and, about kurtosis - 1 over m, by the inputs: E 1/v is above 1 / E v.
+    v is q (1 - c) for inputs with correlation c, or what `channels` says of its mean. It varies from
+    unit to unit, by the weights and, about kurtosis - 1 over m, by the inputs: E 1/v is above 1 / E v.
     """
     layer = step.layer
     assert isinstance(layer, BatchNorm)
     gap = 1.0 if math.isnan(x.below) else x.below
-    kept = channels[0] if channels else min(1.0, gap)
+    kept = _kept(x, channels)
     log_part = x.log_q + log(kept)
     log_divisor = log_add(log_part, log(layer.eps))
     if log_divisor == -math.inf or log_part == -math.inf:
         return _silent(step, x, -log_divisor)
     m, kurtosis = max(batch * step.places, 4), units.kurtosis
-    by_weights = channels[1] if channels else -math.log1p(-2.0 / max(x.inputs or x.width, 3))
-    uneven = by_weights + (kurtosis - 1.0) / m
+    uneven = units.inverse + (kurtosis - 1.0) / m
     rest = math.exp(log(layer.eps) - log_divisor) if layer.eps else 0.0
     full = 1.0 - rest
     below = min(1.0, gap / max(kept, 1e-12))
@@ -89,9 +92,9 @@ def batch_norm(step: Step, x: Signal, batch: int, units: Units, channels: tuple[
     )  # fmt: skip
     # m / (m - 3) by Gaussian inputs, less two of m parts, those of the mean and of the signal itself
     few = math.log1p(max(-0.5, (kurtosis - 2.0 * units.along) / max(m - 3, 1)))
-    back = full * full * (by_weights + few) + units.inverse - log_divisor
-    few_inputs = (kurtosis - 1.0) / m > 0.25  # first orders in 1 / m no longer do
-    return Node(step, x, after, back, by, pull_noise=(uneven + units.inverse) / x.width, approximate=few_inputs)
+    back = full * full * few + units.inverse - log_divisor
+    few_inputs = units.few or (kurtosis - 1.0) / m > _FEW
+    return Node(step, x, after, back, by, pull_noise=uneven / x.width, approximate=few_inputs)
 
 
 def _silent(step: Step, x: Signal, back: float) -> Node:
@@ -112,8 +115,24 @@ def _centred_kurtosis(x: Signal) -> float:
     return max(1.0, (x.kurtosis - 6.0 * x.mean**2 * rest - x.mean**4) / rest**2)
 
 
+def _kept(x: Signal, channels: Channels | None) -> float:
+    """The part of E x^2 that BatchNorm keeps."""
+    return channels.part if channels else min(1.0, 1.0 if math.isnan(x.below) else x.below)
+
+
+class Channels(NamedTuple):
+    """Of the variances v = w' S w of channels over inputs and places, w the weights of one."""
+
+    part: float  # E v, in E h^2
+    inverse: float  # ln (E v E 1/v)
+    met: float  # ln of E w^2 / v over E w^2 E 1/v
+
+
 class Units(NamedTuple):
-    """Of units y = f(h), each about its own mean over the inputs and divided by its deviation sqrt(v)."""
+    """Of units y, functions of h = w x or h itself, each about its mean over the inputs and divided by its deviation.
+
+    That is the root of v + eps.
+    """
 
     kurtosis: float = 3.0  # E y^4 / (E y^2)^2
     kept: float = 1.0  # E v / (v + eps), over that of the mean v
@@ -121,33 +140,70 @@ class Units(NamedTuple):
     inverse: float = 0.0  # ln of E 1 / (v + eps), over that of the mean v
     steeper: float = 0.0  # ln of E f'^2 / (v + eps), over E f'^2 E 1 / (v + eps)
     along: float = 1.0  # E f'^2 y^2 / E f'^2: what a gradient through f weighs
+    few: bool = False  # much of E f'^2 / (v + eps) is of units with few inputs that differ
+    met: float = 0.0  # ln of E w^2 f'^2 / (v + eps), over E w^2 E f'^2 / (v + eps): a gradient meets w again
 
 
-def units_of(step: Step, x: Signal, batch: int) -> Units:
-    """By the activation that made x: what its inputs h share over the batch sets a unit's mean and v."""
+def units_of(step: Step, x: Signal, batch: int, inputs: float, channels: Channels | None) -> Units:
+    """By the activation that made x, if one did: what its inputs h share over the batch sets a unit's mean and v.
+
+    The scale s of a unit's v is that of its squared weights: chi-squared over `inputs` of them.
+    """
     layer = step.layer
     assert isinstance(layer, BatchNorm)
     if x.origin is None or abs(x.log_q) > 600.0:
-        return Units()
+        log_part = x.log_q + log(_kept(x, channels))
+        full = exp(2.0 * (log_part - log_add(log_part, log(layer.eps)))) if log_part > -math.inf else 0.0
+        by_weights = channels.inverse if channels else -math.log1p(-2.0 / max(inputs, 3.0))
+        return Units(inverse=full * by_weights, met=full * (channels.met if channels else -by_weights))
     h, eps, m = x.origin, layer.eps, max(batch * step.places, 4)
     square = h.mean * h.mean
     shared = min(1.0, max(0.0, (1.0 - h.below) - h.below * square / h.variance)) if h.variance > 0.0 else 0.0
     z, w = grid()
-    at = h.mean + math.sqrt(h.variance) * (math.sqrt(shared) * z[:, None] + math.sqrt(1.0 - shared) * z)
-    f, slope = (y.reshape(at.shape) for y in h.function.eval(at.ravel()))
-    f = f - (f @ w)[:, None]
-    v = f**2 @ w
+    common, of_common = (z, w) if shared > 0.0 else (np.zeros(1), np.ones(1))
+    standard = math.sqrt(shared) * common[:, None] + math.sqrt(1.0 - shared) * z
+
+    def at(scale: float) -> tuple[Array, Array, Array]:
+        """f about its mean and f' by the shared part (rows) and the rest, and v by the former."""
+        units = h.mean + math.sqrt(scale * h.variance) * standard
+        f, slope = (y.reshape(standard.shape) for y in h.function.eval(units.ravel()))
+        f = f - (f @ w)[:, None]
+        return f, slope, f**2 @ w
+
+    f, slope, v = at(1.0)
     divisor = np.maximum(v + eps, 1e-300)
-    mean, second = float(w @ v), float(w @ (v / divisor))
+    mean, second = float(of_common @ v), float(of_common @ (v / divisor))
     steep, along = slope**2 @ w, (slope * f) ** 2 @ w
-    plain, inverse, total = float(w @ (1.0 / divisor)), float(w @ (steep / divisor)), float(w @ steep)
-    fourth = float(w @ (np.minimum(f**4 @ w, m * v * v) / divisor**2))  # y^2 exceeds none of m
-    if not all(0.0 < number < math.inf for number in (second, inverse, total, fourth)):
+    total, flat = float(of_common @ steep), float(of_common @ (steep / divisor))
+    plain = inverse = met = 0.0
+    for scale, weight in _scales(inputs):
+        _, slope, variance = at(scale)
+        by = weight * of_common / np.maximum(variance + eps, 1e-300)
+        steep = slope**2 @ w
+        plain, inverse, met = plain + float(by.sum()), inverse + float(by @ steep), met + scale * float(by @ steep)
+    fourths = np.minimum(f**4 @ w, m * v * v)  # y^2 exceeds none of m
+    fourth = float(of_common @ (fourths / divisor**2))
+    few = float(of_common @ (steep / divisor * (fourths > _FEW * m * v * v))) > 0.1 * flat
+    if not all(0.0 < number < math.inf for number in (second, inverse, met, flat, total, fourth)):
         return Units()
+    scatter = max(0.0, float(of_common @ ((v / divisor) ** 2)) - second**2)
     return Units(
-        max(1.0, fourth / second**2), second * (mean + eps) / mean, max(0.0, float(w @ ((v / divisor) ** 2)) - second**2),
-        math.log(plain * (mean + eps)), math.log(inverse / (total * plain)), float(w @ (along / divisor**2)) / inverse,
+        max(1.0, fourth / second**2), second * (mean + eps) / mean, scatter, math.log(plain * (mean + eps)),
+        math.log(inverse / (total * plain)), float(of_common @ (along / divisor**2)) / flat, few,
+        math.log(met / inverse),
     )  # fmt: skip
+
+
+def _scales(inputs: float) -> list[tuple[float, float]]:
+    """Nodes s and weights of E g(s), s chi-squared over n = `inputs` of mean 1, for g like 1 / s: Gauss-Laguerre."""
+    n = max(inputs, 3.0)
+    if n > 1e6:
+        return [(1.0, 1.0)]
+    alpha, k = 0.5 * n - 2.0, np.arange(3)  # of the density times 1 / s, whose shape is n / 2 - 1
+    matrix = np.diag(2.0 * k + 1.0 + alpha) + np.diag(np.sqrt(k[1:] * (k[1:] + alpha)), 1)
+    nodes, vectors = np.linalg.eigh(matrix, "U")
+    nodes = nodes / (0.5 * n)
+    return list(zip(nodes.tolist(), (vectors[0] ** 2 * nodes * n / (n - 2.0)).tolist(), strict=True))
 
 
 def _batch_shape(x: Signal, variance2: float) -> tuple[float, Transfer]:

@@ -25,6 +25,9 @@ def picture_path(path: str | os.PathLike[str], name: str = "path") -> str:
     if not os.path.basename(text) or os.path.isdir(text):
         what = "a folder" if text else "an empty name"
         raise ValueError(f"{name} must be the name of a file, such as out.png, got {what}: {text!r}")
+    folder = os.path.dirname(text) or os.curdir
+    if not os.path.isdir(folder):
+        raise FileNotFoundError(f"{name} must be in a folder that exists, got {text!r}")
     return text if os.path.splitext(text)[1].strip(".") else text.rstrip(".") + ".png"
 
 

@@ -13,6 +13,7 @@ from ._fluctuation import Transfer
 from ._layers import Pool
 from ._network import Step
 from ._node import Node
+from ._normalization import Channels
 from ._profile import ONE_TAP, evenness, pooled, taps_inside
 from ._signal import Origin, Signal, exp, grid, log, mapped_below
 
@@ -72,13 +73,14 @@ def shared_taps(step: Step) -> float:
     return (both - one) / (one * (places - 1.0))
 
 
-def channel_variances(conv: Node) -> tuple[float, float] | None:
-    """Of the variances v of channels over inputs and places: the part of v in E h^2, and ln (E v E 1/v).
+def channel_variances(conv: Node) -> Channels | None:
+    """Behind zero padding.
 
     A patch holds (a_i + e_i) at the taps t inside the image, a_i the same for all inputs and places. Zero
     padding makes what a_i adds differ between places: v = w' S w, S = (1 - c) D x 1 + c M x a a', with
     the covariance M over places of which taps are inside and D its diagonal without centring. For
-    Gaussian w with eigenvalues s_k of S, E 1/v = int_0^inf prod_k (1 + 2 s_k u)^(-1/2) du.
+    Gaussian w with eigenvalues s_k of S, E 1/v = int_0^inf prod_k (1 + 2 s_k u)^(-1/2) du, and
+    E w_k^2/v has 1 / (1 + 2 s_k u) in the integral; a gradient meets w at the taps inside, D.
     """
     x, w = conv.before, conv.step.weights[0]
     if conv.step.image_out is None or w.init in ONE_TAP or math.isnan(x.below):
@@ -89,16 +91,19 @@ def channel_variances(conv: Node) -> tuple[float, float] | None:
         both, once = np.kron(both, taps.T @ taps / len(taps)), np.kron(once, taps.mean(0))
     n, gap = w.shape[-2], min(1.0, x.below_places)
     centred = both - np.outer(once, once)
-    along = np.linalg.eigvalsh(gap * np.diag(once) + n * (1.0 - gap) * centred)
+    along, vectors = np.linalg.eigh(gap * np.diag(once) + n * (1.0 - gap) * centred)
     eigen = np.concatenate([along.clip(0.0), np.tile(gap * once, n - 1)])
+    inside = np.concatenate([once @ vectors**2, np.tile(once, n - 1)])
     total = float(eigen.sum())
     if (eigen > 1e-9 * total).sum() < 3:  # no finite mean of 1 / v
         return None
     log_u = np.linspace(-25.0, 25.0, 501)
-    values = np.exp(log_u - 0.5 * np.log1p(2.0 * eigen[:, None] / total * np.exp(log_u)).sum(0))
+    terms = 2.0 * eigen[:, None] / total * np.exp(log_u)
+    values = np.exp(log_u - 0.5 * np.log1p(terms).sum(0))
     inverse = float(values.sum()) * (log_u[1] - log_u[0])
+    met = float(values @ (inside @ (1.0 / (1.0 + terms)))) / (float(inside.sum()) * float(values.sum()))
     part = conv.after.elastic / x.elastic if x.elastic else 1.0  # without the bias
-    return part * total / (n * float(once.sum())), log(inverse)
+    return Channels(part * total / (n * float(once.sum())), log(inverse), log(met))
 
 
 def overlap(conv: Step, size: int) -> float:
@@ -149,7 +154,7 @@ def windows(step: Step) -> int:
 
 
 def _before_maximum(x: Signal) -> Origin:
-    """What the pooled units were before the activation, which rises and so keeps the largest."""
+    """What the pooled units were before the activation."""
     if x.origin is not None:
         return x.origin
     return Origin(None, x.mean, max(0.0, 1.0 - x.mean * x.mean), x.below)
@@ -158,7 +163,7 @@ def _before_maximum(x: Signal) -> Origin:
 def _largest(step: Step, x: Signal, shared: float = 1.0) -> tuple[Array, Array, Array]:
     """Of the largest of a window: its own part e, its pre-activation, and weights, by what all have in common.
 
-    Units with correlation r are sqrt(r) z + sqrt(1 - r) e_i; the largest e_i has the density
+    Units with correlation r are sqrt(r) z + sqrt(1 - r) e_i; the largest value has the density
     k pdf cdf^(k - 1). Rows share a z.
     """
     origin = _before_maximum(x)
@@ -169,11 +174,17 @@ def _largest(step: Step, x: Signal, shared: float = 1.0) -> tuple[Array, Array, 
         alike = 0.0  # units of one input
     z, w = grid()
     k = windows(step)
-    own = w * k * _core.special("normal_cdf", z) ** (k - 1)
     common, weight = (z, w) if alike > 1e-9 else (np.zeros(1), np.ones(1))
     std = math.sqrt(origin.variance)
     h = origin.mean + std * (math.sqrt(alike) * common[:, None] + math.sqrt(1.0 - alike) * z[None, :])
-    return z, h, weight[:, None] * own[None, :]
+    smaller = np.tile(_core.special("normal_cdf", z), (len(common), 1))  # P(another unit's value is smaller)
+    if origin.function is not None:
+        values = origin.function.eval(h.ravel())[0].reshape(h.shape)
+        if (np.diff(values, axis=1) < 0.0).any():  # no rising activation, of which the largest has the largest e
+            order = np.argsort(values, axis=1, kind="stable")
+            np.put_along_axis(smaller, order, np.cumsum(w[order], axis=1) - 0.5 * w[order], axis=1)
+    own = w * k * smaller ** (k - 1)
+    return z, h, weight[:, None] * own / own.sum(1, keepdims=True)
 
 
 def at_largest(node: Node, step: Step, x: Signal) -> Node:
@@ -215,8 +226,8 @@ def _maximum_below(x: Signal, k: int) -> float:
     one, two = np.random.default_rng(0).standard_normal((2, 4096, k))
     a, b = std * math.sqrt(1.0 - 0.5 * below), std * math.sqrt(0.5 * below)
     u, v = (mean + a * one + sign * b * two for sign in (1.0, -1.0))
-    u, v = u.max(1), v.max(1)
     if function is not None:
-        u, v = function.eval(u)[0], function.eval(v)[0]
+        u, v = (function.eval(h.ravel())[0].reshape(h.shape) for h in (u, v))
+    u, v = u.max(1), v.max(1)
     square = float((u * u).mean() + (v * v).mean())
     return float(((u - v) ** 2).mean()) / square if square > 0.0 else math.nan

@@ -129,3 +129,11 @@ def mixed(one: Profile, two: Profile, share: float) -> Profile:
 
 def _flat(like: Profile) -> Profile:
     return None if like is None else tuple(np.ones_like(p) for p in like)
+
+
+def divided(after: Profile, before: Profile) -> tuple[Profile, float]:
+    """E g^2 over the places where g is divided by the root of E x^2 at each, and ln of what its mean grows by."""
+    if before is None:
+        return after, 0.0
+    parts = [(1.0 if after is None else after[axis]) / np.maximum(p, 1e-12) for axis, p in enumerate(before)]
+    return tuple(p / p.mean() for p in parts), sum(math.log(p.mean()) for p in parts)

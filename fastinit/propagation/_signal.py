@@ -53,7 +53,7 @@ class Signal:
     gaussian: bool = True
     origin: Origin | None = None
     scatter: float = 0.0  # variance of the cosine of two inputs over the units
-    inputs: int = 0  # of a unit, where a layer with weights made it
+    inputs: float = 0.0  # independent weights of a unit, where a layer with weights made it
     profile: Profile = None  # of E x^2 over the places of an image
     apart: float | None = None  # 1 - cosine of two places of an image, where it is not that of two inputs
 

@@ -100,6 +100,17 @@ class Weights:
         return self.fan_in * self.second
 
     @property
+    def independent(self) -> float:
+        """As many normal weights have a sum of squares that varies as much over the units: 2 over its relative variance."""
+        m = self.shape[-1]
+        if self.orthogonal:  # columns of fixed length, or parts of longer ones
+            return self.fan_in * (m + 2.0) / (m - self.fan_in) if m > self.fan_in else math.inf
+        if self.array is not None:
+            return 2.0 / self.uneven if self.uneven > 0.0 else math.inf
+        excess = -1.2 if self.law is not None and self.law.code == UNIFORM else 0.0
+        return self.fan_in * 2.0 / (2.0 + excess)
+
+    @property
     def variance(self) -> float:
         """Of an element."""
         return max(0.0, self.second - self.mean * self.mean)

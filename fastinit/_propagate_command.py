@@ -23,7 +23,7 @@ from .propagation import (
     simulate,
 )
 from .propagation._layer_report import power
-from .propagation._plot import figure_type, picture_path
+from .propagation._plot import check_drawable, picture_path
 from .propagation._report import counted
 from .propagation._table import from_log10, number, percent
 from .propagation._verdict import grade_of
@@ -130,7 +130,7 @@ def report_of(layers: list[Layer], options: argparse.Namespace) -> tuple[dict[st
     rows = check_int(options.rows, "--rows", low=0) or None
     picture = None if options.plot is None else picture_path(options.plot, "--plot")
     if picture is not None:
-        figure_type()  # what is missing shows before the work
+        check_drawable(picture, "--plot")  # what is missing shows before the work
     report = propagate(layers, dtype=options.dtype, batch=options.batch)
     if options.simulate:
         report = report.with_measured(_simulated(layers, options))

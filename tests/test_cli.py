@@ -358,3 +358,13 @@ def test_output_that_nobody_takes(buffered: str) -> None:
     done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, check=False, env=environment)
     os.close(writer)
     assert (done.returncode, done.stderr) == (2, "")
+
+
+def test_names_that_the_terminal_cannot_print(tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0", "LC_ALL": "C"}
+    np.savez(tmp_path / "w.npz", **{"réseau.weight": np.eye(4)})
+    for line in (["fill", "normal", "3", "-o", str(tmp_path / "é.npy")], ["weights", str(tmp_path / "w.npz")]):
+        done = subprocess.run([sys.executable, "-m", "fastinit", *line], capture_output=True, text=True, check=False,
+                              env=environment)  # fmt: skip
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "\\xe9" in done.stdout or "\\udc" in done.stdout

@@ -236,6 +236,71 @@ def test_batch_norm_behind_activations(activation: str, bias: float) -> None:
 
 
 VALID: dict[str, Any] = {"padding": "valid"}
+
+
+@pytest.mark.parametrize("taps", [1, 3, 9])
+def test_gradients_meet_the_weights_that_made_a_unit_large(taps: int) -> None:
+    """E w_k^2 / v is 1 / (n q) for v = q w'w of n weights, though E 1/v is n / (n - 2) over E v, or infinite."""
+    conv = P.Conv(256, (taps,), "normal", std=taps**-0.5, groups=256, image=(96,), fan_in=256, **VALID)
+    report = P.propagate([conv, P.BatchNorm()], batch=8)
+    assert 10**report.log10_input_gradient == pytest.approx((97 - taps) / 96, rel=0.003)
+    if taps > 4:
+        assert report.layers[0].gradient == pytest.approx(taps / (taps - 2.0), rel=0.003)
+
+
+@pytest.mark.parametrize("activation", ["linear", "relu", "gelu", "tanh"])
+@pytest.mark.parametrize("inputs", [4, 8])
+def test_units_of_few_inputs_behind_batch_norm(inputs: int, activation: str) -> None:
+    layers = [D(inputs, "orthogonal", fan_in=inputs), D(512, "lecun_normal"), A(activation), P.BatchNorm()]
+    measured = P.simulate(layers, 256, repeats=40, jacobian=False)
+    for row, found in zip(P.propagate(layers, batch=256).layers, measured.layers, strict=True):
+        value, error = found.gradient
+        at_h = row.name.startswith("1") and activation in ("gelu", "tanh")  # steep units have the larger v
+        assert row.gradient == pytest.approx(value, abs=4.0 * error + (0.2 if at_h else 0.06) * value), row.name
+
+
+def test_gradients_of_depthwise_convolutions() -> None:
+    """As in MobileNets: the scale of a channel, of nine weights, is undone where a gradient meets them again."""
+    block = [P.Conv(96, 3, "he_normal", groups=96), P.BatchNorm(), A("relu"),
+             P.Conv(96, 1, "he_normal"), P.BatchNorm(), A("relu")]  # fmt: skip
+    layers = [P.Conv(96, 3, "he_normal", image=8, fan_in=3), P.BatchNorm(), A("relu"), *block * 4]
+    measured = P.simulate(layers, 16, repeats=8, jacobian=False)
+    report = P.propagate(layers, batch=16)
+    assert report.level == "good"
+    for row, found in zip(report.layers, measured.layers, strict=True):
+        assert row.gradient == pytest.approx(found.gradient.value, rel=0.12), row.name
+
+
+def test_units_that_few_inputs_tell_apart_are_marked() -> None:
+    """Where inputs have become alike, a ReLU unit may be nearly dead: BatchNorm divides by its tiny deviation."""
+    layers = [D(400, "he_normal"), A("relu")] * 6
+    report = P.propagate([*layers, P.BatchNorm()], batch=256)
+    assert [row.name for row in report.layers if row.approximate] == ["12: BatchNorm"]
+    assert not P.propagate([*layers[:2], P.BatchNorm()], batch=256).approximate
+
+
+@pytest.mark.parametrize("activation", ["abs", "sin", "gelu"])
+def test_maxima_of_functions_that_fall(activation: str) -> None:
+    """The largest value is not that of the largest input."""
+    layers = [P.Conv(128, 3, image=10, fan_in=32, **VALID), A(activation), P.Pool(2, "max")]
+    measured = P.simulate(layers, 64, repeats=8, jacobian=False)
+    for row, found in zip(P.propagate(layers, batch=64).layers, measured.layers, strict=True):
+        assert 10**row.log10_second == pytest.approx(found.second.value, rel=0.01), row.name
+        assert row.correlation == pytest.approx(found.correlation.value, abs=0.01), row.name
+        assert row.gradient == pytest.approx(found.gradient.value, rel=0.015), row.name
+    units = P.propagate([D(400, "he_normal", fan_in=300), A("abs"), P.Pool(2, "max")]).layers[2]
+    assert 10**units.log10_second == pytest.approx(2.0 * (1.0 + 2.0 / math.pi), rel=0.002)
+
+
+@pytest.mark.parametrize("norm", [P.LayerNorm(), P.RMSNorm()])
+def test_norms_of_places_that_differ(norm: P.Layer) -> None:
+    """Behind zero padding each place is divided by its own root of E x^2."""
+    layers = [P.Conv(64, 5, image=9, fan_in=64), norm, A("relu"), P.Conv(64, 5, **VALID)]
+    measured = P.simulate(layers, 64, repeats=8, jacobian=False)
+    for row, found in zip(P.propagate(layers, batch=64).layers, measured.layers, strict=True):
+        assert row.gradient == pytest.approx(found.gradient.value, rel=0.02), row.name
+
+
 IMAGES: dict[str, list[P.Layer]] = {
     "3x3": [P.Conv(24, 3, image=8, fan_in=8), A("relu"), P.Conv(24, 3), A("relu"), P.Conv(24, 3)],
     "strides": [P.Conv(24, 3, image=12, fan_in=8, stride=2), A("gelu"), P.Conv(24, 3, stride=2), A("gelu"), P.Conv(24, 3)],

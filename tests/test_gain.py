@@ -150,6 +150,12 @@ def test_parameters_are_checked() -> None:
 def test_functions_that_have_no_gain() -> None:
     with pytest.raises(ValueError, match="second moment"):
         fastinit.gain(lambda x: 0.0 * x)
+    for rate in (0.25, 0.3, 1.0):  # E exp(2 rate z^2) is infinite
+        with pytest.raises(ValueError, match="must have a positive, finite second moment, got inf"):
+            fastinit.gain(lambda x, rate=rate: np.exp(rate * x * x))
+        with pytest.raises(ValueError, match="must have a positive, finite variance, got inf"):
+            fastinit.gain(lambda x, rate=rate: np.exp(rate * x * x), convention="variance")
+    assert fastinit.gain(lambda x: np.exp(0.2 * x * x)) == pytest.approx(0.2**0.25, rel=1e-12)
     with pytest.raises(ValueError, match="second moment"):
         fastinit.gain("sin", w=0.0)
     with pytest.raises(ValueError, match="variance"):

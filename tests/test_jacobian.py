@@ -88,3 +88,14 @@ def test_upper_edge_of_drawn_networks(widths: tuple[int, ...], activation: str) 
         found.append(measured.jacobian_largest.value)
     # a finite width stays below the edge, by some n^(-2/3)
     assert 0.8 < np.mean(found) / propagate(layers).jacobian.largest < 1.02
+
+
+@pytest.mark.parametrize(("image", "depth"), [(4, 2), (8, 5), (16, 20)])
+def test_jacobian_meets_the_border_where_the_gradient_is_large(image: int, depth: int) -> None:
+    """The way back through d layers of three taps on a line of n places, A their neighbours: 1' (A / 3)^d 1 / n."""
+    layers = [C(64, 3, "he_normal", image=image, fan_in=64), A("relu"), *[C(64, 3, "he_normal"), A("relu")] * (depth - 1)]
+    report = propagate(layers)
+    taps = np.eye(image) + np.eye(image, k=1) + np.eye(image, k=-1)
+    exact = (np.linalg.matrix_power(taps / 3.0, depth).sum() / image) ** 2
+    assert report.jacobian.mean == pytest.approx(exact, rel=2e-3)
+    assert report.jacobian.mean == pytest.approx(10**report.log10_input_gradient)

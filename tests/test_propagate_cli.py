@@ -137,7 +137,8 @@ def test_the_tour_ends_with_the_comparison() -> None:
     ("--plot .", "--plot must be the name of a file, such as out.png, got a folder: '.'"),
     ("--plot=", "--plot must be the name of a file, such as out.png, got an empty name: ''"),
     ("--plot /tmp", "got a folder: '/tmp'"),
-    ("--plot out.nope", "nope"),
+    ("--plot out.nope", "--plot must end in one of ."),
+    ("--plot nowhere/out.png", "--plot must be in a folder that exists, got 'nowhere/out.png'"),
 ])  # fmt: skip
 def test_propagate_errors(line: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
     err = run(f"propagate {line}", capsys, 2)
@@ -189,6 +190,13 @@ def test_weights_left_out_and_errors(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "has no matrices of floating-point numbers; it has a, b" in run(f"weights {path}", capsys, 2)
     path.write_bytes(b"PK\x03\x04 not an archive")
     assert "is damaged or no .npz file" in run(f"weights {path}", capsys, 2)
+    np.savez(path, w=fi.he_normal((8, 8), dtype="float8_e5m2", seed=0))
+    assert "w has a type that NumPy's files do not keep; .safetensors keeps it" in run(f"weights {path}", capsys, 2)
+    weights = fi.he_normal((8, 8), dtype="bfloat16", seed=0)  # comes back as two bytes without a meaning
+    np.savez(path, w=weights)
+    of_bfloat16 = run(f"weights {path}", capsys)
+    np.savez(path, w=weights.astype(np.float32))
+    assert of_bfloat16 == run(f"weights {path}", capsys)
     assert "does not exist" in run(f"weights {tmp_path}/none.npz", capsys, 2)
     (tmp_path / "model.bin").write_bytes(b"x")
     assert "suffix must be one of .npz, .safetensors" in run(f"weights {tmp_path}/model.bin", capsys, 2)

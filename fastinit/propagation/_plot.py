@@ -40,6 +40,16 @@ def figure_type() -> Any:
     return Figure
 
 
+def check_drawable(place: str, name: str) -> None:
+    """Matplotlib is there, and writes such files."""
+    figure_type()
+    from matplotlib.backend_bases import FigureCanvasBase
+
+    kinds = sorted(FigureCanvasBase.filetypes)
+    if os.path.splitext(place)[1][1:].lower() not in kinds:
+        raise ValueError(f"{name} must end in one of {', '.join('.' + kind for kind in kinds)}; got {place!r}")
+
+
 def draw(report: Report, path: str | os.PathLike[str]) -> None:
     """Four panels, legible at the width of a README."""
     place = picture_path(path)

@@ -6,8 +6,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <sstream>
 
+#include "core/special.h"
 #include "ops/quadrature.h"
 
 namespace fastinit {
@@ -25,6 +27,14 @@ Moments at_point(const Function& f, double h) {
         d = s[9];
     }
     return {p, p * p, p * p * p * p, d, d * d, d * d * d * d, h * p * d};
+}
+
+// Infinite where phi^2 keeps weight at the ends of the panels, whatever has been summed within them.
+double unless_cut_off(const Function& f, const Grid& g, double second) {
+    if (!f.traits.discover) return second;
+    const auto density = [&](std::size_t i) { return g.phi[i] * g.phi[i] * special::normal_pdf(g.z[i]); };
+    const double most = g.half ? density(g.z.size() - 1) : std::max(density(0), density(g.z.size() - 1));
+    return most < 1e-3 * second || second == 0.0 ? second : std::numeric_limits<double>::infinity();
 }
 
 }  // namespace
@@ -82,7 +92,7 @@ double variance(const Function& f, double q) {
     if (!(g.half && f.traits.parity == Parity::odd))
         for (std::size_t i = 0; i < n; ++i) mean += g.weight[i] * g.phi[i];
     for (std::size_t i = 0; i < n; ++i) v += g.weight[i] * (g.phi[i] - mean) * (g.phi[i] - mean);
-    return v;
+    return unless_cut_off(f, g, v);
 }
 
 double second_moment(const Function& f, double q) {
@@ -92,7 +102,7 @@ double second_moment(const Function& f, double q) {
     const Grid g = make_grid(f, q, 0.0);
     v = 0.0;
     for (std::size_t i = 0; i < g.h.size(); ++i) v += g.weight[i] * (g.phi[i] * g.phi[i]);
-    return v;
+    return unless_cut_off(f, g, v);
 }
 
 }  // namespace fastinit

@@ -191,6 +191,17 @@ def test_batch_norm_behind_places_that_differ() -> None:
     assert [row.name for row in report.layers if row.approximate] == ["4: BatchNorm"]
 
 
+@pytest.mark.parametrize(("mean", "var"), [(0.5, 0.06), (1.0, 0.02)])
+def test_means_of_places_that_differ(mean: float, var: float) -> None:
+    """BatchNorm takes the mean over the places, so that those of an image have little in common; windows neither."""
+    layers = [P.Conv(32, 3, image=8, fan_in=3), P.BatchNorm(), A("elu"), P.Pool(2), D(10)]
+    measured = P.simulate(layers, 64, repeats=24, jacobian=False, input_mean=mean, input_var=var)
+    report = P.propagate(layers, batch=64, input_mean=mean, input_var=var)
+    for row, found in zip(report.layers, measured.layers, strict=True):
+        assert 10**row.log10_second == pytest.approx(found.second.value, rel=0.4), row.name
+    assert [row.name for row in report.layers if row.approximate] == ["3: Pool"]
+
+
 @pytest.mark.parametrize("activation", ["relu", "tanh", "gelu"])
 def test_kurtosis_behind_layer_norm(activation: str) -> None:
     """At large width it is an affine map of its input."""

@@ -135,7 +135,7 @@ def _dense(step: Step, x: Signal) -> Node:
         x = replace(x, state=state, scatter=x.scatter / window)
     elif step.image_in is not None and not step.spatial and step.fan_in == x.width:
         pixels = math.prod(step.image_in)  # channels of an image: the mean over its pixels
-        x = mean_of(x, pixels, x.width, pixels_alike(x) * evenness(x.profile))[0]
+        x = replace(mean_of(x, pixels, x.width, pixels_alike(x) * evenness(x.profile))[0], apart=None)
         back -= 2.0 * math.log(pixels)
     after, by = _through(w, x, taps)
     alone = exp(min(0.0, log(w.bias_second) - after.log_q)) if after.log_q > -math.inf else 0.0  # part of the biases

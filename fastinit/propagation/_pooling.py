@@ -32,7 +32,9 @@ def pool(step: Step, x: Signal, shared: float = 1.0) -> Node:
     if layer.kind == "mean":
         alike = pixels_alike(x, shared) * evenness(x.profile, layer.size) if step.spatial else x.common
         after, by = mean_of(x, k, width, alike)
-        return Node(step, x, replace(after, profile=pooled(x.profile, layer.size)), math.log(part / k), by)
+        after = replace(after, profile=pooled(x.profile, layer.size))
+        # what differs between places is alike at neighbours, which is left out
+        return Node(step, x, after, math.log(part / k), by, approximate=step.spatial and x.apart is not None)
     first, second, fourth, _ = _maximum(step, x, shared)
     if second == 0.0:
         return Node(step, x, replace(x, width=width), math.log(part))
@@ -126,7 +128,7 @@ def pixels_alike(x: Signal, shared: float = 1.0) -> float:
     """
     if math.isnan(x.below):
         return x.common
-    if shared < 1.0 and x.origin is not None and x.origin.variance > 0.0:
+    if shared < 1.0 and x.apart is None and x.origin is not None and x.origin.variance > 0.0:
         function, mean, variance, below = x.origin
         q = mean * mean + variance
         below, _ = mapped_below(function, log(q), mean / math.sqrt(q), 1.0 - shared * (1.0 - below))
@@ -141,9 +143,10 @@ def mean_of(x: Signal, k: int, width: int, alike: float) -> tuple[Signal, Transf
         return replace(x, width=width, origin=None), Transfer()
     excess = max(0.0, x.kurtosis - 3.0) / k
     by = _fewer(x, width, 2.0 + excess)
+    apart = None if x.apart is None else min(2.0, max(0.0, (part - 1.0 + x.apart) / part))  # of two windows
     return replace(
         x, width=width, log_q=x.log_q + math.log(part), mean=x.mean / math.sqrt(part), common=min(1.0, x.common / part),
-        kurtosis=3.0 + excess, below=min(2.0, x.below / k / part), apart=None, origin=None, state=by.after(x.state),
+        kurtosis=3.0 + excess, below=min(2.0, x.below / k / part), apart=apart, origin=None, state=by.after(x.state),
     ), by  # fmt: skip
 
 

@@ -368,6 +368,11 @@ def span(indices: range, begin: int, end: int) -> tuple[int, int]:
     return n - bisect_left(upward, end), n - bisect_left(upward, begin)
 
 
+def slice_of(indices: range) -> slice:
+    """The slice that takes them."""
+    return slice(indices.start, indices.stop if indices.stop >= 0 else None, indices.step)
+
+
 def dense_steps(shape: Shape) -> tuple[int, ...]:
     """Steps in elements of a C-ordered tensor."""
     steps = [1] * len(shape)

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from ._args import COMPLEX, Array, check_dtype, check_shape
+from ._args import COMPLEX, Array, check_dtype, check_shape, slice_of
 from ._keys import Key
 from .spec import INITIALIZERS
 
@@ -151,10 +151,6 @@ def pieces(local: tuple[int, ...], itemsize: int, columns: bool) -> Iterator[tup
             yield (*(slice(k, k + 1) for k in lead), slice(i, min(i + step, local[axis])), *rest)
 
 
-def _slice_of(part: range) -> slice:
-    return slice(part.start, part.stop if part.stop >= 0 else None, part.step)
-
-
 def fill_slabs(
     array: Array, make: Callable[[tuple[slice, ...], Array], Any], block: tuple[range, ...], columns: bool
 ) -> None:
@@ -163,7 +159,7 @@ def fill_slabs(
         for piece in pieces(array.shape, array.itemsize, columns):
             index: tuple[Any, ...] = (*piece, ...)  # the dots: a view, of no dimensions too
             slab = array[index]
-            make(tuple(_slice_of(r[s]) for r, s in zip(block, piece, strict=True)), slab)
+            make(tuple(slice_of(r[s]) for r, s in zip(block, piece, strict=True)), slab)
             bar.update(slab.nbytes)
 
 
@@ -171,7 +167,7 @@ def fill_whole(array: Array, make: Callable[..., Any], block: tuple[range, ...])
     """Fill a block at once, by an initializer that tells its progress: no part of it comes alone."""
     total = array.nbytes
     with tqdm(total=total, unit="B", unit_scale=True, delay=2.0) as bar:
-        make(tuple(map(_slice_of, block)), array, progress=lambda done: bar.update(int(done * total) - bar.n))
+        make(tuple(map(slice_of, block)), array, progress=lambda done: bar.update(int(done * total) - bar.n))
 
 
 def _final_path(output: str) -> str:

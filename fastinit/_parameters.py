@@ -69,7 +69,9 @@ def loc_and_scale(loc: Any, scale: Any) -> tuple[Any, Any]:
 def check_range(values: Array, name: str, dtype: np.dtype[Any], stays: Any) -> None:
     """Parameters that stay finite in the arithmetic of `dtype` and as elements of type `stays`."""
     kind = np.float64 if dtype.itemsize == 8 else np.float32
-    check_all(np.isfinite(values.astype(kind).astype(stays)), name, f"finite in {np.dtype(stays).name}", values)
+    with np.errstate(over="ignore", under="ignore"):
+        finite = np.isfinite(values.astype(kind).astype(stays))
+    check_all(finite, name, f"finite in {np.dtype(stays).name}", values)
 
 
 def check_all(ok: Any, name: str, allowed: str, values: Array) -> None:

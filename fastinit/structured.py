@@ -18,15 +18,17 @@ from ._args import (
     check_stored,
     global_shape,
     is_length,
+    slice_of,
 )
 from ._fans import AxisLike, resolve_axes
 from ._keys import key_bits
+from ._parameters import check_range, holds, is_array, parameter
 from ._run import CONSTANT, NORMAL, run, then
 
 
 def constant(
     shape: Any = None,
-    value: float = 0.0,
+    value: Any = 0.0,
     *,
     dtype: Any = None,
     seed: Any = None,
@@ -40,8 +42,8 @@ def constant(
     ----------
     shape : int or sequence of int, optional
         May be left out where `out` is given.
-    value : float
-        Finite, also as an element of the array's dtype.
+    value : float or array_like
+        Finite, also as an element of the array's dtype; an array is broadcast to `shape`.
     dtype, out, shard, seed, num_threads : optional
         As for `normal`; `seed` changes nothing here.
 
@@ -62,16 +64,28 @@ def constant(
     array([0.5, 0.5, 0.5], dtype=float32)
     """
     dims = global_shape(shape, out, shard)
+    if is_array(value, "value"):
+        values = parameter(value, "value")
+        if not holds(dims, values.shape):
+            raise ValueError(f"value must broadcast to the shape {dims}, got shape {values.shape}")
+        target = Target(dims, dtype, seed, out, shard, num_threads)
+        check_range(values, "value", target.dtype, target.dtype)
+        then(_set_each, target, _rounded(values, target.dtype))
+        return target.result
     number = check_number(value, "value")
     target = Target(dims, dtype, seed, out, shard, num_threads)
     check_stored(number, "value", target.dtype)
     return run(target, CONSTANT, number, 0.0, 0)
 
 
-def _set(out: Array, index: Any, value: float) -> None:
-    # Through float32 where the dtype is narrower, as every law goes.
+def _set_each(target: Target, values: Array) -> None:
+    target.out[...] = np.broadcast_to(values, target.shape)[tuple(map(slice_of, target.ranges()))]
+
+
+def _rounded(values: Any, dtype: np.dtype[Any]) -> Array:
+    """Through float32 where the dtype is narrower, as every law goes."""
     with np.errstate(all="ignore"):
-        out[index] = np.float32(value).astype(out.dtype) if out.itemsize < 4 else value
+        return np.asarray(values, np.float32 if dtype.itemsize < 4 else np.float64).astype(dtype)
 
 
 def zeros(
@@ -202,7 +216,7 @@ def _set_diagonal(out: Array, rows: range, columns: range, value: float) -> None
     found = np.flatnonzero((rest == 0) & (place >= 0) & (place < len(long)))
     if found.size:
         i, j = (found, place[found]) if short is rows else (place[found], found)
-        _set(out, (i, j), value)
+        out[i, j] = _rounded(value, out.dtype)
 
 
 eye = identity

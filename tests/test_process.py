@@ -191,3 +191,16 @@ def test_exception_inside_a_chunk(threads: int) -> None:
             _core.probe_team(1000, threads, fail_at)
     assert sum(_core.probe_team(1000, threads, 1000)) == 1000
     assert _core.probe_team(0, threads, 0) == [0] * threads
+
+
+def test_propagation_is_there_when_asked_for() -> None:
+    done = run("""
+        import sys, fastinit as fi
+        assert "fastinit.propagation" not in sys.modules
+        fi.propagation.propagate
+        try:
+            fi.nonesuch
+        except AttributeError as error:
+            print(error)
+    """)
+    assert done.stdout == "module 'fastinit' has no attribute 'nonesuch'\n", done.stderr

@@ -45,6 +45,22 @@ def test_identity() -> None:
     assert (fi.identity((6, 5), shard=(slice(4, 1, -1), slice(2, 5))) == np.eye(6, 5)[4:1:-1, 2:5]).all()
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_constants_of_many_values(dtype: str) -> None:
+    """As numpy.full spreads them, each rounded as one value is."""
+    values = np.array([[0.1], [-2.7], [1e-3]])
+    want = np.concatenate([fi.constant((1, 4), v, dtype=dtype) for v in values.ravel()])
+    assert fi.constant((3, 4), values, dtype=dtype).tobytes() == want.tobytes()
+    assert fi.constant((2, 3, 4), values.tolist(), dtype=dtype)[1].tobytes() == want.tobytes()
+    out = np.ones((4, 3), want.dtype).T[:, ::-1]
+    assert fi.constant(None, values, out=out) is out
+    assert (out == want).all()
+    shard = (slice(None, None, -2), slice(1, 3))
+    assert fi.constant((3, 4), values, dtype=dtype, shard=shard).tobytes() == want[shard].tobytes()
+    assert fi.initialize({"b": fi.Spec("constant", (3, 4), value=values, dtype=dtype)})["b"].tobytes() == want.tobytes()
+    assert fi.constant((0, 4), np.zeros(4), dtype=dtype).shape == (0, 4)
+
+
 STRUCTURED = tuple(r for r in RECORDS if not r.seeded or r.name == "sparse")
 SHARDS = {
     2: [(), (slice(2, 50, 3),), (slice(None, None, -1), slice(40, 2, -7)), (slice(7, 7),),

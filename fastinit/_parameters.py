@@ -62,7 +62,8 @@ def loc_and_scale(loc: Any, scale: Any) -> tuple[Any, Any]:
         check_all(~np.signbit(scales), "scale < 0: scale", "non-negative", scales)
         return locs, scales
     mean, std = check_number(loc, "loc"), check_number(scale, "scale", low=0.0)
-    check_all(math.copysign(1.0, std) > 0, "scale < 0: scale", "non-negative", np.asarray(std))
+    if math.copysign(1.0, std) < 0.0:
+        raise ValueError(f"scale < 0: scale must be non-negative, got {std!r}")
     return mean, std
 
 

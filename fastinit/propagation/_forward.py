@@ -51,8 +51,7 @@ def _behind_batch_norm(step: Step, x: Signal, batch: int, nodes: list[Node]) -> 
     padded = bool(nodes) and isinstance(nodes[-1].step.layer, Conv)
     channels = channel_variances(nodes[-1]) if padded else None
     active = bool(nodes) and isinstance(nodes[-1].step.layer, Activation)
-    inputs = (nodes[-1].before if active else x).inputs or float(x.width)
-    units = units_of(step, x, batch, inputs, channels)
+    units = units_of(step, x, batch, channels)
     node = batch_norm(step, x, batch, units, channels)
     if nodes:
         nodes[-1] = replace(nodes[-1], factor=nodes[-1].factor + units.steeper)
@@ -178,7 +177,7 @@ def _activation(step: Step, x: Signal) -> Node:
     after = Signal(
         x.width, m.log_phi2 + bent, m.mean, common, m.kurtosis, below,
         state=by.after(x.state), elastic=x.elastic * m.elastic, gaussian=False,
-        origin=origin if x.gaussian else None, scatter=scatter, profile=raised(x.profile, m.elastic),
+        origin=origin if x.gaussian else None, scatter=scatter, inputs=x.inputs, profile=raised(x.profile, m.elastic),
         apart=None if x.apart is None else mapped_below(f, x.log_q, x.mean, x.apart)[0],
     )  # fmt: skip
     new = (share - m.linear) / (1.0 - m.linear) if m.linear < 1.0 - 1e-9 else 1.0

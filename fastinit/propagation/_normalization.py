@@ -144,13 +144,14 @@ class Units(NamedTuple):
     met: float = 0.0  # ln of E w^2 f'^2 / (v + eps), over E w^2 E f'^2 / (v + eps): a gradient meets w again
 
 
-def units_of(step: Step, x: Signal, batch: int, inputs: float, channels: Channels | None) -> Units:
+def units_of(step: Step, x: Signal, batch: int, channels: Channels | None) -> Units:
     """By the activation that made x, if one did: what its inputs h share over the batch sets a unit's mean and v.
 
-    The scale s of a unit's v is that of its squared weights: chi-squared over `inputs` of them.
+    The scale s of a unit's v is that of its squared weights: chi-squared over as many as are independent.
     """
     layer = step.layer
     assert isinstance(layer, BatchNorm)
+    inputs = x.inputs or float(x.width)
     if x.origin is None or abs(x.log_q) > 600.0:
         log_part = x.log_q + log(_kept(x, channels))
         full = exp(2.0 * (log_part - log_add(log_part, log(layer.eps)))) if log_part > -math.inf else 0.0

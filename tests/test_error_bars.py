@@ -282,6 +282,48 @@ def test_gradients_of_depthwise_convolutions() -> None:
         assert row.gradient == pytest.approx(found.gradient.value, rel=0.12), row.name
 
 
+def _columns(spread: float) -> np.ndarray:
+    rng = np.random.default_rng(0)
+    return rng.normal(0.0, 0.1, (100, 200)) * np.exp(spread * rng.standard_normal((1, 200)))
+
+
+FEATURES: dict[str, Any] = {"image": (8, 8), "fan_in": 24}
+RARE: dict[str, list[P.Layer]] = {
+    "given, of unequal scales": [D(weight=_columns(0.8)), P.BatchNorm(), A("relu"), D(50)],
+    "sparse": [D(200, "sparse", sparsity=0.95, std=0.3, fan_in=200), P.BatchNorm(), A("relu"), D(50)],
+    "few uniform": [P.Conv(64, (3,), "he_uniform", groups=64, image=(32,), fan_in=64), P.BatchNorm(), A("relu"),
+                    P.Conv(64, (1,))],
+    "with a small mean": [P.Conv(48, 3, "he_normal", **FEATURES), A("relu"),
+                          P.Conv(48, 3, "normal", mean=0.01, std=0.07), P.BatchNorm(), P.Conv(20, 1)],
+    "with a mean": [P.Conv(48, 3, "he_normal", **FEATURES), A("relu"),
+                    P.Conv(48, 3, "normal", mean=0.1, std=0.1, padding="valid"), P.BatchNorm(), P.Conv(20, 1)],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", RARE)
+def test_weights_of_other_laws_behind_batch_norm(name: str) -> None:
+    """E v E 1/v over the units is that of the weights' own law, and what a mean adds is alike for all units."""
+    measured = P.simulate(RARE[name], 64, repeats=20, jacobian=False)
+    report = P.propagate(RARE[name], batch=64)
+    for row, found in zip(report.layers, measured.layers, strict=True):
+        value, error = found.gradient
+        assert row.gradient == pytest.approx(value, abs=4.0 * error + 0.12 * value), row.name
+
+
+def test_batch_norm_of_nothing_and_of_large_kernels() -> None:
+    report = P.propagate([D(64, "zeros", fan_in=100), P.BatchNorm(eps=0.0), A("relu"), D(10)])
+    assert report.log10_input_gradient == report.layers[0].log10_gradient == -math.inf
+    large = P.propagate([P.Conv(32, 1024, image=4096, fan_in=1), P.BatchNorm()])  # a million taps
+    assert math.isfinite(large.log10_input_gradient)
+
+
+@pytest.mark.parametrize(("taps", "exact"), [(3, 11.443), (5, 8.601)])
+def test_mean_over_the_pixels_behind_zero_padding(taps: int, exact: float) -> None:
+    """Two places share the taps that both have inside the image."""
+    report = P.propagate([P.Conv(48, taps, "he_normal", **FEATURES), D(20, "he_normal")], input_mean=2.0)
+    assert 10 ** report.layers[1].log10_second == pytest.approx(exact, rel=0.025)
+
+
 def test_units_that_few_inputs_tell_apart_are_marked() -> None:
     """Where inputs have become alike, a ReLU unit may be nearly dead: BatchNorm divides by its tiny deviation."""
     layers = [D(400, "he_normal"), A("relu")] * 6

@@ -16,7 +16,7 @@ from ._network import Step
 from ._node import GateStatistics, Node
 from ._normalization import batch_norm, norm, units_of
 from ._pointwise import Branch, activation_step, depends_on_its_input, pointwise, with_masks
-from ._pooling import at_largest, channel_variances, mean_of, overlap, pixels_alike, pool
+from ._pooling import at_largest, channel_variances, mean_of, overlap, pixels_alike, pool, shared_taps
 from ._profile import ONE_TAP, evenness, mixed, profile_behind, raised, tap_fraction
 from ._signal import Curve, Origin, Signal, exp, grid, log, log_add, mapped_below, scaled_moments
 from ._weights import Weights
@@ -37,6 +37,8 @@ def walk(steps: tuple[Step, ...], signal: Signal, batch: int) -> tuple[Node, ...
             node = _behind_batch_norm(step, signal, batch, nodes)
         elif isinstance(step.layer, Residual):
             node = _residual(step, signal, batch)
+        elif isinstance(step.layer, (Dense, Conv)):
+            node = _dense(step, signal, _shared_taps(nodes))
         else:
             node = _RULES[next(kind for kind in _RULES if isinstance(step.layer, kind))](step, signal)
         if isinstance(step.layer, Pool) and step.layer.kind == "max" and nodes and signal.origin is not None:
@@ -64,8 +66,19 @@ def _behind_batch_norm(step: Step, x: Signal, batch: int, nodes: list[Node]) -> 
 
 def _shared(layer: Pool, nodes: list[Node]) -> float:
     """How far the places of a window see the same taps of the convolution behind which they are pooled."""
+    conv = _convolution_before(nodes)
+    return overlap(conv, layer.size) if conv is not None else 1.0
+
+
+def _shared_taps(nodes: list[Node]) -> float:
+    """The same of all places."""
+    conv = _convolution_before(nodes)
+    return shared_taps(conv) if conv is not None else 1.0
+
+
+def _convolution_before(nodes: list[Node]) -> Step | None:
     before = [node.step for node in nodes if not isinstance(node.step.layer, (Activation, LayerNorm))]
-    return overlap(before[-1], layer.size) if before and isinstance(before[-1].layer, Conv) else 1.0
+    return before[-1] if before and isinstance(before[-1].layer, Conv) else None
 
 
 def _through(weights: Weights, x: Signal, taps: float = 1.0) -> tuple[Signal, Transfer]:
@@ -119,7 +132,7 @@ def _through(weights: Weights, x: Signal, taps: float = 1.0) -> tuple[Signal, Tr
     return after, by
 
 
-def _dense(step: Step, x: Signal) -> Node:
+def _dense(step: Step, x: Signal, shared: float) -> Node:
     (w,) = step.weights
     taps, back = 1.0, log(step.fan_out * w.second)
     if isinstance(step.layer, Conv):
@@ -134,7 +147,7 @@ def _dense(step: Step, x: Signal) -> Node:
         x = replace(x, state=state, scatter=x.scatter / window)
     elif step.image_in is not None and not step.spatial and step.fan_in == x.width:
         pixels = math.prod(step.image_in)  # channels of an image: the mean over its pixels
-        x = replace(mean_of(x, pixels, x.width, pixels_alike(x) * evenness(x.profile))[0], apart=None)
+        x = replace(mean_of(x, pixels, x.width, pixels_alike(x, shared) * evenness(x.profile))[0], apart=None)
         back -= 2.0 * math.log(pixels)
     after, by = _through(w, x, taps)
     alone = exp(min(0.0, log(w.bias_second) - after.log_q)) if after.log_q > -math.inf else 0.0  # part of the biases
@@ -144,8 +157,11 @@ def _dense(step: Step, x: Signal) -> Node:
     if isinstance(step.layer, Conv) and after.log_q > -math.inf:
         part = math.exp(x.log_q + log(w.fan_in * taps * w.second) - after.log_q) if x.log_q > -math.inf else 0.0
         after = replace(after, profile=profile_behind(step, x.profile, min(1.0, part)))
-    # pixels of real images are alike where they are near, which the gradients of weights see
-    return Node(step, x, after, back, by, approximate=x.apart is not None and not x.gaussian and x.origin is None)
+    # pixels of real images are alike where they are near, which the gradients of weights see; and so are gradients
+    # at near places, behind weights with a mean
+    near = x.apart is not None and not x.gaussian and x.origin is None
+    summed = isinstance(step.layer, Conv) and w.fan_out * w.mean**2 > _SHARED * w.second
+    return Node(step, x, after, back, by, approximate=near or summed)
 
 
 def _activation(step: Step, x: Signal) -> Node:
@@ -377,5 +393,4 @@ _RULES: dict[type, Any] = {
     LayerNorm: norm,
     Dropout: _dropout,
     Gated: _gated,
-    object: _dense,  # Dense and Conv
 }

@@ -74,8 +74,8 @@ def batch_norm(step: Step, x: Signal, batch: int, units: Units, channels: Channe
     kept = _kept(x, channels)
     log_part = x.log_q + log(kept)
     log_divisor = log_add(log_part, log(layer.eps))
-    if log_divisor == -math.inf or log_part == -math.inf:
-        return _silent(step, x, -log_divisor)
+    if log_part == -math.inf:  # without eps, 0 / 0
+        return _silent(step, x, -log_divisor if log_divisor > -math.inf else -math.inf)
     m, kurtosis = max(batch * step.places, 4), units.kurtosis
     uneven = units.inverse + (kurtosis - 1.0) / m
     rest = math.exp(log(layer.eps) - log_divisor) if layer.eps else 0.0
@@ -151,11 +151,11 @@ def units_of(step: Step, x: Signal, batch: int, channels: Channels | None) -> Un
     """
     layer = step.layer
     assert isinstance(layer, BatchNorm)
-    inputs = x.inputs or float(x.width)
+    inputs = x.inputs or max(3.0, x.width)
     if x.origin is None or abs(x.log_q) > 600.0:
         log_part = x.log_q + log(_kept(x, channels))
         full = exp(2.0 * (log_part - log_add(log_part, log(layer.eps)))) if log_part > -math.inf else 0.0
-        by_weights = channels.inverse if channels else -math.log1p(-2.0 / max(inputs, 3.0))
+        by_weights = channels.inverse if channels else -math.log1p(-2.0 / inputs)
         return Units(inverse=full * by_weights, met=full * (channels.met if channels else -by_weights))
     h, eps, m = x.origin, layer.eps, max(batch * step.places, 4)
     square = h.mean * h.mean
@@ -195,9 +195,8 @@ def units_of(step: Step, x: Signal, batch: int, channels: Channels | None) -> Un
     )  # fmt: skip
 
 
-def _scales(inputs: float) -> list[tuple[float, float]]:
-    """Nodes s and weights of E g(s), s chi-squared over n = `inputs` of mean 1, for g like 1 / s: Gauss-Laguerre."""
-    n = max(inputs, 3.0)
+def _scales(n: float) -> list[tuple[float, float]]:
+    """Nodes s and weights of E g(s), s chi-squared over n > 2 of mean 1, for g like 1 / s: Gauss-Laguerre."""
     if n > 1e6:
         return [(1.0, 1.0)]
     alpha, k = 0.5 * n - 2.0, np.arange(3)  # of the density times 1 / s, whose shape is n / 2 - 1

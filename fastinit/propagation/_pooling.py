@@ -17,6 +17,9 @@ from ._normalization import Channels
 from ._profile import ONE_TAP, evenness, pooled, taps_inside
 from ._signal import Origin, Signal, exp, grid, log, mapped_below
 
+#: Taps of a kernel, of whose patches the covariance over places is taken apart.
+_MOST_TAPS = 256
+
 
 def pool(step: Step, x: Signal, shared: float = 1.0) -> Node:
     """Means and maxima over units, and over pixels, of which any two are as alike as two inputs.
@@ -76,16 +79,18 @@ def shared_taps(step: Step) -> float:
 
 
 def channel_variances(conv: Node) -> Channels | None:
-    """Behind zero padding.
+    """Behind zero padding; of larger kernels not told.
 
     A patch holds (a_i + e_i) at the taps t inside the image, a_i the same for all inputs and places. Zero
     padding makes what a_i adds differ between places: v = w' S w, S = (1 - c) D x 1 + c M x a a', with
     the covariance M over places of which taps are inside and D its diagonal without centring. For
     Gaussian w with eigenvalues s_k of S, E 1/v = int_0^inf prod_k (1 + 2 s_k u)^(-1/2) du, and
-    E w_k^2/v has 1 / (1 + 2 s_k u) in the integral; a gradient meets w at the taps inside, D.
+    E w_k^2/v has 1 / (1 + 2 s_k u) in the integral; a gradient meets w at the taps inside, D. The squares
+    of other laws are as those of `each` normal numbers.
     """
     x, w = conv.before, conv.step.weights[0]
-    if conv.step.image_out is None or w.init in ONE_TAP or math.isnan(x.below):
+    known = conv.step.image_out is not None and w.init not in ONE_TAP and not math.isnan(x.below)
+    if not known or math.prod(w.shape[:-2]) > _MOST_TAPS:
         return None
     both: Array = np.ones((1, 1))
     once: Array = np.ones(1)
@@ -99,13 +104,24 @@ def channel_variances(conv: Node) -> Channels | None:
     total = float(eigen.sum())
     if (eigen > 1e-9 * total).sum() < 3:  # no finite mean of 1 / v
         return None
-    log_u = np.linspace(-25.0, 25.0, 501)
-    terms = 2.0 * eigen[:, None] / total * np.exp(log_u)
-    values = np.exp(log_u - 0.5 * np.log1p(terms).sum(0))
-    inverse = float(values.sum()) * (log_u[1] - log_u[0])
-    met = float(values @ (inside @ (1.0 / (1.0 + terms)))) / (float(inside.sum()) * float(values.sum()))
+    inverse, met = _of_inverse(eigen / total, inside, min(1e6, w.independent / w.fan_in))
     part = conv.after.elastic / x.elastic if x.elastic else 1.0  # without the bias
-    return Channels(part * total / (n * float(once.sum())), log(inverse), log(met))
+    heard = n * float(once.sum())
+    # what a mean of the weights adds to all channels alike: of the units' own parts, and of their mean
+    fixed = w.mean**2 * (gap * heard + (n * x.mean) ** 2 * float(centred.sum()))
+    drawn = w.variance * total
+    told = w.second * heard + w.mean**2 * heard * max(0.0, heard - 1.0) * x.common  # E h^2
+    share = (drawn / (drawn + fixed)) ** 2 if drawn > 0.0 else 0.0
+    return Channels(part * (drawn + fixed) / told, share * log(inverse), share * log(met))
+
+
+def _of_inverse(eigen: Array, inside: Array, each: float) -> tuple[float, float]:
+    """E 1/v, and E w' R w / v over tr R E 1/v, R diagonal `inside`."""
+    log_u = np.linspace(-25.0, 25.0, 501)
+    terms = 2.0 / each * eigen[:, None] * np.exp(log_u)
+    values = np.exp(log_u - 0.5 * each * np.log1p(terms).sum(0))
+    met = float(values @ (inside @ (1.0 / (1.0 + terms)))) / (float(inside.sum()) * float(values.sum()))
+    return float(values.sum()) * (log_u[1] - log_u[0]), met
 
 
 def overlap(conv: Step, size: int) -> float:

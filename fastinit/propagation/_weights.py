@@ -101,14 +101,22 @@ class Weights:
 
     @property
     def independent(self) -> float:
-        """As many normal weights have a sum of squares that varies as much over the units: 2 over its relative variance."""
-        m = self.shape[-1]
+        """As many normal weights n have sums of squares v with the same E v E 1/v over the units: n / (n - 2).
+
+        More than 2: where E 1/v is infinite, 3.
+        """
+        n, m = self.fan_in, self.shape[-1]
         if self.orthogonal:  # columns of fixed length, or parts of longer ones
-            return self.fan_in * (m + 2.0) / (m - self.fan_in) if m > self.fan_in else math.inf
+            return max(3.0, n * (m + 2.0) / (m - n)) if m > n else math.inf
         if self.array is not None:
-            return 2.0 / self.uneven if self.uneven > 0.0 else math.inf
-        excess = -1.2 if self.law is not None and self.law.code == UNIFORM else 0.0
-        return self.fan_in * 2.0 / (2.0 + excess)
+            sums = np.square(self.array.reshape(n, -1), dtype=np.float64).sum(0)
+            sums = sums[sums > 0.0]
+            uneven = 1.0 - 1.0 / float(sums.mean() * (1.0 / sums).mean()) if sums.size else 0.0
+            return 2.0 / uneven if uneven > 1e-12 else math.inf
+        if self.init == "sparse":
+            return max(3.0, float(_kept(self.shape, self.kwargs)))
+        uniform = self.law is not None and self.law.code == UNIFORM
+        return max(3.0, 2.5 * n - 3.0 if uniform else float(n))  # within 0.4 of E v E 1/v by quadrature
 
     @property
     def variance(self) -> float:

@@ -39,6 +39,8 @@ CONVOLUTIONS: dict[str, list[Any]] = {
     "given groups": [C(weight=_RNG.normal(size=(3, 3, 16, 32)) / 12, image=6, groups=2)],
     "pooled": [C(96, 3, "lecun_normal", image=4, fan_in=96), A("relu"), Pool(2, "mean"), D(10, "lecun_normal")],
     "two": [C(32, 3, image=8, fan_in=32), A("relu"), C(32, 3)],
+    "inside": [C(32, 3, image=8, fan_in=24, padding="valid")],
+    "two inside": [C(32, 3, image=8, fan_in=24, padding="valid"), C(32, 3, padding="valid")],
 }
 
 

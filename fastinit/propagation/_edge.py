@@ -11,7 +11,7 @@ from .._args import Array
 from ._layers import Activation, BatchNorm, Dropout, LayerNorm
 from ._linear_layers import Conv, Dense
 from ._node import Node
-from ._profile import profile_behind, tap_fraction, unevenness
+from ._profile import profile_behind, tap_fraction, unevenly_heard, unevenness
 from ._signal import exp, grid
 from ._weights import Weights
 
@@ -77,6 +77,7 @@ def _of_taps(node: Node, n: float) -> LogS | None:
         return None
     if abs(w.spread / (1.0 + w.fan_in / w.fan_out) - 1.0) > 0.05:
         return None
+    n /= unevenly_heard(step)
     log_second = math.log(w.fan_in * w.variance * tap_fraction(step) * unevenness(profile_behind(step, None, 1.0)) / n)
     return lambda mz: -log_second - np.log(n + mz)
 

@@ -112,6 +112,11 @@ def unevenness(profile: Profile) -> float:
     return math.prod(float((p * p).mean()) for p in profile or ())
 
 
+def unevenly_heard(conv: Step) -> float:
+    """Mean square of how many outputs hear an input, of mean 1, beside that of how many inputs an output hears."""
+    return unevenness(profile_of_gradient(conv, None)) / unevenness(profile_behind(conv, None, 1.0))
+
+
 def raised(profile: Profile, power: float) -> Profile:
     """Behind an activation whose E f^2 grows as this power of E h^2."""
     if profile is None or power == 1.0:

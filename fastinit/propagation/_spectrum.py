@@ -9,7 +9,7 @@ from ._layers import Activation, Dropout, Pool, Residual
 from ._linear_layers import Conv, Dense, Gated
 from ._node import Node
 from ._pointwise import as_activation
-from ._profile import ONE_TAP, Profile, profile_behind, unevenness
+from ._profile import ONE_TAP, Profile, profile_behind, unevenly_heard, unevenness
 from ._signal import fraction_always, fraction_inside, log, log_add, slope_regions
 
 
@@ -129,12 +129,12 @@ def _taps(node: Node) -> int:
 
 
 def _spread(node: Node) -> float:
-    """Of the layer's whole matrix: where a stride skips more places than the kernel has taps, inputs are unused."""
-    w, layer = node.step.weights[0], node.step.layer
-    if not isinstance(layer, Conv) or node.step.image_in is None:
+    """Of the layer's whole matrix: fewer places behind it hear some inputs more often than others, or not at all."""
+    w, step = node.step.weights[0], node.step
+    if not isinstance(step.layer, Conv) or step.image_in is None or step.image_out is None:
         return w.spread
-    skipped = math.prod(layer.stride)
-    return max(1.0, skipped / _taps(node)) + (w.spread - 1.0) * skipped
+    fewer = math.prod(step.image_in) / math.prod(step.image_out)
+    return unevenly_heard(step) + (w.spread - 1.0) * fewer
 
 
 def _zero_slopes(node: Node, n: int) -> tuple[float, float]:

@@ -74,6 +74,8 @@ def test_condition_number(layers: list[Any], told: float | None) -> None:
     ([D(512, "orthogonal", fan_in=256), A("relu"), D(512, "orthogonal", gain=2**0.5), A("relu")], 1.6875),
     ([D(64, "orthogonal", fan_in=128), LayerNorm(eps=0.0)], 64 / 63),
     ([D(64, "orthogonal"), Dropout(0.5)], 4.0),
+    ([C(16, 3, "delta_orthogonal", image=6, fan_in=16), A("relu"), C(16, 3, "delta_orthogonal")], 1.0),
+    ([C(32, 3, "delta_orthogonal", gain=3.0, image=6, fan_in=16)], 9.0),
 ])  # fmt: skip
 def test_upper_edge_of_any_widths(layers: list[Any], edge: float) -> None:
     assert propagate(layers, input_var=1.0).jacobian.largest == pytest.approx(edge, rel=1e-3)

@@ -11,7 +11,7 @@ from .._args import Array
 from ._layers import Activation, BatchNorm, Dropout, LayerNorm
 from ._linear_layers import Conv, Dense
 from ._node import Node
-from ._profile import profile_behind, tap_fraction, unevenly_heard, unevenness
+from ._profile import ONE_TAP, profile_behind, tap_fraction, unevenly_heard, unevenness
 from ._signal import exp, grid
 from ._weights import Weights
 
@@ -50,7 +50,7 @@ def _log_s(node: Node) -> LogS | None:
         return None
     n, m = _size(step.fan_in, step.image_in), _size(step.fan_out, step.image_out)
     if isinstance(layer, Conv):
-        return _of_taps(node, n)
+        return _of_taps(node, n, m)
     if isinstance(layer, Dense):
         return _of_weights(step.weights[0], n, m) if step.weights[0].fan_in == n else None
     if isinstance(layer, Activation) and node.before.log_q > -math.inf:
@@ -67,10 +67,15 @@ def _size(width: int, image: tuple[int, ...] | None) -> float:
     return float(width * math.prod(image or (1,)))
 
 
-def _of_taps(node: Node, n: float) -> LogS | None:
-    """Independent elements at every frequency, which see all inputs; what is left of them at the border."""
+def _of_taps(node: Node, n: float, m: float) -> LogS | None:
+    """Independent elements at every frequency, which see all inputs; what is left of them at the border.
+
+    Or orthogonal ones at every place.
+    """
     w, step = node.step.weights[0], node.step
     assert isinstance(step.layer, Conv)
+    if w.init in ONE_TAP and w.orthogonal and step.layer.groups == 1 and math.prod(step.layer.stride) == 1:
+        return _of_isometry(math.log(w.second * math.prod(w.shape[:-2]) * max(w.shape[-2:])), n, m)
     if not w.variance > 0.0 or w.orthogonal:
         return None
     if math.prod(step.layer.stride) > math.prod(step.layer.kernel):  # some inputs unused
@@ -90,7 +95,10 @@ def _of_weights(w: Weights, n: float, m: float) -> LogS | None:
         if abs(w.spread / (1.0 + n / m) - 1.0) > 0.05:
             return None
         return lambda mz: -log_second - np.log(n + mz)
-    log_gain = log_second + math.log(max(n, m))
+    return _of_isometry(log_second + math.log(max(n, m)), n, m)
+
+
+def _of_isometry(log_gain: float, n: float, m: float) -> LogS:
     if m <= n:
         return lambda mz: np.full_like(mz, -log_gain)
     return lambda mz: -log_gain + np.log(m + mz) - np.log(n + mz)

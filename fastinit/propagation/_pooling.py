@@ -99,12 +99,13 @@ def channel_variances(conv: Node) -> Channels | None:
     n, gap = w.shape[-2], min(1.0, x.below_places)
     centred = both - np.outer(once, once)
     along, vectors = np.linalg.eigh(gap * np.diag(once) + n * (1.0 - gap) * centred)
-    eigen = np.concatenate([along.clip(0.0), np.tile(gap * once, n - 1)])
-    inside = np.concatenate([once @ vectors**2, np.tile(once, n - 1)])
-    total = float(eigen.sum())
-    if (eigen > 1e-9 * total).sum() < 3:  # no finite mean of 1 / v
+    eigen = np.concatenate([along.clip(0.0), gap * once])
+    inside = np.concatenate([once @ vectors**2, once])
+    count = np.repeat([1.0, n - 1.0], len(once))  # all channels but one combination of them have no a_i
+    total = float(count @ eigen)
+    if float(count @ (eigen > 1e-9 * total)) < 3.0:  # no finite mean of 1 / v
         return None
-    inverse, met = _of_inverse(eigen / total, inside, min(1e6, w.independent / w.fan_in))
+    inverse, met = _of_inverse(eigen / total, inside, count, min(1e6, w.independent / w.fan_in))
     part = conv.after.elastic / x.elastic if x.elastic else 1.0  # without the bias
     heard = n * float(once.sum())
     # what a mean of the weights adds to all channels alike: of the units' own parts, and of their mean
@@ -115,12 +116,12 @@ def channel_variances(conv: Node) -> Channels | None:
     return Channels(part * (drawn + fixed) / told, share * log(inverse), share * log(met))
 
 
-def _of_inverse(eigen: Array, inside: Array, each: float) -> tuple[float, float]:
-    """E 1/v, and E w' R w / v over tr R E 1/v, R diagonal `inside`."""
+def _of_inverse(eigen: Array, inside: Array, count: Array, each: float) -> tuple[float, float]:
+    """E 1/v, and E w' R w / v over tr R E 1/v, R diagonal `inside`; so many times each."""
     log_u = np.linspace(-25.0, 25.0, 501)
     terms = 2.0 / each * eigen[:, None] * np.exp(log_u)
-    values = np.exp(log_u - 0.5 * each * np.log1p(terms).sum(0))
-    met = float(values @ (inside @ (1.0 / (1.0 + terms)))) / (float(inside.sum()) * float(values.sum()))
+    values = np.exp(log_u - 0.5 * each * (count @ np.log1p(terms)))
+    met = float(values @ ((count * inside) @ (1.0 / (1.0 + terms)))) / (float(count @ inside) * float(values.sum()))
     return float(values.sum()) * (log_u[1] - log_u[0]), met
 
 

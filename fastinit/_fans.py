@@ -14,16 +14,6 @@ from ._args import Shape, check_int, check_number, check_shape
 AxisLike = int | Sequence[int] | None
 Fan = int | float
 _EXACT = 2.0**53  # from here on floats stay floats
-FAN_OPTIONS = (
-    "layout",
-    "in_axis",
-    "out_axis",
-    "batch_axis",
-    "groups",
-    "blocks",
-    "fan_in",
-    "fan_out",
-)
 
 
 class Fans(NamedTuple):

@@ -18,14 +18,15 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
-from ._args import COMPLEX, Array, check_dtype, check_shape, slice_of
+from ._args import COMPLEX, Array, check_dtype, check_shape
 from ._keys import Key
+from ._target import slice_of
 from .spec import INITIALIZERS
 
 _SLAB = 1 << 26  # bytes between two steps of the progress bar
@@ -114,12 +115,9 @@ def arguments_of(options: argparse.Namespace) -> dict[str, Any]:
             takes = f"it takes {', '.join(known)}" if known else "it takes none"
             raise ValueError(f"--{option} is not an option of {name}; {takes}")
         kwargs[key] = value
-    if "gain" in kwargs:
-        try:
+    if "gain" in kwargs:  # or the name of an activation, where the initializer takes one
+        with suppress(ValueError):
             kwargs["gain"] = float(kwargs["gain"])
-        except ValueError:
-            if name.startswith(("he_", "kaiming_", "identity", "eye")):
-                raise ValueError(f"--gain of {name} must be a number, got {kwargs['gain']!r}") from None
     return kwargs
 
 

@@ -11,12 +11,18 @@ import numpy as np
 from numpy.random.bit_generator import ISeedSequence
 
 from . import _core
+from ._args import check_int
+
+
+def _joined(words: Any) -> int:
+    """64 bits of two words, the low one first."""
+    low, high = words.tolist()
+    return int(low) | int(high) << 32
 
 
 @functools.lru_cache(maxsize=4096)
 def _key_of_int(seed: int) -> int:
-    low, high = np.random.SeedSequence(seed).generate_state(2, np.uint32).tolist()
-    return int(low) | int(high) << 32
+    return _joined(np.random.SeedSequence(seed).generate_state(2, np.uint32))
 
 
 def key_bits(seed: Any) -> int:
@@ -33,15 +39,12 @@ def key_bits(seed: Any) -> int:
         return int(seed._draw_key())
     elif isinstance(seed, (np.random.Generator, np.random.BitGenerator)):
         generator = seed if isinstance(seed, np.random.Generator) else np.random.Generator(seed)
-        low, high = generator.integers(0, 2**32, size=2, dtype=np.uint32).tolist()
-        return int(low) | int(high) << 32
+        return _joined(generator.integers(0, 2**32, size=2, dtype=np.uint32))
     elif isinstance(seed, np.random.RandomState):
-        low, high = seed.randint(0, 2**32, size=2, dtype=np.uint32).tolist()
-        return int(low) | int(high) << 32
+        return _joined(seed.randint(0, 2**32, size=2, dtype=np.uint32))
     else:
         sequence = np.random.SeedSequence(_entropy(seed))
-    low, high = sequence.generate_state(2, np.uint32).tolist()
-    return int(low) | int(high) << 32
+    return _joined(sequence.generate_state(2, np.uint32))
 
 
 def check_seed(seed: Any) -> None:
@@ -179,13 +182,7 @@ class Key:
         >>> Key(0).split(2)[1] == Key(0).fold_in(1)
         True
         """
-        try:
-            count = operator.index(n)
-        except TypeError:
-            raise TypeError(f"n must be an int, got {n!r}") from None
-        if count < 0:
-            raise ValueError(f"n must be non-negative, got {n!r}")
-        return [self.fold_in(i) for i in range(count)]
+        return [self.fold_in(i) for i in range(check_int(n, "n", low=0))]
 
     def generate_state(self, n_words: int, dtype: Any = np.uint32) -> Any:
         """Words for the state of a generator: NumPy takes a Key where it takes a SeedSequence.

@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import _core
-from ._args import Array, Target, span
+from ._args import Array
 from ._keys import Key, fold_all
+from ._target import Target, span
 
 Progress = Callable[[float], Any]
 _TEMPORARY = 1 << 26  # bytes of finished matrices that wait for their rounding

@@ -5,46 +5,19 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-import numpy as np
 from tqdm import tqdm
 
-from ._activations import canonical_name
 from ._args import check_int, check_number
-from .propagation import (
-    Activation,
-    BatchNorm,
-    Dense,
-    Layer,
-    LayerNorm,
-    Report,
-    Residual,
-    RMSNorm,
-    propagate,
-    simulate,
-)
-from .propagation._layer_report import power
+from .propagation import Layer, propagate, simulate
+from .propagation._compare import NORMS, Chain, compare_rows, compare_table, scheme_reports
 from .propagation._plot import check_drawable, picture_path
 from .propagation._report import counted
-from .propagation._table import from_log10, number, percent
-from .propagation._verdict import grade_of
 
-NORMS = {"none": None, "layer": LayerNorm, "rms": RMSNorm, "batch": BatchNorm}
-#: What --compare sets side by side: a label, an initializer, its arguments.
-SCHEMES: tuple[tuple[str, str, dict[str, Any]], ...] = (
-    ("zeros", "zeros", {}),
-    ("small random, std 0.01", "normal", {"std": 0.01}),
-    ("uniform [-1, 1]", "uniform", {"low": -1.0, "high": 1.0}),
-    ("Xavier", "xavier_normal", {}),
-    ("He", "he_normal", {}),
-    ("LeCun", "lecun_normal", {}),
-    ("orthogonal", "orthogonal", {}),
-)
 #: Options that a comparison has no use for, and what the others are without them.
 DEFAULTS: dict[str, Any] = {
     "init": "he_normal", "gain": None, "std": None, "scale": None, "simulate": False, "repeats": 4, "seed": 0,
     "plot": None, "rows": 16,
 }  # fmt: skip
-_GAIN_OF = {"relu": 2.0**0.5, "leaky_relu": 2.0**0.5}
 
 
 def add_parsers(commands: Any, raw: Any) -> list[argparse.ArgumentParser]:
@@ -89,17 +62,11 @@ def add_parsers(commands: Any, raw: Any) -> list[argparse.ArgumentParser]:
     return [p, w]
 
 
-def network(options: argparse.Namespace, init: str, kwargs: dict[str, Any]) -> list[Layer]:
-    """The layers that the options ask for."""
+def chain_of(options: argparse.Namespace) -> Chain:
+    """The network that the options ask for, but for its initializer."""
     depth, width = check_int(options.depth, "--depth", low=1), check_int(options.width, "--width", low=1)
-    norm = NORMS[options.norm]
-    dense = Dense(width, init, bias_std=options.bias_std, **kwargs)
-    middle = [] if norm is None else [norm()]
-    active = [*middle, Activation(options.activation)]
-    if options.residual is not None:
-        scale = check_number(options.residual, "--residual")
-        return [dense, *[Residual([*active, dense], scale=scale)] * (depth - 1)]
-    return [dense, *active] * depth
+    residual = None if options.residual is None else check_number(options.residual, "--residual")
+    return Chain(depth, width, options.activation, options.bias_std, residual, options.norm)
 
 
 def run_propagate(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
@@ -109,7 +76,7 @@ def run_propagate(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
         return _compare(options)
     options = settled(options)
     kwargs = {k: getattr(options, k) for k in ("gain", "std", "scale") if getattr(options, k) is not None}
-    return report_of(network(options, options.init, kwargs), options)
+    return report_of(chain_of(options).layers(options.init, **kwargs), options)
 
 
 def check_common(options: argparse.Namespace) -> None:
@@ -149,100 +116,12 @@ def _simulated(layers: list[Layer], options: argparse.Namespace) -> Any:
         )  # fmt: skip
 
 
-def scheme_reports(options: argparse.Namespace) -> list[tuple[str, Report]]:
-    """A report per usual initializer; orthogonal weights have the gain of the activation's kind."""
-    found = []
-    for label, init, kwargs in SCHEMES:
-        if init == "orthogonal":
-            kwargs = {"gain": _GAIN_OF.get(canonical_name(options.activation), 1.0)}
-        found.append((label, propagate(network(options, init, kwargs), dtype=options.dtype, batch=options.batch)))
-    return found
-
-
-def compare_rows(reports: list[tuple[str, Report]]) -> list[dict[str, Any]]:
-    """What the comparison shows of each."""
-    rows = []
-    for label, r in reports:
-        last = [x for x in r.layers if x.sigma_w2 is not None][-1]
-        shift = r.log10_signal_ratio / max(1, r.depth - 1)
-        saturated = [x.saturated for x in r.layers if x.saturated is not None]
-        rows.append({
-            "init": label, "sigma_w2": last.sigma_w2, "signal_log10": r.log10_signal_ratio,
-            "signal_per_layer": power(shift), "gradient_log10": r.log10_gradient_ratio, "correlation": last.correlation,
-            "dead": r.dead, "saturated": sum(saturated) / len(saturated) if saturated else None, "phase": r.phase,
-            "jacobian_mean": r.jacobian.mean, "jacobian_spread": _spread(r), "overflow": r.overflow[r.dtype],
-            "symmetric": r.symmetric, "level": r.level, "words": _words(r),
-        })  # fmt: skip
-    return rows
-
-
-def _spread(r: Report) -> float | None:
-    """Largest over mean eigenvalue of J J^T."""
-    return r.jacobian.largest / r.jacobian.mean if 0.0 < r.jacobian.mean < 1e300 else None
-
-
-def _words(r: Report) -> str:
-    """The verdict in a few words."""
-    total = r.log10_gradient_ratio
-    if r.symmetric:
-        return "dead and symmetric" if total == -np.inf else "symmetric"
-    saturated = [x.saturated for x in r.layers if x.saturated is not None and not x.zero]
-    grade = grade_of(abs(total), "gradient")
-    if grade == 2:
-        words = "vanishes" if total < 0 else "explodes"
-        if saturated and sum(saturated) / len(saturated) > 0.5:
-            words += ", saturated"
-        return words + (f", overflows {r.dtype}" if grade_of(r.overflow[r.dtype], "overflow") else "")
-    if r.level == "bad":
-        return r.reasons[0].rstrip(".")
-    words = "keeps signal and gradient"
-    if r.level == "good":
-        return words
-    if grade == 1:
-        way = "slowly vanishes" if total < 0 else "slowly explodes"
-        words = f"{'stays critical' if r.phase == 'critical' else way}: gradient x10^{total:.1f}"
-    spread = _spread(r)
-    even = ", even spectrum" if spread is not None and spread < 10.0 else ""
-    return words + even + (f", {r.dead:.0%} dead" if grade_of(r.dead, "dead") else "")
-
-
-_COLUMNS = (
-    ("init", "init", str),
-    ("sigma_w2", "sigma_w2", number),
-    ("signal_per_layer", "E x^2 per layer", lambda v: f"x{v:.3g}"),
-    ("signal_log10", "E x^2 in all", from_log10),
-    ("gradient_log10", "E g^2 in all", from_log10),
-    ("correlation", "corr", lambda v: "-" if v is None else f"{abs(v):.2f}"),
-    ("dead", "dead", percent),
-    ("saturated", "flat", percent),
-    ("jacobian_spread", "max/mean s^2", lambda v: number(v, 3)),
-    ("phase", "phase", str),
-    ("words", "verdict", str),
-)
-
-
-def compare_table(rows: list[dict[str, Any]], markdown: bool = False) -> str:
-    """Aligned text or Markdown."""
-    head = [title for _, title, _ in _COLUMNS]
-    cells = [[show(row[key]) for key, _, show in _COLUMNS] for row in rows]
-    if markdown:
-        lines = [f"| {' | '.join(line)} |" for line in (head, *cells)]
-        return "\n".join([lines[0], "|" + "---|" * len(head), *lines[1:]])
-    widths = [max(map(len, column)) for column in zip(head, *cells, strict=True)]
-    left = (0, len(head) - 2, len(head) - 1)
-
-    def line(row: list[str]) -> str:
-        padded = (c.ljust(w) if i in left else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True)))
-        return "  ".join(padded).rstrip()
-
-    return "\n".join(map(line, (head, *cells)))
-
-
 def _compare(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     given = next((name for name in DEFAULTS if name in vars(options)), None)
     if given is not None:
         raise ValueError(f"--{given} must not be given with --compare, which sets the usual initializers side by side")
-    rows = compare_rows(scheme_reports(options))
+    chain = chain_of(options)
+    rows = compare_rows(scheme_reports(chain, dtype=options.dtype, batch=options.batch))
     norm = "" if options.norm == "none" else f", {options.norm} norm"
     residual = "" if options.residual is None else f", residual branches x {options.residual:g}"
     title = f"{counted(options.depth, 'layer')} of {counted(options.width, 'unit')}, {options.activation}{norm}{residual}"

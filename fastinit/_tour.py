@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import math
 import time
 from collections.abc import Callable
@@ -12,8 +11,9 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from . import __version__, _propagate_command, get_num_threads, isa
+from . import __version__, get_num_threads, isa
 from ._args import Array
+from .propagation._compare import Chain, compare_rows, compare_table, scheme_reports
 from .spec import INITIALIZERS
 
 _STANDARD_NORMAL, _RANDOM, _FILL = "standard_normal", "random", "fill"
@@ -95,11 +95,7 @@ def measure(n: int = 4096) -> dict[str, Any]:
 
 def compare_depth(activation: str) -> list[dict[str, Any]]:
     """The usual initializers through 50 layers of 512 units."""
-    options = argparse.Namespace(
-        depth=50, width=512, activation=activation, bias_std=0.0, residual=None, norm="none", dtype="float32",
-        batch=256,
-    )  # fmt: skip
-    return _propagate_command.compare_rows(_propagate_command.scheme_reports(options))
+    return compare_rows(scheme_reports(Chain(50, 512, activation)))
 
 
 def table(result: dict[str, Any]) -> str:
@@ -120,5 +116,5 @@ def table(result: dict[str, Any]) -> str:
         )
     for activation, rows in result["depth"].items():
         lines += ["", f"Will it train? 50 layers of 512 units, {activation}, by theory: no weight is drawn", ""]
-        lines.append(_propagate_command.compare_table(rows))
+        lines.append(compare_table(rows))
     return "\n".join(lines)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ._args import Array, check_choice
+from ._args import Array, check_choice, is_real
 from ._propagate_command import check_common, report_of, settled
 from .propagation import Activation, Dense, Layer
 from .propagation._report import counted
@@ -118,7 +118,7 @@ def _natural(name: str) -> list[Any]:
 
 
 def _is_matrix(tensor: Array) -> bool:
-    floating = tensor.dtype.kind == "f" or tensor.dtype.name in ("bfloat16", *_FLOAT8.values())
+    floating = is_real(tensor.dtype) and tensor.dtype.kind not in "iu"
     return floating and tensor.ndim == 2 and min(tensor.shape) > 1
 
 

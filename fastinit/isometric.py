@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from ._args import COMPLEX, Array, Target, check_choice, check_progress, check_stored, global_shape
+from ._args import COMPLEX, Array, check_choice, check_progress, check_stored
 from ._fans import AxisLike, block_sizes, resolve_axes
 from ._gains import check_gain
 from ._keys import Key
 from ._orthogonal import Plan, fill
 from ._run import clear, then
+from ._target import Target, global_shape
 
 METHODS = ("direct", "qr")
 
@@ -107,10 +108,10 @@ def orthogonal(
     (8, 64, 64)
     """
     dims = global_shape(shape, out, shard)
-    scale = check_gain(gain)
-    check_choice(method, "method", METHODS)
     if len(dims) < 2:
         raise ValueError(f"shape must have at least 2 dimensions, got {dims}")
+    scale = check_gain(gain)
+    check_choice(method, "method", METHODS)
     _, outputs, batch = resolve_axes(dims, layout, in_axis, out_axis, batch_axis)
     if len(outputs) != 1:
         raise ValueError(f"out_axis must be one axis, got {outputs}")

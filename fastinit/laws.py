@@ -6,9 +6,10 @@ import math
 from typing import Any
 
 from . import _core
-from ._args import Array, Target, check_choice, check_fits, check_number, check_stored, check_window, global_shape
+from ._args import Array, check_choice, check_fits, check_number, check_stored, check_window
 from ._keys import key_bits
 from ._run import NORMAL, TRUNCATED, TRUNCATED_ABSOLUTE, UNIFORM, run
+from ._target import Target, global_shape
 
 BOUNDS = ("sigma", "absolute")
 

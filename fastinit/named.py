@@ -7,10 +7,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ._activations import canonical_name
-from ._args import Array, Target, check_choice, check_number, global_shape
+from ._args import Array, check_choice, check_number, named_errors
 from ._fans import AxisLike, resolve_fans
 from ._gains import check_gain, rectifier_gain_squared
 from ._gains import gain as activation_gain
+from ._target import Target, global_shape
 from .scaling import MODES, scaled, squared
 
 RECTIFIERS = ("relu", "leaky_relu", "prelu")
@@ -25,12 +26,9 @@ def _he_gain_squared(nonlinearity: Any, negative_slope: Any, gain: Any) -> tuple
 def _any_gain_squared(nonlinearity: Any, negative_slope: Any, gain: Any) -> tuple[float, int]:
     if not isinstance(nonlinearity, str) and not callable(nonlinearity):
         raise TypeError(f"nonlinearity must be the name of an activation or a function, got {nonlinearity!r}")
-    try:
+    with named_errors("nonlinearity"):
         name = canonical_name(nonlinearity) if isinstance(nonlinearity, str) else ""
         of_function = 0.0 if gain is not None or name in RECTIFIERS else activation_gain(name or nonlinearity)
-    except (TypeError, ValueError) as error:
-        kind = TypeError if isinstance(error, TypeError) else ValueError
-        raise kind(f"nonlinearity: {error}") from error
     slope = check_number(negative_slope, "negative_slope")
     if slope != 0.0 and name not in RECTIFIERS:
         raise ValueError(f"negative_slope belongs to relu, leaky_relu and prelu, not to {nonlinearity!r}")

@@ -11,13 +11,11 @@ import numpy as np
 from . import _core
 from ._args import (
     Array,
-    Target,
     check_fits,
     check_int,
     check_number,
     check_stored,
     check_window,
-    global_shape,
 )
 from ._keys import Key
 from ._parameters import (
@@ -32,6 +30,7 @@ from ._parameters import (
     window,
 )
 from ._run import NORMAL, TRUNCATED, UNIFORM, run
+from ._target import Target, global_shape
 
 
 class Generator:

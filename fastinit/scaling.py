@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from . import _core
-from ._args import Array, Target, check_choice, check_fits, check_number, check_stored, global_shape
+from ._args import Array, check_choice, check_fits, check_number, check_stored
 from ._fans import AxisLike, Fans, resolve_fans
 from ._keys import key_bits
 from ._run import NORMAL, TRUNCATED, UNIFORM, run
+from ._target import Target, global_shape
 
 MODES = ("fan_in", "fan_out", "fan_avg", "fan_geo_avg")
 DISTRIBUTIONS = ("normal", "uniform", "truncated_normal")

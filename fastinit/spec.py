@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, NoReturn
 
 import numpy as np
 
 from . import isometric, laws, named, scaling, structured
-from ._args import Array, check_num_threads, check_shape, is_length
+from ._args import Array, check_num_threads, check_shape, is_length, named_errors
 from ._keys import Key, check_seed
 from ._run import collecting
 
@@ -218,7 +217,7 @@ def initialize(
     foreign = [name for name, spec in specs.items() if not isinstance(spec.initializer, str)]
 
     def build(name: str) -> None:
-        with _named_errors(name):
+        with named_errors(name):
             result[name] = specs[name].build(root.fold_in(name), arrays.get(name), num_threads)
 
     with collecting() as plan:
@@ -230,16 +229,6 @@ def initialize(
         build(name)
     plan.execute(threads)
     return result
-
-
-@contextmanager
-def _named_errors(name: str) -> Iterator[None]:
-    try:
-        yield
-    except (TypeError, ValueError, MemoryError) as error:
-        # The plain types: a subclass may not be made from a message.
-        kind = next(k for k in (TypeError, ValueError, MemoryError) if isinstance(error, k))
-        raise kind(f"{name}: {error}") from error
 
 
 def _check_outs(out: Any, specs: Mapping[str, Spec]) -> dict[str, Array]:

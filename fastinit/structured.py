@@ -10,20 +10,18 @@ import numpy as np
 from . import _core
 from ._args import (
     Array,
-    Target,
     check_fits,
     check_int,
     check_number,
     check_shape,
     check_stored,
-    global_shape,
     is_length,
-    slice_of,
 )
 from ._fans import AxisLike, resolve_axes
 from ._keys import key_bits
 from ._parameters import check_range, holds, is_array, parameter
 from ._run import CONSTANT, NORMAL, run, then
+from ._target import Target, global_shape, slice_of
 
 
 def constant(

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import fastinit as fi
-from fastinit._args import Target, _overlaps_itself
+from fastinit._args import _overlaps_itself
+from fastinit._target import Target
 
 
 class Lengths:

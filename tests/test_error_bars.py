@@ -10,7 +10,7 @@ import pytest
 
 from fastinit import Key, _core, laws
 from fastinit import propagation as P
-from fastinit._args import DTYPE_CODES
+from fastinit._args import FORMATS
 from fastinit.propagation._lowering import Lowering, columns
 from fastinit.propagation._network import resolve_network
 
@@ -31,7 +31,7 @@ def draws(layers: list[P.Layer], batch: int = BATCH, repeats: int = DRAWS) -> tu
         lowered = Lowering(network, key)
         x = laws.normal((batch, size), seed=key.fold_in("inputs"))
         g = laws.normal((batch, out), seed=key.fold_in("gradients"))
-        rows.append(_core.Simulation(lowered.steps, DTYPE_CODES["float32"]).run(x, g, 1, None))
+        rows.append(_core.Simulation(lowered.steps, FORMATS["float32"].code).run(x, g, 1, None))
     kept = [i for i, name in enumerate(lowered.names) if name is not None]
     return [str(lowered.names[i]) for i in kept], np.array(rows)[:, kept][:, :, [SECOND, GRADIENT]]
 

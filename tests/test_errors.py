@@ -238,6 +238,13 @@ WRONG_VALUES: dict[str, Any] = {
 }
 
 
+@pytest.mark.parametrize("name", ["orthogonal", "delta_orthogonal", "identity", "dirac", "sparse"])
+def test_a_shape_of_wrong_rank_comes_first(name: str) -> None:
+    for other in set(signature(getattr(fi, name)).parameters) - {"shape"}:
+        with pytest.raises(ValueError, match=r"^shape "):
+            getattr(fi, name)((2,) if name == "orthogonal" else (2,) * 7, **{other: WRONG_VALUES[other]})
+
+
 @pytest.mark.parametrize("name", INITIALIZERS)
 def test_arguments_are_checked_in_order(name: str) -> None:
     shape = (3, 3, 4, 4) if name in ("dirac", "delta_orthogonal") else (4, 4)

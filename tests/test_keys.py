@@ -9,9 +9,11 @@ import pytest
 import reference
 from hypothesis import given
 from hypothesis import strategies as st
+from messages import whole
 
 import fastinit as fi
 from fastinit import Key
+from fastinit.propagation import Dense, simulate
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2**31, 2**70, [1, 2], (3,), np.int64(5), True, np.array([4, 5])], ids=str)
@@ -70,3 +72,13 @@ def test_a_generator_advances_only_where_nothing_is_wrong() -> None:
         with pytest.raises(ValueError, match=r"must be|< 0"):
             make((4, 4), seed=rng, **kwargs)
         assert rng.random() == np.random.default_rng(1).random()
+    rng = np.random.default_rng(1)
+    for wrong in ({"repeats": 0}, {"dtype": "int8"}, {"input_var": -1.0}, {"jacobian": 1}, {"progress": 3}):
+        with pytest.raises((TypeError, ValueError), match=r"must be|< 0"):
+            simulate([Dense(4)], 4, seed=rng, **wrong)
+    assert rng.random() == np.random.default_rng(1).random()
+
+
+def test_key_splits_by_a_count() -> None:
+    with pytest.raises(TypeError, match=whole("n must be an int, got True")):
+        Key(0).split(True)

@@ -18,6 +18,7 @@ from fastinit.propagation import (
     Dense,
     Dropout,
     Gated,
+    Layer,
     LayerNorm,
     Pool,
     Residual,
@@ -88,8 +89,33 @@ def test_layers_are_values() -> None:
         layer.width = 5
     with pytest.raises(AttributeError, match=whole("a layer is immutable: cannot delete width")):
         del layer.width
-    assert eval(repr(layer)).kwargs == {"std": 0.5}
     assert "2x3 float64" in repr(Dense(weight=np.ones((2, 3))))
+
+
+MADE = [
+    Dense(4, "normal", std=0.5), Conv(64, (3, 5), stride=2, image=8, fan_in=4, groups=2, mode="fan_out"), LayerNorm(1e-3),
+    RMSNorm(), BatchNorm(), Dropout(0.2), Pool(3, "max"), Gated(64, 32, "gelu", bias_std=0.1),
+    Activation("leaky_relu", negative_slope=0.1), Residual([Dense(4), Activation("relu")], 0.5, -1.0),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("layer", MADE)
+def test_a_representation_makes_the_layer_again(layer: Layer) -> None:
+    again = eval(repr(layer))
+    assert type(again) is type(layer)
+    assert repr(again) == repr(layer) == repr(layer.replaced())
+
+
+def test_the_same_layer_but_for_some_arguments() -> None:
+    kernel = np.ones((3, 3, 4, 8), np.float32)
+    given = Conv(weight=kernel, bias=np.ones(8), stride=2, image=16, groups=2)
+    other = given.replaced(weight=2.0 * kernel)
+    assert isinstance(other, Conv)
+    assert (other.stride, other.image, other.groups, other.fan_in) == ((2, 2), (16, 16), 2, 8)
+    assert (other.weight == 2.0).all()
+    assert other.bias is given.bias
+    assert repr(given.replaced(init="zeros", weight=None, bias=None)) == repr(
+        Conv(8, 3, "zeros", stride=2, image=16, groups=2, fan_in=8))  # fmt: skip
 
 
 NAN = np.array([[1.0, np.nan], [np.inf, 2.0]])
@@ -114,7 +140,10 @@ BAD = [
     (lambda: Dense(weight=np.ones(3)), ValueError, "weight must have 2 dimensions, got shape (3,)"),
     (lambda: Dense(weight=np.array([["a"]])), TypeError, "weight must be an array of real numbers, got dtype <U1"),
     (lambda: Dense(weight=np.ones((2, 3)), layout="xy"), ValueError,
-     "layout must hold i and o once and one letter per dimension of 2, got 'xy'"),
+     "layout must hold the letters i and o once, b for a batch axis, and others (...) for the receptive field; got 'xy'"),
+    (lambda: Conv(weight=np.ones((2, 3, 4)), layout="o.i"), ValueError,
+     "layout must hold the letters i and o once, b for a batch axis, and others (...) for the receptive field; got 'o.i'"),
+    (lambda: Conv(weight=np.ones((2, 3, 4)), layout="bio"), ValueError, "layout must not have a batch axis, got 'bio'"),
     (lambda: Conv(6, groups=4), ValueError, "groups must divide channels: 4 does not divide 6"),
     (lambda: Conv(6, padding="full"), ValueError, "padding must be one of same, valid; got 'full'"),
     (lambda: Conv(6, (3, 3), stride=(1, 1, 1)), ValueError,

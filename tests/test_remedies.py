@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import pytest
 
@@ -48,6 +49,8 @@ NETS: dict[str, list[Layer]] = {
     "given weights and biases": given(True),
     "positive weights": [D(64, "uniform", low=0.0, high=0.1), A("tanh")] * 6,
     "given positive weights": [D(weight=RNG.uniform(0.0, 0.1, (64, 64))), A("tanh")] * 6,
+    "given positive weights in bfloat16": [
+        D(weight=RNG.uniform(0.0, 0.1, (256, 256)).astype(ml_dtypes.bfloat16)), A("tanh")] * 6,
     "some given": [*given(True), *[D(64, "normal", std=0.3, bias_std=0.2), A("relu")] * 8],
     "convolutions": [Conv(32, 3, "xavier_normal", bias_std=0.5, image=16), A("relu")] * 12,
     "dropout": [D(512, "he_normal"), A("relu"), Dropout(0.5)] * 30,
@@ -87,8 +90,9 @@ def _changed(layer: Layer, change: str) -> Layer:
     if scaled := re.search(r"multiply each weight so that sigma_w2 = ([\d.e-]+)", change):
         weight = getattr(layer, "weight", None)
         if weight is not None:
-            weight = weight - weight.mean() if "subtract the mean of each given array" in change else weight
-            return D(weight=weight * (float(scaled[1]) / 64 / np.mean(weight**2)) ** 0.5, **biases)
+            wide = np.asarray(weight, np.float64)
+            wide = wide - wide.mean() if "subtract the mean of each given array" in change else wide
+            return D(weight=wide * (float(scaled[1]) / len(wide) / np.mean(wide**2)) ** 0.5, **biases)
     law = re.search(r"init '(\w+)'(?: with (\w+) ([\d.e-]+))?", change)
     assert law is not None
     more: dict[str, Any] = {law[2]: float(law[3])} if law[2] else {}

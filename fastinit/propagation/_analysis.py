@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from .._args import FORMATS
 from ._backward import Back, Gradient, back_through
 from ._edge import upper_edge
 from ._fluctuation import SECOND
@@ -24,20 +25,13 @@ from ._report import Report
 from ._signal import Signal, exp, fraction_always, fraction_inside, slope_regions
 from ._spectrum import Spectrum, spectrum_through
 
-#: Largest finite number and smallest positive one of each dtype.
-LIMITS = {
-    "float8_e4m3fn": (448.0, 2.0**-9),
-    "float8_e5m2": (57344.0, 2.0**-16),
-    "float16": (65504.0, 2.0**-24),
-    "bfloat16": (3.3895313892515355e38, 2.0**-133),
-    "float32": (3.4028234663852886e38, 2.0**-149),
-    "float64": (1.7976931348623157e308, 5e-324),
-}
+NARROW_FIRST = tuple(sorted(FORMATS, key=lambda name: FORMATS[name].largest))
 
 
 @np.errstate(over="ignore", under="ignore", invalid="ignore")  # of what leaves float64
-def analyse(network: Network, start: Input, dtype: str, formats: tuple[str, ...] = tuple(LIMITS)) -> Report:
-    """The report without its verdict; overflow and underflow in `formats`, and the Jacobian's edge for several."""
+def analyse(network: Network, start: Input, dtype: str, *, brief: bool = False) -> Report:
+    """The report without its verdict; a brief one, of a remedy, knows one dtype and a rough edge of the Jacobian."""
+    formats = (dtype,) if brief else NARROW_FIRST
     nodes = walk(network.steps, start.signal, start.batch)
     rows, end = back_through(nodes, _random_gradient(nodes[-1]), start.batch)
     layers = tuple(_row(back, rows[i - 1].node if i else None, start.batch, formats) for i, back in enumerate(rows))
@@ -45,7 +39,7 @@ def analyse(network: Network, start: Input, dtype: str, formats: tuple[str, ...]
     top = {id(node) for node in nodes}
     ratio, spread = _gradient_ratio([b for b in rows if id(b.node) in top])
     plain = _plain(nodes)
-    largest = upper_edge(nodes, spectrum.log_mean) if len(formats) > 1 else None
+    largest = None if brief else upper_edge(nodes, spectrum.log_mean)
     means = any(_has_mean(node) for node in nodes)
     if not means and any(node.after.profile is not None for node in nodes):  # places differ
         spectrum, largest = _by_gradient(spectrum, largest, end)
@@ -64,7 +58,8 @@ def analyse(network: Network, start: Input, dtype: str, formats: tuple[str, ...]
         log10_input_gradient=end.log_g / math.log(10.0),
         log10_signal_ratio=_signal_ratio(nodes),
         passing=spectrum.passing,
-        dead=_mean([r.dead for r in layers if r.dead is not None]),
+        dead=_mean([r.dead for r in layers if r.dead is not None]) or 0.0,
+        saturated=_mean([r.saturated for r in layers if r.saturated is not None and not r.zero]),
         overflow={name: _any_overflow(layers, name) for name in formats},
         underflow={name: _worst(layers, "underflow", name) for name in formats},
         gradient_underflow={name: _worst(layers, "gradient_underflow", name) for name in formats},
@@ -128,9 +123,9 @@ def _row(back: Back, last: Node | None, batch: int, formats: tuple[str, ...]) ->
         saturated=saturated,
         zero=zero,
         dead=dead,
-        overflow={n: _beyond(y.log_q, LIMITS[n][0]) for n in formats},
-        underflow={n: _below(y.log_q, LIMITS[n][1]) for n in formats},
-        gradient_underflow={n: _below(g.log_g, LIMITS[n][1]) for n in formats},
+        overflow={n: _beyond(y.log_q, FORMATS[n].largest) for n in formats},
+        underflow={n: _below(y.log_q, FORMATS[n].smallest) for n in formats},
+        gradient_underflow={n: _below(g.log_g, FORMATS[n].smallest) for n in formats},
         approximate=node.approximate or (isinstance(layer, Activation) and not x.gaussian),
     )
 
@@ -174,8 +169,8 @@ def _worst(layers: tuple[LayerReport, ...], field: str, name: str) -> float:
     return max((float(getattr(r, field)[name]) for r in layers if getattr(r, of) > -math.inf), default=0.0)
 
 
-def _mean(values: list[float]) -> float:
-    return sum(values) / len(values) if values else 0.0
+def _mean(values: list[float]) -> float | None:
+    return sum(values) / len(values) if values else None
 
 
 def _gradient_ratio(rows: list[Back]) -> tuple[float, float]:

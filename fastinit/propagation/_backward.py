@@ -15,8 +15,9 @@ from ._linear_layers import Conv, Dense, Gated
 from ._node import Node
 from ._pointwise import as_activation
 from ._pooling import pixels_alike, shared_taps, windows
-from ._profile import ONE_TAP, Profile, divided, mixed, profile_of_gradient, tap_fraction, unpooled
+from ._profile import Profile, divided, mixed, profile_of_gradient, tap_fraction, unpooled
 from ._signal import Signal, exp, log, log_add
+from ._weights import ONE_TAP
 
 
 class Gradient(NamedTuple):

@@ -11,9 +11,9 @@ from .._args import Array
 from ._layers import Activation, BatchNorm, Dropout, LayerNorm
 from ._linear_layers import Conv, Dense
 from ._node import Node
-from ._profile import ONE_TAP, profile_behind, tap_fraction, unevenly_heard, unevenness
+from ._profile import profile_behind, tap_fraction, unevenly_heard, unevenness
 from ._signal import exp, grid
-from ._weights import Weights
+from ._weights import ONE_TAP, Weights
 
 LogS = Callable[[Array], Array]  # of z times the number of outputs
 

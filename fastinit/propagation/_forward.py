@@ -17,9 +17,9 @@ from ._node import GateStatistics, Node
 from ._normalization import batch_norm, norm, units_of
 from ._pointwise import Branch, activation_step, depends_on_its_input, pointwise, with_masks
 from ._pooling import at_largest, channel_variances, mean_of, overlap, pixels_alike, pool, shared_taps
-from ._profile import ONE_TAP, evenness, mixed, profile_behind, raised, tap_fraction
+from ._profile import evenness, mixed, profile_behind, raised, tap_fraction
 from ._signal import Curve, Origin, Signal, exp, grid, log, log_add, mapped_below, scaled_moments
-from ._weights import Weights
+from ._weights import ONE_TAP, Weights
 
 #: The part of E h^2 that all units share from which h is no Gaussian behind the next activation.
 _SHARED = 0.1
@@ -161,7 +161,7 @@ def _dense(step: Step, x: Signal, shared: float) -> Node:
     # at near places, behind weights with a mean
     near = x.apart is not None and not x.gaussian and x.origin is None
     summed = isinstance(step.layer, Conv) and w.fan_out * w.mean**2 > _SHARED * w.second
-    return Node(step, x, after, back, by, approximate=near or summed)
+    return Node(step, x, after, factor=back, transfer=by, approximate=near or summed)
 
 
 def _activation(step: Step, x: Signal) -> Node:
@@ -173,7 +173,7 @@ def _activation(step: Step, x: Signal) -> Node:
         alive = m.log_phi2 > -math.inf
         after = Signal(x.width, m.log_phi2, m.mean, float(alive), m.kurtosis, 0.0 if alive else math.nan,
                        elastic=0.0, gaussian=False)  # fmt: skip
-        return Node(step, x, after, m.log_dphi2)
+        return Node(step, x, after, factor=m.log_dphi2)
     below, share = mapped_below(f, x.log_q, x.mean, x.below) if not math.isnan(x.below) else (math.nan, 1.0)
     common = m.mean * m.mean
     if x.common > x.mean * x.mean + 1e-12:
@@ -199,9 +199,9 @@ def _activation(step: Step, x: Signal) -> Node:
     new = (share - m.linear) / (1.0 - m.linear) if m.linear < 1.0 - 1e-9 else 1.0
     factor = m.log_dphi2 + tilted
     return Node(
-        step, x, after, factor, by, m.slope_kurtosis, min(1.0, max(0.0, new)), m.linear,
-        share, _slopes_bend(f, x) if step.spatial else 0.0, steep,
-        np.array(m.curve.slope[:3]) @ to_hermite(x.mean), m.curve.slope[3] / x.width, m.curve,
+        step, x, after, factor=factor, transfer=by, slope_kurtosis=m.slope_kurtosis, slope_share=min(1.0, max(0.0, new)),
+        linear=m.linear, slopes=share, slopes_bend=_slopes_bend(f, x) if step.spatial else 0.0, steep=steep,
+        pull=np.array(m.curve.slope[:3]) @ to_hermite(x.mean), pull_noise=m.curve.slope[3] / x.width, curve=m.curve,
     )  # fmt: skip
 
 
@@ -243,7 +243,10 @@ def _dropout(step: Step, x: Signal) -> Node:
         below=1.0 - keep + keep * x.below, apart=None if x.apart is None else 1.0 - keep + keep * x.apart,
         gaussian=x.gaussian and keep == 1.0, origin=None, state=by.after(x.state),
     )  # fmt: skip
-    return Node(step, x, after, -math.log(keep), by, 1.0 / keep, 0.0, keep, pull_noise=(1.0 / keep - 1.0) / x.width)
+    return Node(
+        step, x, after, factor=-math.log(keep), transfer=by, slope_kurtosis=1.0 / keep, slope_share=0.0, linear=keep,
+        pull_noise=(1.0 / keep - 1.0) / x.width,
+    )  # fmt: skip
 
 
 def _residual(step: Step, x: Signal, batch: int) -> Node:
@@ -331,10 +334,9 @@ def _gated(step: Step, x: Signal) -> Node:
     gate, up, down = step.weights
     (g, _), (u, _) = _through(gate, x), _through(up, x)
     m = scaled_moments(layer.function, g.log_q, g.mean)
-    back = log(step.fan_out * down.second)
     if m.log_phi2 == -math.inf or u.log_q == -math.inf:
         after, by = _through(down, Signal(layer.hidden, -math.inf, 0.0, 0.0, 3.0, math.nan))
-        return Node(step, x, after, -math.inf, by, gate=GateStatistics(back, -math.inf))
+        return Node(step, x, after, factor=-math.inf, transfer=by, gate=GateStatistics(-math.inf))
     below, _ = mapped_below(layer.function, g.log_q, g.mean, g.below)
     elastic = (g.elastic * m.elastic + u.elastic) / x.elastic if x.elastic else 0.0
     # E q^e of a fluctuating q is not (E q)^e
@@ -352,11 +354,13 @@ def _gated(step: Step, x: Signal) -> Node:
     follow = share * (g.elastic * m.curve.slope[1] * 2.0 + u.elastic) + (1.0 - share) * g.elastic * m.elastic
     shared = max(g.shared, u.shared)  # which is the same number in both
     statistics = GateStatistics(
-        back, z.log_q, by.matrix, (along - 1.0) / layer.hidden, (rows - 1.0) / layer.hidden, shared,
+        z.log_q, by.matrix, (along - 1.0) / layer.hidden, (rows - 1.0) / layer.hidden, shared,
     )  # fmt: skip
+    back = log(step.fan_out * down.second) + math.log(layer.hidden) + log_add(gates, ups)
     return Node(
-        step, x, after, back + math.log(layer.hidden) + log_add(gates, ups), by.after(inside), rows,
-        max(0.0, g.cosine * u.cosine), pull=np.array([0.0, follow / x.elastic if x.elastic else 0.0, 0.0]), gate=statistics,
+        step, x, after, factor=back, transfer=by.after(inside), slope_kurtosis=rows,
+        slope_share=max(0.0, g.cosine * u.cosine),
+        pull=np.array([0.0, follow / x.elastic if x.elastic else 0.0, 0.0]), gate=statistics,
         approximate=shared > _SHARED or any(w.lone or w.mean != 0.0 for w in step.weights),
     )  # fmt: skip
 

@@ -8,20 +8,17 @@ import numpy as np
 
 from .._activations import ActivationLike, canonical_name, resolve
 from .._args import Array, check_choice, check_int
+from .._fans import resolve_axes
 from ._layers import Layer
 from ._weights import Init, check_init, check_std, finite_array
 
 
-def _layout_axes(layout: Any, ndim: int) -> tuple[int, ...]:
+def _order(shape: tuple[int, ...], layout: Any) -> tuple[int, ...]:
     """The order of axes that makes an array of this layout ``(..., in, out)``."""
-    if layout is None:
-        return tuple(range(ndim))
-    if not isinstance(layout, str):
-        raise TypeError(f"layout must be a string such as 'oi' or 'oihw', got {layout!r}")
-    if len(layout) != ndim or len(set(layout)) != ndim or not {"i", "o"} <= set(layout):
-        raise ValueError(f"layout must hold i and o once and one letter per dimension of {ndim}, got {layout!r}")
-    rest = [a for a, letter in enumerate(layout) if letter not in "io"]
-    return (*rest, layout.index("i"), layout.index("o"))
+    (inputs,), (outputs,), batch = resolve_axes(shape, layout, None, None, None)
+    if batch:
+        raise ValueError(f"layout must not have a batch axis, got {layout!r}")
+    return (*(axis for axis in range(len(shape)) if axis not in (inputs, outputs)), inputs, outputs)
 
 
 def _given(weight: Any, name: str, ndim: int, layout: Any) -> Array | None:
@@ -32,7 +29,7 @@ def _given(weight: Any, name: str, ndim: int, layout: Any) -> Array | None:
     array = finite_array(weight, name)
     if array.ndim != ndim:
         raise ValueError(f"{name} must have {ndim} dimensions, got shape {array.shape}")
-    return array.transpose(_layout_axes(layout, ndim))
+    return array.transpose(_order(array.shape, layout))
 
 
 def _given_bias(bias: Any, bias_std: float, size: int | None) -> Array | None:
@@ -71,11 +68,12 @@ def _checked_init(
     return chosen
 
 
-def _sizes(value: Any, name: str, low: int = 1) -> tuple[int, ...]:
-    items = value if isinstance(value, (tuple, list)) else (value, value)
+def _sizes(value: Any, name: str, ndim: int = 2) -> tuple[int, ...]:
+    """Of an image's axes; an int stands for all of them."""
+    items = value if isinstance(value, (tuple, list)) else (value,) * ndim
     if not items:
         raise ValueError(f"{name} must not be empty")
-    return tuple(check_int(v, name, low=low) for v in items)
+    return tuple(check_int(v, name, low=1) for v in items)
 
 
 class Dense(Layer):
@@ -183,9 +181,10 @@ class Conv(Layer):
     (3, 3)
     """
 
-    _shown = ("width", "kernel", "init", "weight", "bias", "bias_std", "stride", "padding", "groups", "image",
+    _shown = ("channels", "kernel", "init", "weight", "bias", "bias_std", "stride", "padding", "groups", "image",
               "fan_in", "kwargs")  # fmt: skip
-    width: int
+    channels: int
+    width: int  # of every layer with weights
     kernel: tuple[int, ...]
     init: Init | None
     weight: Array | None
@@ -225,16 +224,12 @@ class Conv(Layer):
             raise ValueError(f"kernel must be that of weight, {array.shape[:-2]}, got {taps}")
         init = _checked_init(init, kwargs, array)
         std = check_std(bias_std, "bias_std")
-        steps = _sizes(stride, "stride") if isinstance(stride, (tuple, list)) else (
-            (check_int(stride, "stride", low=1),) * len(taps))  # fmt: skip
+        steps = _sizes(stride, "stride", len(taps))
         check_choice(padding, "padding", ("same", "valid"))
         groups = check_int(groups, "groups", low=1)
         if units % groups:
             raise ValueError(f"groups must divide channels: {groups} does not divide {units}")
-        extent = None
-        if image is not None:
-            extent = _sizes(image, "image") if isinstance(image, (tuple, list)) else (
-                (check_int(image, "image", low=1),) * len(taps))  # fmt: skip
+        extent = None if image is None else _sizes(image, "image", len(taps))
         for name, sizes in (("stride", steps), ("image", extent)):
             if sizes is not None and len(sizes) != len(taps):
                 raise ValueError(f"{name} must have as many sizes as kernel {taps}, got {sizes}")
@@ -243,8 +238,8 @@ class Conv(Layer):
             if inputs not in (None, array.shape[-2] * groups):
                 raise ValueError(f"fan_in must be that of weight, {array.shape[-2] * groups}, got {inputs}")
             inputs = int(array.shape[-2]) * groups
-        self._set(width=units, kernel=taps, init=init, weight=array, bias=_given_bias(bias, std, units), bias_std=std,
-                  stride=steps, padding=padding, groups=groups, image=extent, fan_in=inputs, kwargs=kwargs)  # fmt: skip
+        self._set(channels=units, width=units, kernel=taps, init=init, weight=array, bias=_given_bias(bias, std, units),
+                  bias_std=std, stride=steps, padding=padding, groups=groups, image=extent, fan_in=inputs, kwargs=kwargs)
 
 
 class Gated(Layer):

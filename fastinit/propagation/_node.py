@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -17,7 +17,6 @@ from ._signal import Curve, Signal
 class GateStatistics(NamedTuple):
     """Of the hidden units of Gated, for the way back."""
 
-    log_back: float  # ln of the factor on the gradient variance through the last matrix
     log_hidden: float  # ln E z^2
     behind: Array = np.zeros((3, 3))  # of the last matrix, by the state of the hidden units
     along: float = 0.0  # covariance of the rows' variance with z^2, of the means over the units
@@ -32,6 +31,7 @@ class Node:
     step: Step
     before: Signal
     after: Signal
+    _: KW_ONLY
     factor: float = 0.0  # ln of the factor on the gradient variance, backwards
     transfer: Transfer = field(default_factory=Transfer)
     slope_kurtosis: float = 1.0  # E d^2 / (E d)^2 of the squared slopes d

@@ -59,7 +59,7 @@ def norm(step: Step, x: Signal) -> Node:
     if not root_mean and x.shared > _SHARED:  # what all units share goes with their mean; the rest has a scale of its own
         spread = float(x.state.own[SECOND, SECOND]) - x.shared * (2.0 * x.shared + 4.0 * x.mean**2)
     bent = (1.0 - rest) * bounded(spread) + log(1.0 - (1.0 - rest) * fixed)
-    return Node(step, x, after, bent - log_divisor, by, pull=pull)
+    return Node(step, x, after, factor=bent - log_divisor, transfer=by, pull=pull)
 
 
 def batch_norm(step: Step, x: Signal, batch: int, units: Units, channels: Channels | None) -> Node:
@@ -94,11 +94,11 @@ def batch_norm(step: Step, x: Signal, batch: int, units: Units, channels: Channe
     few = math.log1p(max(-0.5, (kurtosis - 2.0 * units.along) / max(m - 3, 1)))
     back = full * full * few + units.inverse - log_divisor
     few_inputs = units.few or (kurtosis - 1.0) / m > _FEW
-    return Node(step, x, after, back, by, pull_noise=uneven / x.width, approximate=few_inputs)
+    return Node(step, x, after, factor=back, transfer=by, pull_noise=uneven / x.width, approximate=few_inputs)
 
 
 def _silent(step: Step, x: Signal, back: float) -> Node:
-    return Node(step, x, Signal(x.width, -math.inf, 0.0, 0.0, 3.0, math.nan), back)
+    return Node(step, x, Signal(x.width, -math.inf, 0.0, 0.0, 3.0, math.nan), factor=back)
 
 
 def _centred_kurtosis(x: Signal) -> float:

@@ -324,9 +324,9 @@ def jacobian_spectrum(
     """
     f = resolve(activation, params)
     depth = check_int(depth, "depth", low=1)
+    if depth > 2**31 - 1:
+        raise ValueError(f"depth must be below 2**31, got {depth!r}")
     sigma_w2 = check_number(sigma_w2, "sigma_w2", low=0.0)
     q = check_number(q, "q", low=0.0)
     check_choice(weights, "weights", ("gaussian", "orthogonal"))
-    if depth > 2**31 - 1:
-        raise ValueError(f"depth must be below 2**31, got {depth!r}")
     return JacobianSpectrum(*f.jacobian_spectrum(depth, sigma_w2, q, weights == "orthogonal"))

@@ -16,9 +16,9 @@ from ._linear_layers import Conv, Dense
 from ._network import Step
 from ._node import Node
 from ._signal import exp, log, log_add, scaled_moments
+from ._weights import DIAGONAL
 
 Both = Callable[[Array], tuple[Array, Array]]  # f and f'
-_SAME = ("identity", "eye", "dirac")
 
 
 class Branch(NamedTuple):
@@ -42,7 +42,7 @@ class Branch(NamedTuple):
 
 def depends_on_its_input(steps: tuple[Step, ...]) -> bool:
     """No random matrix parts the branch from x, so that E x f(x) is more than E x E f."""
-    return not any(step.weights and step.weights[-1].init not in _SAME for step in steps)
+    return not any(step.weights and step.weights[-1].init not in DIAGONAL for step in steps)
 
 
 def pointwise(nodes: tuple[Node, ...]) -> Branch | None:
@@ -88,7 +88,7 @@ def _part(node: Node) -> Both | None:
     if isinstance(layer, (Dense, Conv)) and node.step.fan_in == node.step.fan_out:
         (w,) = node.step.weights
         gain = float(w.kwargs.get("gain", 1.0))
-        if w.init in _SAME and w.bias_second == 0.0 and getattr(layer, "groups", 1) == 1:
+        if w.init in DIAGONAL and w.bias_second == 0.0 and getattr(layer, "groups", 1) == 1:
             return lambda h: (gain * h, np.full_like(h, gain))
     return None
 

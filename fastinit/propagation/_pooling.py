@@ -14,8 +14,9 @@ from ._layers import Pool
 from ._network import Step
 from ._node import Node
 from ._normalization import Channels
-from ._profile import ONE_TAP, evenness, pooled, taps_inside
+from ._profile import evenness, pooled, taps_inside
 from ._signal import Origin, Signal, exp, grid, log, mapped_below
+from ._weights import ONE_TAP
 
 #: Taps of a kernel, of whose patches the covariance over places is taken apart.
 _MOST_TAPS = 256
@@ -36,11 +37,11 @@ def pool(step: Step, x: Signal, shared: float = 1.0) -> Node:
         alike = pixels_alike(x, shared) * evenness(x.profile, layer.size) if step.spatial else x.common
         after, by = mean_of(x, k, width, alike)
         after = replace(after, profile=pooled(x.profile, layer.size))
-        # what differs between places is alike at neighbours, which is left out
-        return Node(step, x, after, math.log(part / k), by, approximate=step.spatial and x.apart is not None)
+        near = step.spatial and x.apart is not None  # what differs between places is alike at neighbours: left out
+        return Node(step, x, after, factor=math.log(part / k), transfer=by, approximate=near)
     first, second, fourth, _ = _maximum(step, x, shared)
     if second == 0.0:
-        return Node(step, x, replace(x, width=width), math.log(part))
+        return Node(step, x, replace(x, width=width), factor=math.log(part))
     mean, kurtosis = first / math.sqrt(second), fourth / second**2
     by = _fewer(x, width, kurtosis - 1.0)
     if step.spatial and not math.isnan(x.below):
@@ -53,7 +54,10 @@ def pool(step: Step, x: Signal, shared: float = 1.0) -> Node:
         below=below, apart=None, gaussian=False, origin=None, state=by.after(x.state),
         profile=pooled(x.profile, layer.size),
     )  # fmt: skip
-    return Node(step, x, after, math.log(part), by, float(k), approximate=not x.gaussian and x.origin is None)
+    return Node(
+        step, x, after, factor=math.log(part), transfer=by, slope_kurtosis=float(k),
+        approximate=not x.gaussian and x.origin is None,
+    )  # fmt: skip
 
 
 def _fewer(x: Signal, width: int, spread: float) -> Transfer:

@@ -14,8 +14,8 @@ import numpy as np
 from .._args import Array
 from ._linear_layers import Conv
 from ._network import Step
+from ._weights import ONE_TAP
 
-ONE_TAP = ("delta_orthogonal", "dirac")  # initializers with weights in the middle alone
 Profile = tuple[Array, ...] | None
 
 

@@ -8,9 +8,9 @@ from typing import Any
 from .._args import check_dtype, check_number
 from ._analysis import analyse
 from ._inputs import Input, measured_input, random_input, resolve_batch
-from ._layers import Layer
+from ._layers import Layer, check_layers
+from ._remedies import judge
 from ._report import Report
-from ._verdict import judge
 
 
 def propagate(
@@ -66,9 +66,10 @@ def propagate(
     >>> report.level, round(report.log10_gradient_ratio, 2)
     ('bad', -14.75)
     """
+    checked = check_layers(layers)
     variance = check_number(input_var, "input_var", low=0.0)
     mean = check_number(input_mean, "input_mean")
     kind = check_dtype(dtype)
-    network, count, given = resolve_batch(layers, batch)
+    network, count, given = resolve_batch(checked, batch)
     start = Input(random_input(network, variance, mean) if given is None else measured_input(given, network), count)
     return judge(analyse(network, start, kind.name), network, start)

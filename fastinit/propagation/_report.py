@@ -80,6 +80,8 @@ class Report:
         all its slopes are 0.
     dead : float
         Mean fraction of units whose slope is 0 for all inputs.
+    saturated : float or None
+        Mean fraction of saturated units of the activations; ReLU and others whose outputs are 0 there are left out.
     overflow, underflow, gradient_underflow : dict of str to float
         Per dtype: the probability that an input overflows somewhere; the largest part of a layer
         that is rounded to 0, forward and backward.
@@ -114,6 +116,7 @@ class Report:
     log10_signal_ratio: float
     passing: float
     dead: float
+    saturated: float | None
     overflow: dict[str, float]
     underflow: dict[str, float]
     gradient_underflow: dict[str, float]

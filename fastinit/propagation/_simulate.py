@@ -11,7 +11,7 @@ import numpy as np
 
 from .. import _core, laws
 from .._args import (
-    DTYPE_CODES,
+    FORMATS,
     Array,
     check_choice,
     check_dtype,
@@ -21,7 +21,7 @@ from .._args import (
     check_number,
     check_progress,
 )
-from .._keys import Key
+from .._keys import Key, check_seed
 from ._inputs import resolve_batch
 from ._layers import Layer
 from ._lowering import Lowering, columns
@@ -118,7 +118,7 @@ def simulate(
     network, count, given = resolve_batch(layers, batch)
     size = columns(network.fan_in, network.image)
     x0 = None if given is None else _as_rows(given, size)
-    root = Key(seed)
+    check_seed(seed)
     repeats = check_int(repeats, "repeats", low=1)
     kind = _check_dtype(dtype)
     std = math.sqrt(check_fits(check_number(input_var, "input_var", low=0.0), "input_var", np.dtype(np.float32)))
@@ -127,6 +127,7 @@ def simulate(
         raise TypeError(f"jacobian must be a bool, got {jacobian!r}")
     threads = check_num_threads(num_threads)
     check_progress(progress)
+    root = Key(seed)
 
     out = _output_size(network)
     rows, spectra = [], []
@@ -135,7 +136,7 @@ def simulate(
         key = root if repeat == 0 else root.fold_in(repeat)
         lowered = Lowering(network, key)
         names = lowered.names
-        core = _core.Simulation(lowered.steps, DTYPE_CODES[kind])
+        core = _core.Simulation(lowered.steps, FORMATS[kind].code)
         x = _draw((count, size), mean, std, key.fold_in("inputs"), num_threads) if x0 is None else x0.copy()
         g = _draw((count, out), 0.0, 1.0, key.fold_in("gradients"), num_threads)
         rows.append(core.run(x, g, threads, _told(progress, repeat, repeats, 2 * len(names))))

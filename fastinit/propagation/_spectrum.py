@@ -9,8 +9,9 @@ from ._layers import Activation, Dropout, Pool, Residual
 from ._linear_layers import Conv, Dense, Gated
 from ._node import Node
 from ._pointwise import as_activation
-from ._profile import ONE_TAP, Profile, profile_behind, unevenly_heard, unevenness
+from ._profile import Profile, profile_behind, unevenly_heard, unevenness
 from ._signal import fraction_always, fraction_inside, log, log_add, slope_regions
+from ._weights import ONE_TAP
 
 
 @dataclass(frozen=True)

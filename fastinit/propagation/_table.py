@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ._report import counted, fixed
@@ -88,7 +89,7 @@ def _chosen(count: int, rows: int | None) -> list[int]:
 def _cells(row: LayerReport, active: LayerReport | None) -> list[str]:
     flags = row.outside()
     seen = row.measured
-    name = row.name if active is None else f"{row.name} {active.name.split('Activation')[1]}"
+    name = row.name if active is None else f"{row.name} {active.name.split('Activation', 1)[1]}"
     behind = active or row
     return [
         name, number(row.sigma_w2), from_log10(row.log10_second), _band(row.log10_second, row.log10_second_band),
@@ -105,6 +106,23 @@ def _table(report: Report, rows: int | None) -> tuple[list[str], list[list[str]]
     cells = [_cells(*pairs[i]) for i in chosen]
     keep = [i for i in range(len(_HEAD)) if i == 0 or any(c[i] != "-" for c in cells)]
     return [_HEAD[i] for i in keep], [[c[i] for i in keep] for c in cells]
+
+
+def aligned(head: Sequence[str], cells: Sequence[Sequence[str]], left: Sequence[int] = (0,)) -> list[str]:
+    """Lines of a table; columns are flush right but for those in `left`."""
+    widths = [max(map(len, column)) for column in zip(head, *cells, strict=True)]
+
+    def line(row: Sequence[str]) -> str:
+        padded = (c.ljust(w) if i in left else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True)))
+        return "  ".join(padded).rstrip()
+
+    return [line(row) for row in (head, *cells)]
+
+
+def markdown_lines(head: Sequence[str], cells: Sequence[Sequence[str]]) -> list[str]:
+    """The same in Markdown."""
+    first, *rest = (f"| {' | '.join(row)} |" for row in (head, *cells))
+    return [first, f"|{'---|' * len(head)}", *rest]
 
 
 def _network(report: Report) -> list[tuple[str, str]]:
@@ -142,13 +160,9 @@ def render(report: Report, markdown: bool, rows: int | None) -> str:
     numbers = _network(report)
     if markdown:
         lines = [f"**{report.verdict.splitlines()[0]}**", "", *(f"- {t}" for t in report.verdict.splitlines()[1:]), ""]
-        lines += [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
-        lines += [f"| {' | '.join(row)} |" for row in cells]
-        lines += ["", "| network | |", "|---|---|", *(f"| {k} | {v} |" for k, v in numbers)]
+        lines += [*markdown_lines(head, cells), "", *markdown_lines(("network", ""), numbers)]
         return "\n".join(lines)
-    widths = [max(map(len, column)) for column in zip(head, *cells, strict=True)]
-    lines = ["  ".join(c.ljust(w) if i == 0 else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True)))
-             for row in [head, *cells]]  # fmt: skip
+    lines = aligned(head, cells)
     hidden = len(_rows(report)) - len(cells)
     if hidden:
         lines.append(f"({counted(hidden, 'layer')} between {'is' if hidden == 1 else 'are'} not shown)")

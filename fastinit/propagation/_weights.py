@@ -12,16 +12,19 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import _core
-from .._args import Array, check_fits, check_number
+from .._args import Array, check_fits, check_number, is_real, named_errors
 from .._keys import Key
 from .._run import CONSTANT, NORMAL, TRUNCATED, TRUNCATED_ABSOLUTE, UNIFORM, collecting
 from ..spec import INITIALIZERS
 
 #: Initializers that orthogonalize: known by their second moment, E W^2 = g^2 / max(fan_in, fan_out).
 ORTHOGONAL = ("orthogonal", "delta_orthogonal")
+DIAGONAL = ("identity", "eye", "dirac")
+ONE_TAP = ("delta_orthogonal", "dirac")  # with weights in the middle alone
 _FOREIGN = ("seed", "out", "num_threads", "dtype", "shard", "layout", "in_axis", "out_axis", "batch_axis", "blocks")
 _LARGEST = 1e140
 _FEW = 4  # normal weights, of which one most often makes up more than half of the sum of squares
+_ENOUGH, _DRAWS = 1 << 14, 256  # elements of a function's draws for its moments (2 % of E W^2), and draws at most
 _PROBES = 64  # random vectors for the spread of a given matrix's spectrum
 
 Init = str | Callable[..., Any]
@@ -37,7 +40,7 @@ class Law(NamedTuple):
     hi: float
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Weights:
     """Weights of one layer, resolved: how to draw them (or the arrays), and their moments.
 
@@ -99,7 +102,7 @@ class Weights:
         """fan_in E W^2."""
         return self.fan_in * self.second
 
-    @property
+    @functools.cached_property
     def independent(self) -> float:
         """As many normal weights n have sums of squares v with the same E v E 1/v over the units: n / (n - 2).
 
@@ -135,7 +138,7 @@ def finite_array(value: Any, name: str) -> Array:
         array = np.asarray(value)
     except ValueError as error:  # rows of different lengths
         raise ValueError(f"{name} must be an array of real numbers: {error}") from None
-    if array.dtype.kind not in "fiu" and array.dtype.name not in ("bfloat16", "float8_e4m3fn", "float8_e5m2"):
+    if not is_real(array.dtype):
         raise TypeError(f"{name} must be an array of real numbers, got dtype {array.dtype}")
     if array.size == 0:
         raise ValueError(f"{name} must not be empty, got shape {array.shape}")
@@ -181,7 +184,7 @@ def resolve_weights(
     """Weights of `shape` ``(..., in, out)`` for the layer called `name`."""
     taps = math.prod(shape[:-2])
     fan_in, fan_out = taps * shape[-2], taps * shape[-1] // groups
-    diagonal = init in ("identity", "eye", "dirac")
+    diagonal = init in DIAGONAL
     lone = diagonal
     if array is None and groups > 1 and "groups" in _parameters(init):
         kwargs = {"groups": groups, **kwargs}
@@ -195,10 +198,8 @@ def resolve_weights(
             found = found._replace(mean=0.0)
         orthogonal, spread = False, _spread_of(array, groups, found.mean)
     else:
-        try:
+        with named_errors(name):
             found = _of_init(init, shape, kwargs, fan_in, fan_out, groups)
-        except (TypeError, ValueError) as error:
-            raise type(error)(f"{name}: {error}") from error
         orthogonal, spread = False, 1.0 + per_output
         lone = diagonal or (init == "sparse" and _kept(shape, kwargs) <= _FEW)
         if diagonal:
@@ -212,10 +213,11 @@ def resolve_weights(
         bias_mean, bias_second = float(wide.mean()), float((wide * wide).mean())
         bias_excess = max(0.0, _ratio(wide * wide) - 3.0)
     return Weights(
-        shape, fan_in, fan_out, None if array is not None else init, dict(kwargs), array, found.law,
-        found.mean if found.second else 0.0, found.second, orthogonal, spread, uneven, bias_excess, lone, bias, bias_std,
-        bias_mean, bias_second,
-    )
+        shape=shape, fan_in=fan_in, fan_out=fan_out, init=None if array is not None else init, kwargs=dict(kwargs),
+        array=array, law=found.law, mean=found.mean if found.second else 0.0, second=found.second,
+        orthogonal=orthogonal, spread=spread, uneven=uneven, bias_excess=bias_excess, lone=lone, bias=bias,
+        bias_std=bias_std, bias_mean=bias_mean, bias_second=bias_second,
+    )  # fmt: skip
 
 
 def _ratio(values: Array) -> float:
@@ -304,9 +306,11 @@ def drawn(init: Callable[..., Any], shape: tuple[int, ...], **kwargs: Any) -> Ar
 def _of_init(
     init: Init, shape: tuple[int, ...], kwargs: dict[str, Any], fan_in: int, fan_out: int, groups: int
 ) -> _Moments:
-    """Exact moments: the initializer checks its arguments and plans the fill of one element."""
+    """Exact moments: the initializer checks its arguments and plans the fill of one element. Of a function, measured."""
     if not isinstance(init, str):
-        return _of_array(finite_array(drawn(init, shape, seed=Key(0), **kwargs), "the drawn weights"))
+        count = min(_DRAWS, -(-_ENOUGH // math.prod(shape)))
+        draws = [drawn(init, shape, seed=Key(0).fold_in(i), **kwargs).ravel() for i in range(count)]
+        return _of_array(finite_array(np.concatenate(draws), "the drawn weights"))
     known = _parameters(init)
     strange = next((k for k in kwargs if k not in known), None)
     if strange is not None:
@@ -323,7 +327,7 @@ def _of_init(
     with collecting() as plan:
         INITIALIZERS[init]((1,) * (len(shape) - 1) + (groups,), seed=0, **{**fans, **kwargs})
     size = math.prod(shape)
-    if init in ("identity", "eye", "dirac"):
+    if init in DIAGONAL:
         gain = float(kwargs.get("gain", 1.0))
         ones = min(shape[-2] * groups, shape[-1])
         return _Moments(None, 0.0, gain * gain * ones / size)  # at most one weight per unit: no common sum

@@ -98,10 +98,9 @@ class Key:
     ValueError
         `seed` is negative, or an empty sequence.
 
-    Notes
-    -----
-    The generator is Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as
-    1, 2, 3", 2011).
+    References
+    ----------
+    Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011: Philox4x32-10.
 
     Examples
     --------

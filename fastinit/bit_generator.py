@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import operator
+import threading
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -10,6 +12,8 @@ import numpy as np
 from . import _core
 from ._args import check_int
 from ._keys import Key, check_seed, key_bits
+
+_REENTRANT = type(threading.RLock())
 
 
 class Philox4x32(np.random.BitGenerator):
@@ -29,8 +33,11 @@ class Philox4x32(np.random.BitGenerator):
 
     Notes
     -----
-    Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011. Each number takes a
-    32-bit word; 64-bit numbers and doubles take two, the high one first.
+    Each number takes a 32-bit word; 64-bit numbers and doubles take two, the high one first.
+
+    References
+    ----------
+    Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011.
 
     Examples
     --------
@@ -79,10 +86,14 @@ class Philox4x32(np.random.BitGenerator):
     def __reduce__(self) -> Any:
         reduced = super().__reduce__()
         # NumPy before 2.0 gives the name, and looks it up among its own bit generators.
-        return (_philox, (type(self),), self.state) if isinstance(reduced[1][0], str) else reduced
+        return (_philox, (type(self), self.seed_seq), self.state) if isinstance(reduced[1][0], str) else reduced
+
+    def _locked(self) -> AbstractContextManager[Any]:
+        """NumPy's lock, unless a caller who holds it would wait for himself, as before NumPy 2.4."""
+        return self.lock if isinstance(self.lock, _REENTRANT) else nullcontext()
 
     def _restart(self, key: int, position: int) -> None:
-        with self.lock:
+        with self._locked():
             self._stream.restart(key, position)
 
     def advance(self, delta: int) -> Philox4x32:
@@ -109,8 +120,8 @@ class Philox4x32(np.random.BitGenerator):
         True
         """
         by = check_int(delta, "delta")
-        with self.lock:  # held from reading to writing: another thread may draw or advance
-            self._stream.restart(self._stream.key, (self._stream.position + by) % 2**64)
+        with self._locked():
+            self._stream.advance(by % 2**64)
         return self
 
     def jumped(self, jumps: int = 1) -> Philox4x32:
@@ -142,5 +153,5 @@ class Philox4x32(np.random.BitGenerator):
         return other
 
 
-def _philox(kind: type[Philox4x32]) -> Philox4x32:
-    return kind(0)
+def _philox(kind: type[Philox4x32], seed: Any) -> Philox4x32:
+    return kind(seed)

@@ -58,7 +58,8 @@ def orthogonal(
         ``"qr"`` factors ``normal((m, n), seed=seed)``, m >= n, with a positive diagonal of R. Both
         have the same law, and values of their own.
     layout, in_axis, out_axis, batch_axis : optional
-        What the dimensions mean; see `compute_fans`. Along `batch_axis` every matrix is independent.
+        What the dimensions mean; see `compute_fans`. Along `batch_axis` every matrix is independent; the rows
+        are what it and `out_axis` leave.
     blocks : int or sequence of int, optional
         Number, or sizes, of matrices stored side by side along the output axis, each orthogonal by
         itself: fused QKV, gates of an LSTM.
@@ -90,8 +91,8 @@ def orthogonal(
     TypeError, ValueError, MemoryError
         An argument of a wrong type or value; the message names it. `out` is untouched then.
 
-    Notes
-    -----
+    References
+    ----------
     Saxe, McClelland and Ganguli, "Exact solutions to the nonlinear dynamics of learning in deep
     linear neural networks", 2014. Stewart, "The efficient generation of random orthogonal
     matrices", SIAM Journal on Numerical Analysis 17, 1980.
@@ -112,16 +113,19 @@ def orthogonal(
         raise ValueError(f"shape must have at least 2 dimensions, got {dims}")
     scale = check_gain(gain)
     check_choice(method, "method", METHODS)
-    _, outputs, batch = resolve_axes(dims, layout, in_axis, out_axis, batch_axis)
+    rest: AxisLike = () if layout is None and in_axis is None else in_axis  # no default that others could meet
+    _, outputs, batch = resolve_axes(dims, layout, rest, out_axis, batch_axis)
     if len(outputs) != 1:
         raise ValueError(f"out_axis must be one axis, got {outputs}")
+    rows = tuple(a for a in range(len(dims)) if a not in outputs + batch)
+    if not rows:
+        raise ValueError(f"batch_axis must leave an axis for the rows, got {batch} for a shape of {len(dims)} dimensions")
     sizes = None if blocks is None else block_sizes(blocks, dims[outputs[0]])
     target = Target(dims, dtype, seed, out, shard, num_threads, COMPLEX)
     check_progress(progress)
     if method == "qr" and target.dtype.kind == "c":
         raise ValueError("method must be 'direct' for complex dtypes, got 'qr'")
     _check_scale(scale, "gain", target.dtype)
-    rows = tuple(a for a in range(len(dims)) if a not in outputs + batch)
     then(fill, target, Plan(rows, outputs[0], batch, sizes), Key(seed), scale, method, progress)
     return target.result
 
@@ -172,8 +176,8 @@ def delta_orthogonal(
     TypeError, ValueError, MemoryError
         An argument of a wrong type or value; more inputs than outputs. `out` is untouched then.
 
-    Notes
-    -----
+    References
+    ----------
     Xiao, Bahri, Sohl-Dickstein, Schoenholz and Pennington, "Dynamical isometry and a mean field
     theory of CNNs", 2018.
 

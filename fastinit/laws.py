@@ -58,8 +58,11 @@ def normal(
 
     Notes
     -----
-    Box and Muller, "A note on the generation of random normal deviates", 1958, on Philox
-    words; the tail reaches 6.7 `std` (9.4 in float64).
+    The tail reaches 6.7 `std` (9.4 in float64).
+
+    References
+    ----------
+    Box and Muller, "A note on the generation of random normal deviates", 1958.
 
     Examples
     --------
@@ -191,8 +194,12 @@ def truncated_normal(
 
     Notes
     -----
-    Inverse CDF of one word per element (Wichura, Algorithm AS 241, 1988): no rejection, no
-    atoms at the bounds, both tails resolved alike, far tails included.
+    Inverse CDF of one word per element: no rejection, no atoms at the bounds, both tails resolved
+    alike, far tails included.
+
+    References
+    ----------
+    Wichura, "Algorithm AS 241: the percentage points of the normal distribution", 1988.
 
     Examples
     --------

@@ -48,9 +48,13 @@ def householder_qr(
 
     Notes
     -----
+    A matrix of very large or very small numbers is scaled by a power of two first, so that no
+    square overflows.
+
+    References
+    ----------
     Schreiber and Van Loan, "A storage-efficient WY representation for products of Householder
-    transformations", 1989. A matrix of very large or very small numbers is scaled by
-    a power of two first, so that no square overflows.
+    transformations", 1989.
 
     Examples
     --------

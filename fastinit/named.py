@@ -92,8 +92,8 @@ def xavier_normal(
     TypeError, ValueError
         An argument of a wrong type or value; the message names it. `out` is untouched then.
 
-    Notes
-    -----
+    References
+    ----------
     Glorot and Bengio, "Understanding the difficulty of training deep feedforward neural
     networks", 2010.
 
@@ -163,8 +163,8 @@ def xavier_uniform(
     TypeError, ValueError
         An argument of a wrong type or value; the message names it. `out` is untouched then.
 
-    Notes
-    -----
+    References
+    ----------
     Glorot and Bengio, "Understanding the difficulty of training deep feedforward neural
     networks", 2010.
 
@@ -217,7 +217,7 @@ def he_normal(
         The activation that follows, or a function of an array; for "relu", "leaky_relu" and "prelu" the gain is
         ``sqrt(2 / (1 + negative_slope**2))``, for others that of `fastinit.gain`.
     negative_slope : float, default 0
-        Finite; of the three named above.
+        Finite; of the three named above. Give the slope that the network has: 0.25 for PyTorch's PReLU, say.
     gain : float, optional
         Given outright, ``>= 0``.
     layout, in_axis, out_axis, batch_axis, groups, blocks, fan_in, fan_out : optional
@@ -244,8 +244,8 @@ def he_normal(
     TypeError, ValueError
         An argument of a wrong type or value; the message names it. `out` is untouched then.
 
-    Notes
-    -----
+    References
+    ----------
     He et al., "Delving deep into rectifiers", 2015.
 
     Examples
@@ -300,7 +300,7 @@ def he_uniform(
         The activation that follows, or a function of an array; for "relu", "leaky_relu" and "prelu" the gain is
         ``sqrt(2 / (1 + negative_slope**2))``, for others that of `fastinit.gain`.
     negative_slope : float, default 0
-        Finite; of the three named above.
+        Finite; of the three named above. Give the slope that the network has: 0.25 for PyTorch's PReLU, say.
     gain : float, optional
         Given outright, ``>= 0``.
     layout, in_axis, out_axis, batch_axis, groups, blocks, fan_in, fan_out : optional
@@ -327,8 +327,8 @@ def he_uniform(
     TypeError, ValueError
         An argument of a wrong type or value; the message names it. `out` is untouched then.
 
-    Notes
-    -----
+    References
+    ----------
     He et al., "Delving deep into rectifiers", 2015.
 
     Examples

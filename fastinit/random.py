@@ -98,7 +98,7 @@ class Generator:
         with self._lock:
             first = self._children
             self._children += count
-        return [Generator(self._key.fold_in(f"child {first + i}")) for i in range(count)]
+        return [type(self)(self._key.fold_in(f"child {first + i}")) for i in range(count)]
 
     def __getstate__(self) -> dict[str, Any]:
         with self._lock:

@@ -223,8 +223,8 @@ def lecun_normal(
     TypeError, ValueError
         An argument of a wrong type or value; the message names it. `out` is untouched then.
 
-    Notes
-    -----
+    References
+    ----------
     LeCun et al., "Efficient BackProp", 1998; the choice for SELU (Klambauer et al. 2017).
 
     Examples
@@ -289,8 +289,8 @@ def lecun_uniform(
     TypeError, ValueError
         An argument of a wrong type or value; the message names it. `out` is untouched then.
 
-    Notes
-    -----
+    References
+    ----------
     LeCun et al., "Efficient BackProp", 1998; the choice for SELU (Klambauer et al. 2017).
 
     Examples

@@ -257,8 +257,8 @@ def dirac(
     TypeError, ValueError
         An argument of a wrong type or value; groups that do not divide.
 
-    Notes
-    -----
+    References
+    ----------
     Zagoruyko and Komodakis, "DiracNets", 2017.
 
     Examples
@@ -340,8 +340,8 @@ def sparse(
     TypeError, ValueError
         An argument of a wrong type or value; a shape that is not two-dimensional.
 
-    Notes
-    -----
+    References
+    ----------
     Martens, "Deep learning via Hessian-free optimization", 2010.
 
     Examples

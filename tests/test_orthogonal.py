@@ -185,8 +185,8 @@ def test_any_shape_batch_blocks_and_shard(data: st.DataObject) -> None:
     method = data.draw(st.sampled_from(METHODS))
     dtype = data.draw(st.sampled_from(["float32", "float64", "float16"]))
     options: dict[str, Any] = {
-        "in_axis": row, "out_axis": column, "batch_axis": batch, "blocks": blocks, "method": method,
-        "dtype": dtype, "seed": 7,
+        "in_axis": data.draw(st.sampled_from([None, row])), "out_axis": column, "batch_axis": batch,
+        "blocks": blocks, "method": method, "dtype": dtype, "seed": 7,
     }  # fmt: skip
     whole = fi.orthogonal(shape, **options)
     rows = tuple(a for a in range(len(shape)) if a != column and a not in batch)
@@ -347,8 +347,9 @@ ERRORS: list[tuple[str, tuple, dict[str, Any], type[Exception], str]] = [
     ("orthogonal", ((3, 4),), {"blocks": 3}, ValueError, "blocks must divide the out axis: 3 does not divide 4"),
     ("orthogonal", ((3, 4),), {"blocks": (1, 2)}, ValueError, "blocks must sum to the out axis of length 4"),
     ("orthogonal", ((3, 4),), {"layout": "oihw"}, ValueError, "one letter per dimension"),
-    ("orthogonal", ((3, 4),), {"batch_axis": 0}, ValueError, "must not share an axis"),
+    ("orthogonal", ((3, 4),), {"batch_axis": -1}, ValueError, "must not share an axis"),
     ("orthogonal", ((3, 4, 5),), {"out_axis": (1, 2), "in_axis": 0}, ValueError, "out_axis must be one axis"),
+    ("orthogonal", ((3, 4),), {"batch_axis": 0}, ValueError, r"batch_axis must leave .* got \(0,\)"),
     ("orthogonal", ((3, 4),), {"seed": -1}, ValueError, "seed must be"),
     ("orthogonal", ((3, 4),), {"num_threads": 0}, ValueError, "num_threads must be at least 1"),
     ("orthogonal", ((3, 4),), {"progress": 1}, TypeError, "progress must be a function"),

@@ -211,7 +211,12 @@ def test_errors_leave_the_position(
     assert rng.random() == fi.default_rng(0).random()
 
 
+class Own(fi.Generator):
+    pass
+
+
 def test_spawned_generators_do_not_repeat() -> None:
+    assert type(Own(0).spawn(1)[0]) is Own
     rng = fi.default_rng(0)
     many = [rng, *rng.spawn(3), *rng.spawn(3), *rng.spawn(1)[0].spawn(2)]
     assert len({g.random() for g in many}) == len(many)
@@ -261,6 +266,26 @@ def test_bit_generator_under_numpys_lock() -> None:
         t.join()
     want = np.random.Generator(fi.Philox4x32(0)).random(4000)
     assert sorted(np.concatenate(parts)) == sorted(want)
+
+
+def test_bit_generator_moves_under_the_lock_that_its_user_holds() -> None:
+    bits, done = fi.Philox4x32(0), threading.Event()
+
+    def move() -> None:
+        with bits.lock:
+            bits.state = bits.advance(3).state
+        done.set()
+
+    threading.Thread(target=move, daemon=True).start()
+    assert done.wait(10.0)
+    assert bits.state["state"]["position"] == 3
+
+
+def test_copies_of_bit_generators_spawn_their_own_children() -> None:
+    for seed in (1, 2):
+        first = fi.Philox4x32(seed)
+        other = pickle.loads(pickle.dumps(first))
+        assert first.spawn(1)[0].state == other.spawn(1)[0].state == fi.Philox4x32(seed).spawn(1)[0].state
 
 
 def test_bit_generator_initialised_again_restarts_its_generators() -> None:

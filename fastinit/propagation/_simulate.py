@@ -102,8 +102,11 @@ def simulate(
     Notes
     -----
     The gradient at the output is standard normal, independent for units and inputs. Backward,
-    activations are computed again from about every sqrt(depth)-th one (Chen et al., "Training
-    deep nets with sublinear memory cost", 2016). Averages are over finite values.
+    activations are computed again from about every sqrt(depth)-th one. Averages are over finite values.
+
+    References
+    ----------
+    Chen et al., "Training deep nets with sublinear memory cost", 2016.
 
     Examples
     --------

@@ -63,7 +63,8 @@ void register_stream(py::module_& m) {
         // In place: NumPy's Generators hold a copy of the pointer.
         .def("restart", [](WordStream& s, std::uint64_t key, std::uint64_t position) {
             s.restart(key_from(key), position);
-        }, py::arg("key"), py::arg("position"));
+        }, py::arg("key"), py::arg("position"))
+        .def("advance", [](WordStream& s, std::uint64_t by) { s.restart(s.key(), s.position() + by); }, py::arg("by"));
     m.def("bitgen_install", &install, py::arg("capsule"), py::arg("stream"));
 }
 

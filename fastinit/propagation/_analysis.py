@@ -16,7 +16,7 @@ from ._fluctuation import SECOND
 from ._forward import walk
 from ._inputs import Input
 from ._layer_report import LayerReport
-from ._layers import Activation, BatchNorm
+from ._layers import Activation, BatchNorm, Dropout
 from ._linear_layers import Conv, Dense
 from ._network import Network
 from ._node import Node
@@ -34,11 +34,14 @@ def analyse(network: Network, start: Input, dtype: str, *, brief: bool = False) 
     formats = (dtype,) if brief else NARROW_FIRST
     nodes = walk(network.steps, start.signal, start.batch)
     rows, end = back_through(nodes, _random_gradient(nodes[-1]), start.batch)
+    trunk = _before_silent_head(nodes)
+    whole = len(trunk) == len(nodes)
+    behind = rows if whole else back_through(trunk, _random_gradient(trunk[-1]), start.batch)[0]
     layers = tuple(_row(back, rows[i - 1].node if i else None, start.batch, formats) for i, back in enumerate(rows))
     spectrum = spectrum_through(nodes)
     top = {id(node) for node in nodes}
-    ratio, spread = _gradient_ratio([b for b in rows if id(b.node) in top])
-    plain = _plain(nodes)
+    ratio, spread = _gradient_ratio([b for b in behind if id(b.node) in top])
+    plain = _plain(trunk)
     largest = None if brief else upper_edge(nodes, spectrum.log_mean)
     means = any(_has_mean(node) for node in nodes)
     if not means and any(node.after.profile is not None for node in nodes):  # places differ
@@ -56,7 +59,7 @@ def analyse(network: Network, start: Input, dtype: str, *, brief: bool = False) 
         log10_gradient_ratio=ratio,
         log10_gradient_ratio_sd=spread,
         log10_input_gradient=end.log_g / math.log(10.0),
-        log10_signal_ratio=_signal_ratio(nodes),
+        log10_signal_ratio=_signal_ratio(trunk),
         passing=spectrum.passing,
         dead=_mean([r.dead for r in layers if r.dead is not None]) or 0.0,
         saturated=_mean([r.saturated for r in layers if r.saturated is not None and not r.zero]),
@@ -66,12 +69,28 @@ def analyse(network: Network, start: Input, dtype: str, *, brief: bool = False) 
         jacobian=_with_means(spectrum, jacobian, end) if means else jacobian,
         condition=spectrum.condition,
         scales=None if plain is None else _depth_scales(plain.function, plain.sigma_w2, plain.sigma_b2),
-        symmetric=any(w.symmetric and w.shape[-1] > 1 for node in nodes for w in node.step.weights),
+        symmetric=any(w.symmetric and w.shape[-1] > 1 for node in _before_head(nodes) for w in node.step.weights),
+        silent_head=not whole,
         batch_norm=min((start.batch * b.node.step.places for b in rows if isinstance(b.node.step.layer, BatchNorm)),
                        default=None),
         shared=max((_shared(b.node) for b in rows), default=0.0),
         approximate=tuple(r.name for r in layers if r.approximate),
     )
+
+
+def _before_head(nodes: tuple[Node, ...]) -> tuple[Node, ...]:
+    """Without the last layer with weights, whose units have errors of their own, and what follows unit by unit."""
+    body = nodes
+    while body and isinstance(body[-1].step.layer, (Activation, Dropout)):
+        body = body[:-1]
+    return body[:-1] if body and isinstance(body[-1].step.layer, (Dense, Conv)) else nodes
+
+
+def _before_silent_head(nodes: tuple[Node, ...]) -> tuple[Node, ...]:
+    """Without a last layer of zeros behind others: it learns first, and then lets gradients pass."""
+    trunk = _before_head(nodes)
+    silent = len(trunk) < len(nodes) and nodes[len(trunk)].step.weights[0].second == 0.0
+    return trunk if silent and any(n.step.weights or n.body for n in trunk) else nodes
 
 
 def _shared(node: Node) -> float:
@@ -218,7 +237,7 @@ def _plain(nodes: tuple[Node, ...]) -> _Plain | None:
         return None
     logs = [math.log(w.sigma_w2) for w in laws]
     spread = max(logs) - min(logs)
-    inside = laws[1:] or laws
+    inside = laws[1:-1] or laws  # the first and the last often have widths of their own
     alike = spread < 1e-9 and len({w.orthogonal for w in laws}) == 1 and len({n.after.width for n in nodes}) == 1
     return _Plain(
         next(iter(functions.values())), len(weights), math.exp(sum(math.log(w.sigma_w2) for w in inside) / len(inside)),

@@ -64,7 +64,9 @@ class Gradient(NamedTuple):
     def coherent(self, growth: float, excess: float) -> Gradient:
         """With g^2 larger by a factor 1 + growth because of the part of it along the signal."""
         more = math.log1p(growth)
-        return self._replace(log_g=self.log_g + more, grown=self.grown + more, excess=min(1.0, excess))
+        return self._replace(
+            log_g=self.log_g + more, grown=self.grown + more, excess=min(1.0, max(-1.0 / self.width, excess)),
+        )  # fmt: skip
 
     def parted(self, slopes: float, squares: float, width: int) -> Gradient:
         """Times slopes of `width` units, unlike for two inputs: of the means E f'f'' and E f'^2 f''^2 where E f'^2 = 1."""
@@ -153,8 +155,8 @@ def _step(node: Node, g: Gradient, weight: float) -> Gradient:
     before = before._replace(centred=False)
     if isinstance(layer, Activation):
         grown = max(-0.9, g.excess * (node.curve.boost - 1.0))
-        along = g.excess * node.curve.along + (node.curve.stretch - 1.0) / n
-        before = before.coherent(grown, along / (1.0 + grown))._replace(common=g.common * node.linear)
+        along = g.excess * node.curve.along + node.curve.stretch / n
+        before = before.coherent(grown, along / (1.0 + grown) - 1.0 / n)._replace(common=g.common * node.linear)
         before = before._replace(
             together=1.0 + (g.together - 1.0) * node.slopes,
             bend=g.bend * node.steep * node.slopes + (g.together - 1.0) * node.slopes_bend,
@@ -183,9 +185,11 @@ def _step(node: Node, g: Gradient, weight: float) -> Gradient:
     w = step.weights[0]
     shared = w.mean**2 * (g.width - 1.0) * g.common / w.second if w.second else 0.0
     alike = (w.mean**2 / w.second + shared) / (1.0 + shared) if w.mean and shared > -1.0 else 0.0
-    # -1/n at least: nothing is left of a single unit's gradient behind a norm
-    aligned = max(-0.5, g.excess * g.width / n) if isinstance(layer, Dense) else 0.0
-    before = before.coherent(aligned, aligned / (1.0 + aligned))
+    aligned = g.excess * g.width / n if isinstance(layer, Dense) else 0.0
+    # Independent elements keep the part along the signal beside what they make of the rest; orthogonal ones keep
+    # all lengths, but for what more outputs than inputs project out.
+    grown = max(-0.9, aligned * (max(0.0, (g.width - n) / max(g.width - 1, 1)) if w.orthogonal else 1.0))
+    before = before._replace(width=n).coherent(grown, (1.0 / n + aligned) / (1.0 + grown) - 1.0 / n)
     if isinstance(layer, Conv):  # two places meet the same weight at the taps that both have
         part, slope = shared_taps(step), node.after.elastic / x.elastic if x.elastic else 0.0
         at_places = log(tap_fraction(step, after=g.profile)) - log(tap_fraction(step))

@@ -17,14 +17,17 @@ from ._node import GateStatistics, Node
 from ._normalization import batch_norm, norm, units_of
 from ._pointwise import Branch, activation_step, depends_on_its_input, pointwise, with_masks
 from ._pooling import at_largest, channel_variances, mean_of, overlap, pixels_alike, pool, shared_taps
-from ._profile import evenness, mixed, profile_behind, raised, tap_fraction
+from ._profile import evenness, profile_behind, raised, tap_fraction
 from ._signal import Curve, Origin, Signal, exp, grid, log, log_add, mapped_below, scaled_moments
+from ._sum import sum_with_branch
 from ._weights import ONE_TAP, Weights
 
 #: The part of E h^2 that all units share from which h is no Gaussian behind the next activation.
 _SHARED = 0.1
 #: The excess kurtosis of h that units of different scales, or biases, make, from which it is no Gaussian.
 _MIXED = 1.5
+#: The part of the taps that places of a window share, below which padding makes them unlike.
+_INSIDE = 0.9
 
 
 def walk(steps: tuple[Step, ...], signal: Signal, batch: int) -> tuple[Node, ...]:
@@ -32,7 +35,13 @@ def walk(steps: tuple[Step, ...], signal: Signal, batch: int) -> tuple[Node, ...
     nodes: list[Node] = []
     for step in steps:
         if isinstance(step.layer, Pool):
-            node = pool(step, signal, _shared(step.layer, nodes))
+            shared = _shared(step.layer, nodes)
+            node = pool(step, signal, shared)
+            # of how far places are alike, what the convolutions before the last one change is left out
+            stacked = sum(isinstance(n.step.layer, Conv) for n in nodes) > 1 and shared < _INSIDE
+            node = replace(node, approximate=node.approximate or stacked)
+            if step.layer.kind == "max" and nodes and signal.origin is not None:
+                nodes[-1] = at_largest(nodes[-1], step, signal, shared)
         elif isinstance(step.layer, BatchNorm):
             node = _behind_batch_norm(step, signal, batch, nodes)
         elif isinstance(step.layer, Residual):
@@ -41,8 +50,6 @@ def walk(steps: tuple[Step, ...], signal: Signal, batch: int) -> tuple[Node, ...
             node = _dense(step, signal, _shared_taps(nodes))
         else:
             node = _RULES[next(kind for kind in _RULES if isinstance(step.layer, kind))](step, signal)
-        if isinstance(step.layer, Pool) and step.layer.kind == "max" and nodes and signal.origin is not None:
-            nodes[-1] = at_largest(nodes[-1], step, signal)
         nodes.append(node)
         signal = node.after
     return tuple(nodes)
@@ -81,8 +88,10 @@ def _convolution_before(nodes: list[Node]) -> Step | None:
     return before[-1] if before and isinstance(before[-1].layer, Conv) else None
 
 
-def _through(weights: Weights, x: Signal, taps: float = 1.0) -> tuple[Signal, Transfer]:
+def _through(weights: Weights, x: Signal, taps: float = 1.0, groups: int = 1) -> tuple[Signal, Transfer]:
     """``h = x W + b``: Gaussian given x, with E h^2 = fan_in E W^2 E x^2 + E b^2 (Poole et al. 2016).
+
+    The cosine of two inputs varies more over the units of one of several groups.
 
     Weights with a mean add up what the inputs have in common, to which biases with a mean add.
     Orthogonal weights keep the length of x, so that the second moment over the units does not
@@ -116,7 +125,7 @@ def _through(weights: Weights, x: Signal, taps: float = 1.0) -> tuple[Signal, Tr
     matrix[SECOND, SECOND] = part - (drift * x.mean) ** 2
     matrix[SECOND, MEAN] = 2.0 * drift * mean
     scatter = part * part * x.scatter
-    own, pair = (a.copy() for a in gaussian_noise(m, mean, 1.0 - below, scatter))
+    own, pair = (a.copy() for a in gaussian_noise(m, mean, 1.0 - below, groups * scatter))
     if weights.orthogonal:  # lengths are kept, but for what a narrower output leaves out, and biases
         inputs = x.width if x.width > 1 else weights.fan_in
         kept = part * part * min(1.0, m / inputs)
@@ -149,7 +158,7 @@ def _dense(step: Step, x: Signal, shared: float) -> Node:
         pixels = math.prod(step.image_in)  # channels of an image: the mean over its pixels
         x = replace(mean_of(x, pixels, x.width, pixels_alike(x, shared) * evenness(x.profile))[0], apart=None)
         back -= 2.0 * math.log(pixels)
-    after, by = _through(w, x, taps)
+    after, by = _through(w, x, taps, step.layer.groups if isinstance(step.layer, Conv) else 1)
     alone = exp(min(0.0, log(w.bias_second) - after.log_q)) if after.log_q > -math.inf else 0.0  # part of the biases
     mixed_units = 3.0 * (1.0 - alone) ** 2 * w.uneven + alone**2 * w.bias_excess  # excess kurtosis over the units
     gaussian = x.gaussian or not (w.lone or after.shared > _SHARED)
@@ -261,9 +270,9 @@ def _residual(step: Step, x: Signal, batch: int) -> Node:
     if layer.skip * layer.scale != 0.0 and x.log_q > -math.inf and depends_on_its_input(step.body):
         branch = pointwise(body)
         if branch is None:
-            return replace(_sum(step, layer, x, body), approximate=True)
+            return replace(sum_with_branch(step, layer, x, body), approximate=True)
         return _block_of_units(step, layer, x, body, branch)
-    return _sum(step, layer, x, body)
+    return sum_with_branch(step, layer, x, body)
 
 
 def _block_of_units(step: Step, layer: Residual, x: Signal, body: tuple[Node, ...], branch: Branch) -> Node:
@@ -274,57 +283,6 @@ def _block_of_units(step: Step, layer: Residual, x: Signal, body: tuple[Node, ..
     # the divisor of a norm is that of wide layers: what it fluctuates by remains where x cancels
     loose = layer.skip * layer.scale < 0.0 and any(isinstance(n.step.layer, LayerNorm) for n in body)
     return replace(node, step=step, body=body, whole=whole, approximate=loose or not x.gaussian)
-
-
-def _sum(step: Step, layer: Residual, x: Signal, body: tuple[Node, ...]) -> Node:
-    f = body[-1].after
-    log_a, log_b = 2.0 * log(abs(layer.skip)), 2.0 * log(abs(layer.scale))
-    top = max(log_a + x.log_q, log_b + f.log_q)
-    nothing, silent = Transfer(zero()), Signal(x.width, -math.inf, 0.0, 0.0, 3.0, math.nan)
-    if top == -math.inf:
-        return Node(step, x, silent, transfer=nothing, body=body, branch=nothing)
-    skip, branch = math.exp(log_a + x.log_q - top), math.exp(log_b + f.log_q - top)
-    sign = math.copysign(1.0, layer.skip * layer.scale)
-    cross = sign * math.sqrt(skip * branch) * x.mean * f.mean
-    total = skip + branch + 2.0 * cross
-    if total <= 0.0:
-        return Node(step, x, silent, transfer=nothing, body=body, branch=nothing)
-    s, b = skip / total, branch / total
-    mean = math.copysign(math.sqrt(s), layer.skip) * x.mean + math.copysign(math.sqrt(b), layer.scale) * f.mean
-    common = s * x.common + b * f.common + 2.0 * cross / total
-    gaps = [part * y.below for part, y in ((s, x), (b, f)) if part > 0.0]
-    past, new = _sum_of(math.copysign(math.sqrt(s), layer.skip), x, math.copysign(math.sqrt(b), layer.scale), f)
-    both = past.matrix + new.matrix @ f.state.matrix
-    state = Transfer(both @ x.state.matrix, *(
-        both @ before @ both.T + new.matrix @ (behind - f.state.matrix @ before @ f.state.matrix.T) @ new.matrix.T + noise
-        for before, behind, noise in ((x.state.own, f.state.own, past.own), (x.state.pair, f.state.pair, past.pair))
-    ))  # fmt: skip
-    after = Signal(
-        x.width, top + math.log(total), mean, min(1.0, max(common, mean * mean)),
-        3.0 + s * s * (x.kurtosis - 3.0) + b * b * (f.kurtosis - 3.0), sum(gaps), state=state,
-        elastic=s * x.elastic + b * f.elastic, gaussian=x.gaussian and f.gaussian, scatter=s * x.scatter + b * f.scatter,
-        profile=mixed(x.profile, f.profile, s),
-    )  # fmt: skip
-    return Node(step, x, after, transfer=past, body=body, branch=new)
-
-
-def _sum_of(a: float, x: Signal, b: float, f: Signal) -> tuple[Transfer, Transfer]:
-    """Of a x + b f, in units of sqrt(E x^2), sqrt(E f^2): by x (with the noise of the sum) and by f."""
-    by_x, by_f = np.diag((a, a * a, a**4)), np.diag((b, b * b, b**4))
-    # the mean of x f over the units is that of x times that of f, and noise
-    by_x[SECOND, MEAN], by_f[SECOND, MEAN] = 2.0 * a * b * f.mean, 2.0 * a * b * x.mean
-    mixed = 4.0 * (a * b) ** 2 * (1.0 - x.mean**2) * (1.0 - f.mean**2)
-    shape = max(0.0, 1.0 - a**8 - b**8)
-    own, pair = (
-        np.diag((0.0, mixed * c * d, shape * (c * d) ** 2)) / x.width
-        for c, d in ((1.0, 1.0), (_centred_cosine(x), _centred_cosine(f)))
-    )
-    return Transfer(by_x, own, pair), Transfer(by_f)
-
-
-def _centred_cosine(x: Signal) -> float:
-    rest = 1.0 - x.mean * x.mean
-    return max(0.0, x.cosine - x.mean * x.mean) / rest if rest > 1e-12 else 0.0
 
 
 def _gated(step: Step, x: Signal) -> Node:

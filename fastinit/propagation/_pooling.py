@@ -211,13 +211,13 @@ def _largest(step: Step, x: Signal, shared: float = 1.0) -> tuple[Array, Array, 
     return z, h, weight[:, None] * own / own.sum(1, keepdims=True)
 
 
-def at_largest(node: Node, step: Step, x: Signal) -> Node:
+def at_largest(node: Node, step: Step, x: Signal, shared: float) -> Node:
     """An activation whose gradients pass the largest of a window alone, behind it.
 
     A window picks the place by the signal there: E e f', e its own part of the pre-activation, is
     that of the largest.
     """
-    e, h, weight = _largest(step, x)
+    e, h, weight = _largest(step, x, shared)
     origin = _before_maximum(x)
     slope = origin.function.eval(h.ravel())[1].reshape(h.shape)
     square, rows = float((weight * slope**2).sum()), weight.sum(1)

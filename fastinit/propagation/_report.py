@@ -71,8 +71,8 @@ class Report:
     remedy : Remedy or None
         The change that mends it best, propagated again.
     log10_gradient_ratio, log10_gradient_ratio_sd : float
-        log10 of the squared length of the gradient at the first layer over that at the last, and
-        its standard deviation over draws at these widths.
+        log10 of the squared length of the gradient by the first layer's outputs over that by the last
+        one's, and of one input its standard deviation over draws at these widths.
     log10_signal_ratio : float
         log10 of the second moment of the last layer over that of the first.
     passing : float
@@ -93,12 +93,18 @@ class Report:
     scales : DepthScales or None
         Fixed points, depth scales and phase of a chain with one activation.
     symmetric : bool
-        Some weights are all equal, so that their units stay the same for ever.
+        Some weights before the last layer's are all equal, so that their units stay the same for ever.
+    silent_head : bool
+        The last layer starts at zero: in the first step it alone learns. The ratios are those of the layers before.
     batch_norm : int or None
         The fewest numbers (inputs times places) that a BatchNorm takes the variance of.
     shared : float
         The largest part of E h^2, h an activation's input, that is one random number for all units of a
         layer: what weights with a mean make of a sum of inputs.
+    approximate : tuple of str
+        Names of the layers whose numbers leave something out; see `LayerReport`.
+    loss_scale : float or None
+        Power of two that keeps gradients from underflow in float16; None where none is needed, or helps.
     measured : Measured or None
     """
 
@@ -124,6 +130,7 @@ class Report:
     condition: float | None
     scales: DepthScales | None
     symmetric: bool
+    silent_head: bool
     batch_norm: int | None
     shared: float
     approximate: tuple[str, ...] = ()

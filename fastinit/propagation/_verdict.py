@@ -45,7 +45,7 @@ def findings(report: Report) -> list[tuple[int, str]]:
         found.append((2, "No gradient reaches the first layer: the network is dead."))
     else:
         grade = grade_of(abs(total), "gradient")
-        first = f"The gradient at the first of {counted(report.depth, 'layer')} is"
+        first = f"The gradient's squared length at the first of {counted(report.depth, 'layer')} is"
         if grade == 0:
             factor = f"{10.0**total:.2g}"
             words = f"{'' if factor == '1' else f'{factor} times '}as large as at the last"
@@ -55,12 +55,14 @@ def findings(report: Report) -> list[tuple[int, str]]:
         found.append((grade, f"{first} {words} (log10 ratio {fixed(total)} +- {fixed(sd)})."))
         typical = _typical(report)
         if grade_of(abs(typical), "gradient") > grade:
-            words = f"Narrow layers scatter it: half of all draws have a log10 ratio below {fixed(typical)}."
+            words = f"Narrow layers scatter it: of one input, half of all draws have a log10 ratio below {fixed(typical)}."
             found.append((grade_of(abs(typical), "gradient"), words))
         blocked = 1.0 - report.passing
         if grade_of(blocked, "blocked"):
             words = "no gradient of an input reaches the first layer: all units of a narrow layer have slope 0."
             found.append((grade_of(blocked, "blocked"), f"With probability {blocked:.3g} {words}"))
+    if report.silent_head and total > -math.inf:
+        found.append((0, "The last layer starts at zero: in the first step it alone learns."))
     signal = report.log10_signal_ratio
     if math.isfinite(signal) and grade_of(abs(signal), "signal"):
         words = "shrinks" if signal < 0 else "grows"
@@ -92,8 +94,9 @@ def findings(report: Report) -> list[tuple[int, str]]:
 
 
 def _typical(report: Report) -> float:
-    """log10 of the gradient ratio of half of all draws: the median of a lognormal number of that mean."""
-    return report.log10_gradient_ratio - 0.5 * math.log(10.0) * report.log10_gradient_ratio_sd**2
+    """log10 of the gradient ratio of half of all draws: the median of a lognormal number, where it is not near the mean."""
+    less = 0.5 * math.log(10.0) * report.log10_gradient_ratio_sd**2
+    return report.log10_gradient_ratio - (less if less > 0.25 else 0.0)
 
 
 def _times(log10: float) -> str:

@@ -1,0 +1,71 @@
+"""The sum of a signal and the branch of a residual block."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from ._fluctuation import MEAN, SECOND, Transfer, zero
+from ._layers import Residual
+from ._network import Step
+from ._node import Node
+from ._profile import mixed
+from ._signal import Signal, log
+
+
+def sum_with_branch(step: Step, layer: Residual, x: Signal, body: tuple[Node, ...]) -> Node:
+    """``skip x + scale f(x)`` where the branch f does not depend on x (Yang & Schoenholz 2017)."""
+    f = body[-1].after
+    log_a, log_b = 2.0 * log(abs(layer.skip)), 2.0 * log(abs(layer.scale))
+    top = max(log_a + x.log_q, log_b + f.log_q)
+    nothing, silent = Transfer(zero()), Signal(x.width, -math.inf, 0.0, 0.0, 3.0, math.nan)
+    if top == -math.inf:
+        return Node(step, x, silent, transfer=nothing, body=body, branch=nothing)
+    skip, branch = math.exp(log_a + x.log_q - top), math.exp(log_b + f.log_q - top)
+    sign = math.copysign(1.0, layer.skip * layer.scale)
+    cross = sign * math.sqrt(skip * branch) * x.mean * f.mean
+    total = skip + branch + 2.0 * cross
+    if total <= 0.0:
+        return Node(step, x, silent, transfer=nothing, body=body, branch=nothing)
+    s, b = skip / total, branch / total
+    mean = math.copysign(math.sqrt(s), layer.skip) * x.mean + math.copysign(math.sqrt(b), layer.scale) * f.mean
+    common = s * x.common + b * f.common + 2.0 * cross / total
+    gaps = [part * y.below for part, y in ((s, x), (b, f)) if part > 0.0]
+    past, new = _sum_of(math.copysign(math.sqrt(s), layer.skip), x, math.copysign(math.sqrt(b), layer.scale), f)
+    both = past.matrix + new.matrix @ f.state.matrix
+    state = Transfer(both @ x.state.matrix, *(
+        both @ before @ both.T + new.matrix @ (behind - f.state.matrix @ before @ f.state.matrix.T) @ new.matrix.T + noise
+        for before, behind, noise in ((x.state.own, f.state.own, past.own), (x.state.pair, f.state.pair, past.pair))
+    ))  # fmt: skip
+    after = Signal(
+        x.width, top + math.log(total), mean, min(1.0, max(common, mean * mean)),
+        3.0 - 2.0 * mean**4 + s * s * _beyond_gaussian(x) + b * b * _beyond_gaussian(f), sum(gaps), state=state,
+        elastic=s * x.elastic + b * f.elastic, gaussian=x.gaussian and f.gaussian, scatter=s * x.scatter + b * f.scatter,
+        profile=mixed(x.profile, f.profile, s),
+    )  # fmt: skip
+    return Node(step, x, after, transfer=past, body=body, branch=new)
+
+
+def _beyond_gaussian(x: Signal) -> float:
+    """E x^4 / (E x^2)^2 less that of a normal number of the same mean."""
+    return x.kurtosis - 3.0 + 2.0 * x.mean**4
+
+
+def _sum_of(a: float, x: Signal, b: float, f: Signal) -> tuple[Transfer, Transfer]:
+    """Of a x + b f, in units of sqrt(E x^2), sqrt(E f^2): by x (with the noise of the sum) and by f."""
+    by_x, by_f = np.diag((a, a * a, a**4)), np.diag((b, b * b, b**4))
+    # the mean of x f over the units is that of x times that of f, and noise
+    by_x[SECOND, MEAN], by_f[SECOND, MEAN] = 2.0 * a * b * f.mean, 2.0 * a * b * x.mean
+    mixed = 4.0 * (a * b) ** 2 * (1.0 - x.mean**2) * (1.0 - f.mean**2)
+    shape = max(0.0, 1.0 - a**8 - b**8)
+    own, pair = (
+        np.diag((0.0, mixed * c * d, shape * (c * d) ** 2)) / x.width
+        for c, d in ((1.0, 1.0), (_centred_cosine(x), _centred_cosine(f)))
+    )
+    return Transfer(by_x, own, pair), Transfer(by_f)
+
+
+def _centred_cosine(x: Signal) -> float:
+    rest = 1.0 - x.mean * x.mean
+    return max(0.0, x.cosine - x.mean * x.mean) / rest if rest > 1e-12 else 0.0

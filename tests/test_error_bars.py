@@ -7,53 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from bands import BATCH, draws, held, spread
 
-from fastinit import Key, _core, laws
 from fastinit import propagation as P
-from fastinit._args import FORMATS
-from fastinit.propagation._lowering import Lowering, columns
-from fastinit.propagation._network import resolve_network
 
 A, D, R = P.Activation, P.Dense, P.Residual
-SECOND, GRADIENT = 1, 6  # places in a row of the core
-BATCH, DRAWS = 16, 200
-
-
-def draws(layers: list[P.Layer], batch: int = BATCH, repeats: int = DRAWS) -> tuple[list[str], np.ndarray]:
-    """Names, and of every draw and step: E x^2 and E g^2 over the batch."""
-    network = resolve_network(layers)
-    size = columns(network.fan_in, network.image)
-    last = network.steps[-1]
-    out = columns(last.fan_out, last.image_out if last.spatial else None)
-    rows = []
-    for repeat in range(repeats):
-        key = Key(11).fold_in(repeat)
-        lowered = Lowering(network, key)
-        x = laws.normal((batch, size), seed=key.fold_in("inputs"))
-        g = laws.normal((batch, out), seed=key.fold_in("gradients"))
-        rows.append(_core.Simulation(lowered.steps, FORMATS["float32"].code).run(x, g, 1, None))
-    kept = [i for i, name in enumerate(lowered.names) if name is not None]
-    return [str(lowered.names[i]) for i in kept], np.array(rows)[:, kept][:, :, [SECOND, GRADIENT]]
-
-
-def spread(band: tuple[float, float]) -> float:
-    """Standard deviation of the logarithm, from a band of v / 2 + 4 sqrt(v)."""
-    width = (band[1] - band[0]) * math.log(10.0)
-    return math.sqrt(16.0 + 2.0 * width) - 4.0
-
-
-def held(layers: list[P.Layer], batch: int = BATCH, inside: float = 0.8, wide: float = 1.5) -> None:
-    """Four of five draws at the least lie within two standard deviations, which are as large as measured."""
-    names, values = draws(layers, batch)
-    report = P.propagate(layers, batch=batch)
-    assert [row.name for row in report.layers] == names
-    for i, k, field in ((-1, 0, "second"), (0, 1, "gradient")):
-        row, logs = report.layers[i], np.log10(values[:, i, k])
-        low, high = getattr(row, f"log10_{field}_band")
-        part = ((logs > low) & (logs < high)).mean()
-        assert part >= inside, (row.name, field, part)
-        ratio = logs.std() * math.log(10.0) / spread((low, high))
-        assert 1.0 / wide < ratio < wide, (row.name, field, ratio)
 
 
 def network(kind: str, n: int, depth: int, activation: str) -> list[P.Layer]:
@@ -343,95 +301,3 @@ def test_maxima_of_functions_that_fall(activation: str) -> None:
         assert row.gradient == pytest.approx(found.gradient.value, rel=0.015), row.name
     units = P.propagate([D(400, "he_normal", fan_in=300), A("abs"), P.Pool(2, "max")]).layers[2]
     assert 10**units.log10_second == pytest.approx(2.0 * (1.0 + 2.0 / math.pi), rel=0.002)
-
-
-@pytest.mark.parametrize("norm", [P.LayerNorm(), P.RMSNorm()])
-def test_norms_of_places_that_differ(norm: P.Layer) -> None:
-    """Behind zero padding each place is divided by its own root of E x^2."""
-    layers = [P.Conv(64, 5, image=9, fan_in=64), norm, A("relu"), P.Conv(64, 5, **VALID)]
-    measured = P.simulate(layers, 64, repeats=8, jacobian=False)
-    for row, found in zip(P.propagate(layers, batch=64).layers, measured.layers, strict=True):
-        assert row.gradient == pytest.approx(found.gradient.value, rel=0.02), row.name
-
-
-IMAGES: dict[str, list[P.Layer]] = {
-    "3x3": [P.Conv(24, 3, image=8, fan_in=8), A("relu"), P.Conv(24, 3), A("relu"), P.Conv(24, 3)],
-    "strides": [P.Conv(24, 3, image=12, fan_in=8, stride=2), A("gelu"), P.Conv(24, 3, stride=2), A("gelu"), P.Conv(24, 3)],
-    "mean pool": [P.Conv(24, 3, image=8, fan_in=8), A("relu"), P.Pool(2), P.Conv(24, 3), A("relu"), P.Pool(2),
-                  P.Conv(24, 1)],
-    "max pool": [P.Conv(24, 3, image=10, fan_in=8, **VALID), A("relu"), P.Pool(2, "max"), P.Conv(24, 3, **VALID), A("relu"),
-                 P.Pool(2, "max"), P.Conv(24, 1)],
-    "mean over the pixels": [P.Conv(24, 3, image=8, fan_in=8), A("relu"), P.Conv(24, 3), A("relu"), D(10)],
-    "all pixels as units": [P.Conv(24, 3, image=6, fan_in=8), A("relu"), P.Conv(24, 3), A("relu"), D(40, fan_in=864)],
-    "residual": [P.Conv(24, 3, image=8, fan_in=24), *[R([A("relu"), P.Conv(24, 3)], scale=0.5)] * 4],
-    "a line": [P.Conv(24, (5,), image=30, fan_in=8), A("relu"), P.Pool(3), P.Conv(24, (3,)), A("relu"), D(9)],
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("name", IMAGES)
-def test_images(name: str) -> None:
-    layers = IMAGES[name]
-    names, values = draws(layers, repeats=60)
-    report = P.propagate(layers, batch=BATCH)
-    for i, row in enumerate(report.layers):
-        for field, k in (("second", 0), ("gradient", 1)):
-            logs = np.log10(values[:, i, k])
-            low, high = getattr(row, f"log10_{field}_band")
-            edge = 0.12 / math.log(10.0)  # zero padding, where pixels see fewer taps than the mean
-            part = ((logs > low - edge) & (logs < high + edge)).mean()
-            assert part >= 0.8, (names[i], field, part)
-
-
-@pytest.mark.parametrize("name", IMAGES)
-def test_weights_of_convolutions(name: str) -> None:
-    """A weight's gradient sums over the places of an image, which are alike."""
-    measured = P.simulate(IMAGES[name], BATCH, repeats=20, jacobian=False)
-    report = P.propagate(IMAGES[name], batch=BATCH).with_measured(measured)
-    for row in report.layers:
-        if row.log10_weight_gradient is not None:
-            assert "weight_gradient" not in row.outside(), row.name
-            assert row.measured.weight_gradient.value == pytest.approx(10**row.log10_weight_gradient, rel=0.6), row.name
-
-
-# Behind places with one gradient: what slopes and the inputs they depend on have in common adds up,
-# strides keep places apart, and BatchNorm takes away what all places have in common.
-SHARED: dict[str, list[P.Layer]] = {
-    "mean pool": [P.Conv(64, 3, image=12, fan_in=3), A("relu"), P.Pool(2), D(10)],
-    "max pool": [P.Conv(64, 3, image=12, fan_in=3), A("relu"), P.Pool(2, "max"), D(10)],
-    "max pool, tanh": [P.Conv(64, 3, image=12, fan_in=3, **VALID), A("tanh"), P.Pool(2, "max"), P.Conv(64, 3),
-                       A("relu"), D(10)],
-    "strides": [P.Conv(32, 3, image=12, fan_in=3), A("relu"), P.Conv(48, 3, stride=2), A("relu"), P.Conv(64, 3, stride=2),
-                A("relu"), D(10)],
-    "norms": [P.Conv(64, 3, image=12, fan_in=8), P.BatchNorm(), A("relu"), P.Conv(64, 3), P.BatchNorm(), A("relu"), D(10)],
-    "residual": [P.Conv(64, 3, image=12, fan_in=8), R([A("relu"), P.Conv(64, 3)]), A("relu"), P.Conv(64, 3, stride=2),
-                 D(10)],
-    "all pixels as units": [P.Conv(32, 3, image=8, fan_in=3), A("relu"), P.Conv(32, 3), A("relu"), P.Pool(2),
-                            D(10, fan_in=512)],
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("name", SHARED)
-def test_weights_of_places_with_one_gradient(name: str) -> None:
-    measured = P.simulate(SHARED[name], BATCH, repeats=24, jacobian=False)
-    for row, found in zip(P.propagate(SHARED[name], batch=BATCH).layers, measured.layers, strict=True):
-        if isinstance(row.log10_weight_gradient, float) and "Conv" in row.name:
-            value, error = found.weight_gradient
-            assert 10**row.log10_weight_gradient == pytest.approx(value, abs=3.0 * error + 0.1 * value), row.name
-
-
-@pytest.mark.parametrize("kind", ["max", "mean"])
-@pytest.mark.parametrize("padding", ["valid", "same"])
-def test_pools_of_alike_pixels(padding: str, kind: str) -> None:
-    """Pools behind one another: pixels are alike, so that a maximum is smaller and a mean larger than of independent ones.
-
-    Next to zero padding they are less alike. That is followed through one convolution: behind several on
-    a small image, where most pixels are next to it, maxima are larger than the theory's by some 20 %.
-    """
-    n = {"valid": 16, "same": 12}[padding]
-    conv = [P.Conv(64, 3, padding=padding), A("relu")]
-    first = P.Conv(64, 3, image=n, fan_in=8, padding=padding)
-    layers = [first, A("relu"), *conv, P.Pool(2, kind), *conv, P.Pool(2, kind)]
-    _, values = draws(layers, 8, 24)
-    for row, found in zip(P.propagate(layers, batch=8).layers, np.moveaxis(values[:, :, 0], 1, 0), strict=True):
-        error = found.std() / math.sqrt(24)
-        assert found.mean() == pytest.approx(row.second, abs=3.0 * error + 0.02 * row.second), row.name

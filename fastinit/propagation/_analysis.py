@@ -22,8 +22,9 @@ from ._network import Network
 from ._node import Node
 from ._phases import DepthScales, JacobianSpectrum
 from ._report import Report
-from ._signal import Signal, exp, fraction_always, fraction_inside, slope_regions
+from ._signal import Signal, exp, fraction_always, slope_regions
 from ._spectrum import Spectrum, spectrum_through
+from ._units import part_inside
 
 NARROW_FIRST = tuple(sorted(FORMATS, key=lambda name: FORMATS[name].largest))
 
@@ -145,7 +146,7 @@ def _row(back: Back, last: Node | None, batch: int, formats: tuple[str, ...]) ->
         overflow={n: _beyond(y.log_q, FORMATS[n].largest) for n in formats},
         underflow={n: _below(y.log_q, FORMATS[n].smallest) for n in formats},
         gradient_underflow={n: _below(g.log_g, FORMATS[n].smallest) for n in formats},
-        approximate=node.approximate or (isinstance(layer, Activation) and not x.gaussian),
+        approximate=node.approximate or (isinstance(layer, Activation) and not x.gaussian and x.units is None),
     )
 
 
@@ -160,7 +161,7 @@ def _fractions(layer: Activation, x: Signal, batch: int) -> tuple[float, float, 
     mean, std = x.centre_and_deviation()
     below = 0.0 if math.isnan(x.below) else min(1.0, x.below / max(1e-300, 1.0 - x.mean * x.mean))
     return (
-        fraction_inside(flat, mean, std), fraction_inside(zeros, mean, std),
+        part_inside(flat, x), part_inside(zeros, x),
         fraction_always(none, mean, std, below, batch),
     )  # fmt: skip
 

@@ -42,6 +42,7 @@ class Gradient(NamedTuple):
     centred: bool = False  # sums to 0 over inputs and places
     square: float = 0.0  # E c^2, c the cosine of the gradients of two inputs (or places)
     reach: tuple[float, float] = (0.0, 0.0)  # variance of ln q at the output, of one input and over two
+    units: Array | None = None  # E g^2 over its mean by the cells of the signal's units, where it depends on them
 
     def variance(self, x: Signal, batch: int) -> float:
         """Of the logarithm of the mean square over units and inputs, x the signal at this place."""
@@ -139,7 +140,7 @@ def _step(node: Node, g: Gradient, weight: float) -> Gradient:
     before = g.through(node.transfer, node.pull, weight)
     # E of a product of two fluctuating factors
     shift = bounded(float(node.pull @ x.state.own @ (before.pull - weight * node.pull))) if weight == 1.0 else 0.0
-    before = before._replace(log_g=g.log_g + node.factor + shift)
+    before = before._replace(log_g=g.log_g + node.factor + shift, units=None)
     kurtosis, n = node.slope_kurtosis, x.width
     if isinstance(layer, LayerNorm):  # the part along the signal is projected out
         before = before.coherent(-min(0.9, g.excess), -1.0 / x.width)
@@ -154,6 +155,9 @@ def _step(node: Node, g: Gradient, weight: float) -> Gradient:
         return before.noisier(square * node.pull_noise, square * node.pull_noise)
     before = before._replace(centred=False)
     if isinstance(layer, Activation):
+        if node.passage is not None:
+            units, more, kurtosis = node.passage.back(g.units)
+            before = before._replace(log_g=before.log_g + log(more), units=units)
         grown = max(-0.9, g.excess * (node.curve.boost - 1.0))
         along = g.excess * node.curve.along + node.curve.stretch / n
         before = before.coherent(grown, along / (1.0 + grown) - 1.0 / n)._replace(common=g.common * node.linear)
@@ -267,6 +271,7 @@ def _residual(node: Node, layer: Residual, g: Gradient, batch: int, weight: floa
         g.width, log_total, moved.pull + joint.pull, joint.own + weight * weight * fresh,
         joint.pair + weight * weight * fresh * math.sqrt(g.square * end.square),
         square=((1.0 - part) * math.sqrt(g.square) + part * math.sqrt(end.square)) ** 2,
+        units=None if g.units is None else part + (1.0 - part) * g.units,
         profile=mixed(g.profile, end.profile, 1.0 - part), common=(1.0 - part) * g.common + part * end.common,
         excess=min(1.0, max(-1.0 / g.width, excess)), pixels=g.pixels, reach=g.reach,
         together=(1.0 - part) * g.together + part * end.together, bend=(1.0 - part) * g.bend * skip**2 + part * end.bend,

@@ -20,6 +20,7 @@ from ._pooling import at_largest, channel_variances, mean_of, overlap, pixels_al
 from ._profile import evenness, profile_behind, raised, tap_fraction
 from ._signal import Curve, Origin, Signal, exp, grid, log, log_add, mapped_below, scaled_moments
 from ._sum import sum_with_branch
+from ._units import behind_normal, pairs_of, through_units
 from ._weights import ONE_TAP, Weights
 
 #: The part of E h^2 that all units share from which h is no Gaussian behind the next activation.
@@ -28,6 +29,8 @@ _SHARED = 0.1
 _MIXED = 1.5
 #: The part of the taps that places of a window share, below which padding makes them unlike.
 _INSIDE = 0.9
+#: abs(ln q) up to which the law of units is followed.
+_NEAR = 600.0
 
 
 def walk(steps: tuple[Step, ...], signal: Signal, batch: int) -> tuple[Node, ...]:
@@ -178,12 +181,22 @@ def _activation(step: Step, x: Signal) -> Node:
     assert isinstance(step.layer, Activation)
     f = step.layer.function
     m = scaled_moments(f, x.log_q, x.mean)
+    units, passage = None, None
+    near = abs(x.log_q) < _NEAR
+    if x.units is not None and near and (found := through_units(f, x, m)):
+        m, units, passage = found
+    elif x.gaussian and near and (known := behind_normal(f, x.log_q, x.mean)):
+        units, passage = known
     if m.log_phi2 == -math.inf or x.log_q == -math.inf:
         alive = m.log_phi2 > -math.inf
         after = Signal(x.width, m.log_phi2, m.mean, float(alive), m.kurtosis, 0.0 if alive else math.nan,
                        elastic=0.0, gaussian=False)  # fmt: skip
         return Node(step, x, after, factor=m.log_dphi2)
-    below, share = mapped_below(f, x.log_q, x.mean, x.below) if not math.isnan(x.below) else (math.nan, 1.0)
+
+    def alike(gap: float) -> tuple[float, float]:
+        return mapped_below(f, x.log_q, x.mean, gap) if x.units is None or units is None else pairs_of(f, x, gap)
+
+    below, share = (math.nan, 1.0) if math.isnan(x.below) else alike(x.below)
     common = m.mean * m.mean
     if x.common > x.mean * x.mean + 1e-12:
         common = 1.0 - mapped_below(f, x.log_q, x.mean, 1.0 - x.common)[0]
@@ -203,7 +216,7 @@ def _activation(step: Step, x: Signal) -> Node:
         x.width, m.log_phi2 + bent, m.mean, common, m.kurtosis, below,
         state=by.after(x.state), elastic=x.elastic * m.elastic, gaussian=False,
         origin=origin if x.gaussian else None, scatter=scatter, inputs=x.inputs, profile=raised(x.profile, m.elastic),
-        apart=None if x.apart is None else mapped_below(f, x.log_q, x.mean, x.apart)[0],
+        apart=None if x.apart is None else alike(x.apart)[0], units=units,
     )  # fmt: skip
     new = (share - m.linear) / (1.0 - m.linear) if m.linear < 1.0 - 1e-9 else 1.0
     factor = m.log_dphi2 + tilted
@@ -211,6 +224,7 @@ def _activation(step: Step, x: Signal) -> Node:
         step, x, after, factor=factor, transfer=by, slope_kurtosis=m.slope_kurtosis, slope_share=min(1.0, max(0.0, new)),
         linear=m.linear, slopes=share, slopes_bend=_slopes_bend(f, x) if step.spatial else 0.0, steep=steep,
         pull=np.array(m.curve.slope[:3]) @ to_hermite(x.mean), pull_noise=m.curve.slope[3] / x.width, curve=m.curve,
+        passage=passage,
     )  # fmt: skip
 
 
@@ -250,7 +264,7 @@ def _dropout(step: Step, x: Signal) -> Node:
     after = replace(
         x, log_q=x.log_q - math.log(keep), mean=x.mean * root, common=x.common * keep, kurtosis=kurtosis,
         below=1.0 - keep + keep * x.below, apart=None if x.apart is None else 1.0 - keep + keep * x.apart,
-        gaussian=x.gaussian and keep == 1.0, origin=None, state=by.after(x.state),
+        gaussian=x.gaussian and keep == 1.0, origin=None, units=None, state=by.after(x.state),
     )  # fmt: skip
     return Node(
         step, x, after, factor=-math.log(keep), transfer=by, slope_kurtosis=1.0 / keep, slope_share=0.0, linear=keep,

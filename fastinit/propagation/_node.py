@@ -12,6 +12,7 @@ from .._args import Array
 from ._fluctuation import Transfer
 from ._network import Step
 from ._signal import Curve, Signal
+from ._units import Passage
 
 
 class GateStatistics(NamedTuple):
@@ -48,4 +49,5 @@ class Node:
     gate: GateStatistics | None = None
     whole: _core.Activation | None = None  # the activation that a Residual is, whose branch takes each unit by itself
     masked: bool = False  # and Dropout at the end of that
+    passage: Passage | None = None  # of an activation, from the units before to those behind
     approximate: bool = False

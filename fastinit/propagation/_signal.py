@@ -56,6 +56,8 @@ class Signal:
     inputs: float = 0.0  # independent weights of a unit, where a layer with weights made it
     profile: Profile = None  # of E x^2 over the places of an image
     apart: float | None = None  # 1 - cosine of two places of an image, where it is not that of two inputs
+    units: Array | None = None  # the law of a unit where it is known and not normal: see `_units`
+    blur: float = 0.0  # deviation of a normal number beside that
 
     def batch_variance(self, batch: int) -> float:
         """Variance of the logarithm of the second moment measured over units and `batch` inputs."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -31,7 +32,8 @@ def sum_with_branch(step: Step, layer: Residual, x: Signal, body: tuple[Node, ..
     s, b = skip / total, branch / total
     mean = math.copysign(math.sqrt(s), layer.skip) * x.mean + math.copysign(math.sqrt(b), layer.scale) * f.mean
     common = s * x.common + b * f.common + 2.0 * cross / total
-    gaps = [part * y.below for part, y in ((s, x), (b, f)) if part > 0.0]
+    below, apart = (sum(part * gap for part, gap in ((s, one), (b, two)) if part > 0.0)
+                    for one, two in ((x.below, f.below), (x.below_places, f.below_places)))  # fmt: skip
     past, new = _sum_of(math.copysign(math.sqrt(s), layer.skip), x, math.copysign(math.sqrt(b), layer.scale), f)
     both = past.matrix + new.matrix @ f.state.matrix
     state = Transfer(both @ x.state.matrix, *(
@@ -40,11 +42,20 @@ def sum_with_branch(step: Step, layer: Residual, x: Signal, body: tuple[Node, ..
     ))  # fmt: skip
     after = Signal(
         x.width, top + math.log(total), mean, min(1.0, max(common, mean * mean)),
-        3.0 - 2.0 * mean**4 + s * s * _beyond_gaussian(x) + b * b * _beyond_gaussian(f), sum(gaps), state=state,
+        3.0 - 2.0 * mean**4 + s * s * _beyond_gaussian(x) + b * b * _beyond_gaussian(f), below, state=state,
         elastic=s * x.elastic + b * f.elastic, gaussian=x.gaussian and f.gaussian, scatter=s * x.scatter + b * f.scatter,
-        profile=mixed(x.profile, f.profile, s),
+        profile=mixed(x.profile, f.profile, s), apart=None if x.apart is None and f.apart is None else apart,
+        **_units_of(math.copysign(math.sqrt(s), layer.skip), x,
+                                                             math.copysign(math.sqrt(b), layer.scale), f),
     )  # fmt: skip
     return Node(step, x, after, transfer=past, body=body, branch=new)
+
+
+def _units_of(a: float, x: Signal, b: float, f: Signal) -> dict[str, Any]:
+    """The law of a x + b f, where that of x is known and f is normal; cells stay those of x."""
+    if x.units is None or not f.gaussian:
+        return {}
+    return {"units": a * x.units + b * f.mean, "blur": math.hypot(a * x.blur, b * math.sqrt(max(0.0, 1.0 - f.mean**2)))}
 
 
 def _beyond_gaussian(x: Signal) -> float:

@@ -141,6 +141,8 @@ def _network(report: Report) -> list[tuple[str, str]]:
         ("condition number", number(report.condition)),
         ("overflow", ", ".join(f"{k} {number(v, 2)}" for k, v in report.overflow.items() if not k.startswith("float8"))),
     ]
+    if report.approximate:
+        lines.append(("approximate", f"{counted(len(report.approximate), 'layer')}, the first {report.approximate[0]}"))
     if report.loss_scale is not None:
         lines.append(("loss scale", f"2^{int(math.log2(report.loss_scale))}"))
     seen = report.measured

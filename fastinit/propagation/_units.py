@@ -1,0 +1,150 @@
+"""The law of a unit's values where it is no normal one: on the way of a skip connection past activations.
+
+It is kept as the quantiles at the nodes of a grid of N(0, 1), their cells, to which a Gaussian of its own
+may be added: ``x = units + blur z``. What an activation behind makes of a cell is known cell by cell, so
+that a ReLU lets pass again what a ReLU has let pass. Two inputs are joined by a Gaussian copula, of the
+correlation that gives the cosine that they have.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .._args import Array
+from ._signal import Scaled, Signal, exp, fraction_inside, grid
+
+_SMALL = 1e-9  # a blur that is none
+_RARE = 1e-12  # weight of a cell of which sums over it tell nothing
+
+
+@dataclass(frozen=True, eq=False)
+class Passage:
+    """What an activation makes of the cells of its input (rows), and of the Gaussian added to each (columns)."""
+
+    slopes: Array  # f'^2 over E f'^2
+    weights: Array  # of the columns, of sum 1 in each row
+    cells: Array  # of the output
+
+    def back(self, behind: Array | None) -> tuple[Array | None, float, float]:
+        """Of E g^2 by the cells of the output, over its mean: that by those of the input, where these are several.
+
+        And what the mean grows by, and the kurtosis of the slopes: of what the cells do not tell.
+        """
+        rows = np.ones(1) if len(self.weights) == 1 else grid()[1]
+        given = np.ones_like(self.slopes) if behind is None else behind[self.cells]
+        passed = given * self.slopes
+        by_cell = (self.weights * passed).sum(1)
+        mean = float(rows @ by_cell)
+        if not mean > 0.0:
+            return None, mean, 1.0
+        spread = (float(rows @ (self.weights * part**2).sum(1)) for part in (passed / mean, given))
+        kurtosis = 1.0 + max(0.0, next(spread) - next(spread))
+        return (None if len(rows) == 1 else by_cell / mean), mean, kurtosis
+
+
+def quantiles(values: Array, weights: Array) -> tuple[Array, Array]:
+    """Root mean squares, with signs, of the cells that values of these weights fill in their order; the cell of each."""
+    _, w = grid()
+    order = np.argsort(values, axis=None, kind="stable")
+    v, p = values.ravel()[order], weights.ravel()[order]
+    p = p / p.sum()
+    ends = np.cumsum(p)
+    edges = np.concatenate([[0.0], np.cumsum(w)])
+    at = np.concatenate([[0.0], ends])
+    first, second = (np.diff(np.interp(edges, at, np.concatenate([[0.0], np.cumsum(p * v**k)]))) for k in (1, 2))
+    middle = v[np.minimum(np.searchsorted(ends, edges[:-1] + 0.5 * w), len(v) - 1)]
+    found = np.where(w > _RARE, np.copysign(np.sqrt(second.clip(0.0) / w), first), middle)
+    cells = np.empty(len(v), np.intp)
+    cells[order] = np.clip(np.searchsorted(edges, ends - 0.5 * p) - 1, 0, len(w) - 1)
+    return found, cells.reshape(values.shape)
+
+
+@functools.lru_cache(maxsize=256)
+def behind_normal(function: Any, log_q: float, mean: float) -> tuple[Array, Passage] | None:
+    """Units of f(h) over sqrt(E f^2), h normal, and the passage from the one cell that h is."""
+    z, w = grid()
+    h = exp(0.5 * log_q) * (mean + math.sqrt(max(0.0, 1.0 - mean * mean)) * z)
+    found = _through(function, h[None, :], w[None, :])
+    return None if found is None else found[1:]
+
+
+def through_units(function: Any, x: Signal, normal: Scaled) -> tuple[Scaled, Array, Passage] | None:
+    """Moments of an activation over the units of x, in place of those over normal ones; its units; the passage."""
+    h, weights = _points(x)
+    found = _through(function, exp(0.5 * x.log_q) * h, weights)
+    if found is None:
+        return None
+    moments, units, passage = found
+    # what slopes have in common with the signal, and follow it by, is in the gradient's profile already
+    curve = normal.curve._replace(slope=(0.0, 0.0, 0.0, 0.0), along=1.0, stretch=1.0, boost=1.0)
+    return moments._replace(curve=curve), units, passage
+
+
+def _through(function: Any, h: Array, weights: Array) -> tuple[Scaled, Array, Passage] | None:
+    phi, slope = (part.reshape(h.shape) for part in function.eval(h.ravel()))
+    second, squares = float((weights * phi**2).sum()), float((weights * slope**2).sum())
+    if not (0.0 < second < math.inf and 0.0 < squares < math.inf):
+        return None
+    f, d = phi / math.sqrt(second), slope / math.sqrt(squares)
+    units, cells = quantiles(f, weights)
+    moments = Scaled(
+        math.log(second), float((weights * f).sum()), float((weights * f**4).sum()), math.log(squares),
+        float((weights * d**4).sum()), float((weights * phi * slope * h).sum()) / second,
+        min(1.0, float((weights * d).sum()) ** 2),
+    )  # fmt: skip
+    return moments, units, Passage(d**2, weights / weights.sum(1, keepdims=True), cells)
+
+
+def _points(x: Signal) -> tuple[Array, Array]:
+    """Values of x, in units of sqrt(E x^2), and their weights: by cell, and by what blurs it."""
+    z, w = grid()
+    assert x.units is not None
+    if x.blur < _SMALL:
+        return x.units[:, None], w[:, None]
+    return x.units[:, None] + x.blur * z, w[:, None] * w
+
+
+def pairs_of(function: Any, x: Signal, below: float) -> tuple[float, float]:
+    """1 - cosine of f(u) and f(v), and E f'(u) f'(v) / E f'^2, for units of x with 1 - cosine `below`."""
+    if not below > 0.0:
+        return 0.0, 1.0
+    values, _ = quantiles(*_points(x))
+    gap = _gap(values, below)
+    scale = exp(0.5 * x.log_q)
+    u, v, weights = _joined(values, gap)
+    (f, d), (g, e) = (function.eval(scale * part.ravel()) for part in (u, v))
+    weights = weights.ravel()
+    second, squares = float(weights @ (f * f)), float(weights @ (d * d))
+    new = 0.5 * float(weights @ (f - g) ** 2) / second if second > 0.0 else math.nan
+    return new, float(weights @ (d * e)) / squares if squares > 0.0 else 1.0
+
+
+def _joined(values: Array, gap: float) -> tuple[Array, Array, Array]:
+    """Values at two normal numbers of correlation 1 - gap, in rotated coordinates: no difference cancels."""
+    z, w = grid()
+    a, b = math.sqrt(1.0 - 0.5 * gap) * z[:, None], math.sqrt(0.5 * gap) * z
+    return np.interp(a + b, z, values), np.interp(a - b, z, values), w[:, None] * w
+
+
+def _gap(values: Array, below: float) -> float:
+    """1 - correlation of the copula that gives values of 1 - cosine `below`; at most independence."""
+    low, high = math.log(1e-14), 0.0
+    for _ in range(30):
+        middle = 0.5 * (low + high)
+        u, v, weights = _joined(values, math.exp(middle))
+        found = 0.5 * float((weights * (u - v) ** 2).sum()) / float((weights * u * u).sum())
+        low, high = (middle, high) if found < below else (low, middle)
+    return math.exp(0.5 * (low + high))
+
+
+def part_inside(regions: tuple[tuple[float, float], ...], x: Signal) -> float:
+    """P(a unit lies in one of the intervals)."""
+    if x.units is None:
+        return fraction_inside(regions, *x.centre_and_deviation())
+    scale = exp(min(300.0, 0.5 * x.log_q))
+    return float(grid()[1] @ [fraction_inside(regions, scale * u, scale * x.blur) for u in x.units.tolist()])

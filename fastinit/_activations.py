@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from . import _core
-from ._args import check_number
+from ._args import check_number, named_errors
 from ._run import at_once
 
 #: A name, or a vectorised function of a float64 array.
@@ -22,6 +22,7 @@ for _name, _aliases, _parameters in _core.activations():
     _CANONICAL[_name] = _name
     for _alias in _aliases:
         _CANONICAL[_alias] = _name
+_WANTED = "activation must take a float64 array, as numpy.vectorize makes a function of numbers do"
 
 
 def known_activations() -> tuple[str, ...]:
@@ -100,7 +101,7 @@ def _quiet(function: Callable[..., Any], params: dict[str, Any]) -> Callable[[An
     """
 
     def call(x: Any) -> Any:
-        with at_once(), np.errstate(all="ignore"):
+        with at_once(), np.errstate(all="ignore"), named_errors(_WANTED):
             return function(x, **params)
 
     return call

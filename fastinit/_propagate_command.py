@@ -42,14 +42,16 @@ def add_parsers(commands: Any, raw: Any) -> list[argparse.ArgumentParser]:
     p.add_argument("--compare", action="store_true", help="the usual initializers side by side")
     w = commands.add_parser(
         "weights", help="will a saved model's matrices train?", formatter_class=raw, allow_abbrev=False,
-        description="Reads the matrices of a .npz or .safetensors file in the file's order, an alphabetical one by the "
-                    "numbers in the names (w2 before w10), and reports.",
+        description="Reads the matrices of a .npz or .safetensors file in the file's order, an alphabetical one\n"
+                    "by the numbers in the names (w2 before w10), and reports on the longest chain of them,\n"
+                    "with the activation between: a multilayer perceptron. Attention and gates are no such chain.",
         epilog="example:\n  fastinit weights model.safetensors --activation gelu --layout oi",
     )
     w.add_argument("file", metavar="FILE", help="a .npz or .safetensors file")
     w.add_argument("--activation", default="relu", help="between the matrices, default relu")
-    w.add_argument("--layout", choices=("io", "oi"), default="oi",
-                   help="of the matrices: (in, out) or (out, in), as PyTorch keeps them; default oi")  # fmt: skip
+    w.add_argument("--layout", choices=("io", "oi"),
+                   help="of the matrices: (in, out) or (out, in), as PyTorch keeps them; default: that in which more "
+                        "of them fit one behind the other")  # fmt: skip
     for command in (p, w):
         command.add_argument("--dtype", default="float32", help="of the activations, default float32")
         command.add_argument("--batch", type=int, default=256, help="number of inputs, default 256")

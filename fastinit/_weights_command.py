@@ -11,11 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from ._args import Array, check_choice, is_real
+from ._args import Array, check_choice, is_real, named_errors
 from ._propagate_command import check_common, report_of, settled
 from .propagation import Activation, Dense, Layer
 from .propagation._report import counted
 
+#: The layouts of a file, the more usual one first, in words.
+LAYOUTS = {"oi": "(out, in)", "io": "(in, out)"}
 #: Dtypes of .safetensors that its reader, which knows NumPy's alone, does not give.
 _FLOAT8 = {"F8_E4M3": "float8_e4m3fn", "F8_E5M2": "float8_e5m2"}
 #: Endings of a matrix's name, and of its bias's.
@@ -30,17 +32,18 @@ def run_weights(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     check_common(options)
     options = settled(options)
     tensors = read_tensors(options.file)
-    layers, used, left = chain_of(tensors, options.activation, options.layout)
+    layout, used = _longest_layout(tensors, options.layout)
+    layers, left = chain_of(tensors, used, options.activation, layout)
     result, text = report_of(layers, options)
-    result["tensors"], result["left_out"] = used, left
+    result["tensors"], result["left_out"], result["layout"] = used, left, layout
     many = counted(len(used), "matrix", "matrices")
-    lines = [f"{many} of {options.file}: {', '.join(used[:6])}{', ...' if len(used) > 6 else ''}"]
+    lines = [f"{many} of {options.file} as {LAYOUTS[layout]}: {', '.join(used[:6])}{', ...' if len(used) > 6 else ''}"]
     if left:
         shapes = [f"{name} ({'x'.join(map(str, tensors[name].shape))})" for name in left[:6]]
         lines.append(f"left out, not in the chain: {', '.join(shapes)}{', ...' if len(left) > 6 else ''}")
         matrices = sum(_is_matrix(t) for t in tensors.values())
         if len(used) < matrices:
-            lines.append(f"the verdict is that of {len(used)} of {matrices} matrices")
+            lines.append(f"the verdict is that of {len(used)} of {matrices} matrices, as if the others were not there")
         if any(tensors[name].ndim > 2 for name in left):
             lines.append("convolutions are not followed: the verdict is that of the matrices alone")
     return result, "\n".join([*lines, "", text])
@@ -144,24 +147,34 @@ def _bias_of(name: str, tensors: dict[str, Array], units: int) -> str | None:
     return None
 
 
-def chain_of(tensors: dict[str, Array], activation: str, layout: str) -> tuple[list[Layer], list[str], list[str]]:
-    """Matrices that fit one behind the other, by `_in_order`, with their biases; what else there is."""
+def _longest_layout(tensors: dict[str, Array], layout: str | None) -> tuple[str, list[str]]:
+    """The layout in which more matrices fit one behind the other, where none is asked for; and their names."""
+    shapes = {name: tensor.shape for name, tensor in tensors.items() if _is_matrix(tensor)}
+    chains = {
+        name: _longest_chain(shapes if name == "io" else {n: s[::-1] for n, s in shapes.items()})
+        for name in ((*LAYOUTS,) if layout is None else (layout,))
+    }
+    best = max(chains, key=lambda name: len(chains[name]))
+    return best, chains[best]
+
+
+def chain_of(
+    tensors: dict[str, Array], used: list[str], activation: str, layout: str
+) -> tuple[list[Layer], list[str]]:
+    """These matrices one behind the other, with their biases; the names of all else."""
     layers: list[Layer] = []
     between = Activation(activation)
     taken: set[str | None] = set()
-    used = _longest_chain({n: t.shape if layout == "io" else t.shape[::-1] for n, t in tensors.items() if _is_matrix(t)})
     for name in used:
         matrix = tensors[name] if layout == "io" else tensors[name].T
         bias = _bias_of(name, tensors, matrix.shape[1])
-        try:
-            if layers:
-                layers.append(between)
+        if layers:
+            layers.append(between)
+        with named_errors(name):
             layers.append(Dense(weight=matrix, bias=None if bias is None else tensors[bias]))
-        except ValueError as error:
-            raise ValueError(f"{name}: {error}") from error
         taken |= {name, bias}
     if not used:
         raise ValueError(
             f"FILE has no matrices of floating-point numbers; it has {', '.join(sorted(tensors)[:6]) or 'no arrays'}"
         )
-    return layers, used, sorted((n for n in tensors if n not in taken), key=lambda n: -tensors[n].ndim)
+    return layers, sorted((n for n in tensors if n not in taken), key=lambda n: -tensors[n].ndim)

@@ -42,7 +42,7 @@ def constant(
         May be left out where `out` is given.
     value : float or array_like
         Finite, also as an element of the array's dtype; an array is broadcast to `shape`.
-    dtype, out, shard, seed, num_threads : optional
+    dtype, seed, out, shard, num_threads : optional
         As for `normal`; `seed` changes nothing here.
 
     Returns
@@ -174,7 +174,7 @@ def identity(
         Two dimensions (an int n stands for (n, n)).
     gain : float
         Finite, also as an element of the array's dtype.
-    dtype, out, shard, seed, num_threads : optional
+    dtype, seed, out, shard, num_threads : optional
         As for `normal`; `seed` changes nothing here.
 
     Returns
@@ -244,7 +244,7 @@ def dirac(
         Groups of the convolution; must divide the output channels.
     layout, in_axis, out_axis : optional
         What the dimensions mean; see `compute_fans`.
-    dtype, out, shard, seed, num_threads : optional
+    dtype, seed, out, shard, num_threads : optional
         As for `normal`; `seed` changes nothing here.
 
     Returns
@@ -327,7 +327,7 @@ def sparse(
         Of the others; finite, ``>= 0``.
     layout : {"io", "oi"}, optional
         ``"oi"`` for matrices of shape (out, in).
-    dtype, out, shard, seed, num_threads : optional
+    dtype, seed, out, shard, num_threads : optional
         As for `normal`; a shard takes the work of all its whole columns.
 
     Returns

@@ -35,7 +35,8 @@ BLOCKS: dict[str, list[Layer]] = {
 def test_blocks_with_an_activation_behind_the_sum(name: str) -> None:
     layers = BLOCKS[name]
     report, measured = propagate(layers, batch=64), simulate(layers, 64, repeats=24, jacobian=False)
-    seconds, gradients = (0.08, 0.15) if report.approximate else (0.04, 0.06)  # a BatchNorm behind padding is
+    # a BatchNorm behind padding is approximate
+    seconds, gradients, cosines = (0.08, 0.15, 0.1) if report.approximate else (0.04, 0.06, 0.06)
     for row, found in zip(report.layers, measured.layers, strict=True):
         for value, seen, rel in ((row.second, found.second, seconds), (row.gradient, found.gradient, gradients)):
             assert seen is not None
@@ -44,7 +45,7 @@ def test_blocks_with_an_activation_behind_the_sum(name: str) -> None:
             assert found.zero is not None
             assert row.zero == pytest.approx(found.zero.value, abs=0.015), row.name
         if row.width > 10:
-            assert row.correlation == pytest.approx(found.correlation.value, abs=0.06), row.name
+            assert row.correlation == pytest.approx(found.correlation.value, abs=cosines), row.name
 
 
 def test_a_relu_lets_pass_what_a_relu_has_let_pass() -> None:

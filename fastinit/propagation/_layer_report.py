@@ -95,6 +95,12 @@ class LayerReport:
         -------
         tuple of str
             Names of fields; empty where nothing was measured.
+
+        Examples
+        --------
+        >>> from fastinit.propagation import Dense, propagate
+        >>> propagate([Dense(64)]).layers[0].outside()
+        ()
         """
         found = []
         for name, stored in COMPARED.items():
@@ -115,6 +121,12 @@ class LayerReport:
         -------
         dict of str to Any
             The fields, and `outside`.
+
+        Examples
+        --------
+        >>> from fastinit.propagation import Dense, propagate
+        >>> propagate([Dense(64)]).layers[0].to_dict()["name"]
+        '0: Dense(64)'
         """
         result: dict[str, Any] = {}
         for f in fields(self):

@@ -74,11 +74,17 @@ class MeasuredLayer:
         Returns
         -------
         dict of str to dict
+
+        Examples
+        --------
+        >>> from fastinit.propagation import Dense, simulate
+        >>> sorted(simulate([Dense(64)], 16).layers[0].measurements()["second"])
+        ['error', 'value']
         """
         return {name: m._asdict() for name, m in vars(self).items() if isinstance(m, Measurement)}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Measured:
     """A simulated network: its layers in the order of the report's, and its Jacobian.
 
@@ -114,6 +120,12 @@ class Measured:
         -------
         dict of str to Any
             The fields; a `Measurement` as ``{"value": ..., "error": ...}``.
+
+        Examples
+        --------
+        >>> from fastinit.propagation import Dense, simulate
+        >>> simulate([Dense(64)], 16, repeats=2).to_dict()["repeats"]
+        2
         """
         rows = [{"name": layer.name, **layer.measurements()} for layer in self.layers]
         result: dict[str, Any] = {
@@ -125,3 +137,6 @@ class Measured:
         values = self.singular_values
         result["singular_values"] = None if values is None else np.asarray(values, np.float64).tolist()
         return result
+
+    def __repr__(self) -> str:
+        return f"<Measured of {len(self.layers)} layers: batch {self.batch}, repeats {self.repeats}, {self.dtype}>"

@@ -28,7 +28,10 @@ def picture_path(path: str | os.PathLike[str], name: str = "path") -> str:
     folder = os.path.dirname(text) or os.curdir
     if not os.path.isdir(folder):
         raise FileNotFoundError(f"{name} must be in a folder that exists, got {text!r}")
-    return text if os.path.splitext(text)[1].strip(".") else text.rstrip(".") + ".png"
+    place = text if os.path.splitext(text)[1].strip(".") else text.rstrip(".") + ".png"
+    if not os.access(place if os.path.exists(place) else folder, os.W_OK):
+        raise PermissionError(f"{name} must be where files may be written, got {text!r}")
+    return place
 
 
 def figure_type() -> Any:

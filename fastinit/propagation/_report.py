@@ -56,7 +56,7 @@ class Remedy:
     bias_std: float | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Report:
     """Theory of a network, with a verdict, and with measured values where there are any.
 
@@ -230,6 +230,12 @@ class Report:
         -------
         dict of str to Any
             The fields, `phase` and `verdict`; numbers may be infinite or NaN.
+
+        Examples
+        --------
+        >>> from fastinit.propagation import Dense, propagate
+        >>> propagate([Dense(64)] * 3).to_dict()["depth"]
+        3
         """
         result: dict[str, Any] = {}
         for f in fields(self):
@@ -265,11 +271,22 @@ class Report:
         ------
         TypeError
             `indent` is none of these.
+
+        Examples
+        --------
+        >>> from fastinit.propagation import Dense, propagate
+        >>> propagate([Dense(64)]).to_json(indent=None)[:12]
+        '{"layers": ['
         """
         return json.dumps(plain_json(self.to_dict()), indent=indent, allow_nan=False)
 
     def table(self, markdown: bool = False, rows: int | None = 16) -> str:
         """The layers and the verdict, as aligned text or Markdown.
+
+        One row for each layer with its activation: sigma_w2 = fan_in E W^2; E x^2 of the layer's output and E g^2
+        of the gradient there, each with a band of two standard deviations of finite width as factors; the cosine
+        of two inputs (corr); by how much the squared gradient grows through the layer (chi); the part of units
+        that are dead for all inputs, and of saturated ones (sat).
 
         Parameters
         ----------
@@ -316,8 +333,17 @@ class Report:
         ------
         TypeError, ValueError
             `path` is not the name of a file, is a folder, or has a suffix that matplotlib does not know.
+        PermissionError
+            Nothing may be written there.
         ModuleNotFoundError
             matplotlib is not installed.
+
+        Examples
+        --------
+        >>> import os, tempfile
+        >>> from fastinit.propagation import Activation, Dense, propagate
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     propagate([Dense(64), Activation("relu")] * 3).plot(os.path.join(folder, "out.png"))
         """
         from ._plot import draw
 
@@ -325,6 +351,10 @@ class Report:
 
     def __str__(self) -> str:
         return self.table()
+
+    def __repr__(self) -> str:
+        ratio = f"{fixed(self.log10_gradient_ratio)} +- {fixed(self.log10_gradient_ratio_sd)}"
+        return f"<Report of {counted(len(self.layers), 'layer')}: {self.level}, log10 gradient ratio {ratio}>"
 
     def _repr_html_(self) -> str:
         from ._table import render_html

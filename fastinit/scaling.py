@@ -157,6 +157,11 @@ def variance_scaling(
     TypeError, ValueError
         An argument of a wrong type or value; the message names it. `out` is untouched then.
 
+    References
+    ----------
+    He et al., "Delving deep into rectifiers", 2015; Glorot and Bengio, "Understanding the difficulty of
+    training deep feedforward neural networks", 2010.
+
     Examples
     --------
     >>> import fastinit

@@ -187,6 +187,10 @@ def identity(
     TypeError, ValueError
         An argument of a wrong type or value; a shape that is not two-dimensional.
 
+    References
+    ----------
+    Le, Jaitly and Hinton, "A simple way to initialize recurrent networks of rectified linear units", 2015.
+
     Examples
     --------
     >>> import fastinit

@@ -164,7 +164,7 @@ def test_critical_point_is_critical(name: str) -> None:
     assert p.sigma_w2 * moments(name, p.q).dphi2 == pytest.approx(1.0, rel=1e-12)
     assert q_map(name, p.q, p.sigma_w2, p.sigma_b2) == pytest.approx(p.q, rel=1e-11)
     if any(q.stable for q in fixed_points(name, p.sigma_w2, p.sigma_b2) if abs(q.q / p.q - 1) < 1e-6):
-        assert depth_scales(name, p.sigma_w2, p.sigma_b2).chi1 > 0
+        assert depth_scales(name, p.sigma_w2, p.sigma_b2).phase == "critical"
 
 
 def test_depth_scales_of_tanh() -> None:

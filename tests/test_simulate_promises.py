@@ -72,7 +72,7 @@ def test_weights_by_name_are_those_of_the_initializer(init: str, kwargs: dict[st
     array = getattr(fi, init)(shape, seed=key, dtype=dtype, **kwargs)
     for given in (array, array.astype(np.float64)):
         by_array = P.simulate([P.Dense(weight=given), P.Activation("tanh")], 40, seed=3, repeats=1, dtype=dtype)
-        assert by_array.to_dict() == by_name.to_dict() or text(by_array) == text(by_name)
+        assert text(by_array) == text(by_name)
     turned = P.simulate([P.Dense(weight=np.ascontiguousarray(array.T), layout="oi"), P.Activation("tanh")], 40, seed=3,
                         repeats=1, dtype=dtype)  # fmt: skip
     assert text(turned) == text(by_name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -134,59 +135,78 @@ def _places(node: Node, g: Gradient) -> float:
 
 
 def _step(node: Node, g: Gradient, weight: float) -> Gradient:
-    step, x = node.step, node.before
-    layer = step.layer
-    square = weight * weight
+    x = node.before
     before = g.through(node.transfer, node.pull, weight)
     # E of a product of two fluctuating factors
     shift = bounded(float(node.pull @ x.state.own @ (before.pull - weight * node.pull))) if weight == 1.0 else 0.0
-    before = before._replace(log_g=g.log_g + node.factor + shift, units=None)
-    kurtosis, n = node.slope_kurtosis, x.width
-    if isinstance(layer, LayerNorm):  # the part along the signal is projected out
-        before = before.coherent(-min(0.9, g.excess), -1.0 / x.width)
-        if isinstance(layer, BatchNorm):  # of all inputs together; and what all places and inputs have in common
-            before = before._replace(together=1.0, bend=0.0, centred=True, excess=0.0)
-        else:
-            profile, log_more = divided(g.profile, x.profile)
-            before = before._replace(log_g=before.log_g + log_more, profile=profile, bend=g.bend * node.steep)
-            if not isinstance(layer, RMSNorm) and n > 1:  # and what all units have in common
-                left = log(1.0 - min(1.0, max(0.0, g.common)))
-                before = before._replace(log_g=before.log_g + left, common=-1.0 / (n - 1.0))
-        return before.noisier(square * node.pull_noise, square * node.pull_noise)
-    before = before._replace(centred=False)
-    if isinstance(layer, Activation):
-        if node.passage is not None:
-            units, more, kurtosis = node.passage.back(g.units)
-            before = before._replace(log_g=before.log_g + log(more), units=units)
-        grown = max(-0.9, g.excess * (node.curve.boost - 1.0))
-        along = g.excess * node.curve.along + node.curve.stretch / n
-        before = before.coherent(grown, along / (1.0 + grown) - 1.0 / n)._replace(common=g.common * node.linear)
+    before = before._replace(log_g=g.log_g + node.factor + shift, units=None, centred=False)
+    rule = next(rule for kind, rule in _RULES.items() if isinstance(node.step.layer, kind))
+    return rule(node, g, before, weight)
+
+
+# Rules take the node, the gradient behind it, that before it as far as it is known, and the weight of new noise.
+
+
+def _norm(node: Node, g: Gradient, before: Gradient, weight: float) -> Gradient:
+    """The part along the signal is projected out."""
+    layer, x = node.step.layer, node.before
+    before = before.coherent(-min(0.9, g.excess), -1.0 / x.width)
+    if isinstance(layer, BatchNorm):  # of all inputs together; and what all places and inputs have in common
+        before = before._replace(together=1.0, bend=0.0, centred=True, excess=0.0)
+    else:
+        profile, log_more = divided(g.profile, x.profile)
         before = before._replace(
-            together=1.0 + (g.together - 1.0) * node.slopes,
-            bend=g.bend * node.steep * node.slopes + (g.together - 1.0) * node.slopes_bend,
-        )
-        fresh = 2.0 * (kurtosis - 1.0) / n
-        alike = (g.square * fresh + node.pull_noise) * node.slope_share
-        before = before.parted(node.slopes, 1.0 + (kurtosis - 1.0) * node.slope_share, n)
-        return before.noisier(square * (fresh + node.pull_noise), square * alike)
-    if isinstance(layer, Dropout):
-        before = before._replace(
-            common=g.common * node.linear, together=1.0 + (g.together - 1.0) * node.linear, bend=g.bend * node.linear**2
-        )
-        before = before.parted(node.linear, 1.0, n)
-        return before.noisier(square * (2.0 * (kurtosis - 1.0) / n + node.pull_noise))
-    if isinstance(layer, Pool):
-        before = before._replace(profile=unpooled(step, g.profile, layer.size))
-        if layer.kind == "mean":  # its places have one gradient
-            return before._replace(width=n, excess=0.0, together=g.together * windows(step), bend=g.bend * windows(step))
-        return before._replace(width=n, excess=0.0)
-    if isinstance(layer, Gated):
-        return _gated(node, g, before, layer.hidden, square, weight)
+            log_g=before.log_g + log_more, profile=profile, bend=g.bend * node.steep, centred=g.centred,
+        )  # fmt: skip
+        if not isinstance(layer, RMSNorm) and x.width > 1:  # and what all units have in common
+            left = log(1.0 - min(1.0, max(0.0, g.common)))
+            before = before._replace(log_g=before.log_g + left, common=-1.0 / (x.width - 1.0))
+    noise = weight * weight * node.pull_noise
+    return before.noisier(noise, noise)
+
+
+def _activation(node: Node, g: Gradient, before: Gradient, weight: float) -> Gradient:
+    kurtosis, n = node.slope_kurtosis, node.before.width
+    if node.passage is not None:
+        units, more, kurtosis = node.passage.back(g.units)
+        before = before._replace(log_g=before.log_g + log(more), units=units)
+    grown = max(-0.9, g.excess * (node.curve.boost - 1.0))
+    along = g.excess * node.curve.along + node.curve.stretch / n
+    before = before.coherent(grown, along / (1.0 + grown) - 1.0 / n)._replace(
+        common=g.common * node.linear, together=1.0 + (g.together - 1.0) * node.slopes,
+        bend=g.bend * node.steep * node.slopes + (g.together - 1.0) * node.slopes_bend,
+    )  # fmt: skip
+    fresh = 2.0 * (kurtosis - 1.0) / n
+    alike = (g.square * fresh + node.pull_noise) * node.slope_share
+    before = before.parted(node.slopes, 1.0 + (kurtosis - 1.0) * node.slope_share, n)
+    return before.noisier(weight * weight * (fresh + node.pull_noise), weight * weight * alike)
+
+
+def _dropout(node: Node, g: Gradient, before: Gradient, weight: float) -> Gradient:
+    n = node.before.width
+    before = before._replace(
+        common=g.common * node.linear, together=1.0 + (g.together - 1.0) * node.linear, bend=g.bend * node.linear**2
+    )
+    before = before.parted(node.linear, 1.0, n)
+    return before.noisier(weight * weight * (2.0 * (node.slope_kurtosis - 1.0) / n + node.pull_noise))
+
+
+def _pool(node: Node, g: Gradient, before: Gradient, weight: float) -> Gradient:
+    step, layer = node.step, node.step.layer
+    assert isinstance(layer, Pool)
+    before = before._replace(profile=unpooled(step, g.profile, layer.size), width=node.before.width, excess=0.0)
+    if layer.kind == "mean":  # its places have one gradient
+        return before._replace(together=g.together * windows(step), bend=g.bend * windows(step))
+    return before
+
+
+def _linear(node: Node, g: Gradient, before: Gradient, weight: float) -> Gradient:
+    step, x, w = node.step, node.before, node.step.weights[0]
+    layer, n = step.layer, x.width
     # a place's gradient comes from a window of them
-    window = math.prod(layer.kernel) if isinstance(layer, Conv) and step.weights[0].init not in ONE_TAP else 1
+    window = math.prod(layer.kernel) if isinstance(layer, Conv) and w.init not in ONE_TAP else 1
     same = g.square / window
     # what the gradients of all units share adds up where weights have a mean
-    w = step.weights[0]
     shared = w.mean**2 * (g.width - 1.0) * g.common / w.second if w.second else 0.0
     alike = (w.mean**2 / w.second + shared) / (1.0 + shared) if w.mean and shared > -1.0 else 0.0
     aligned = g.excess * g.width / n if isinstance(layer, Dense) else 0.0
@@ -208,16 +228,17 @@ def _step(node: Node, g: Gradient, weight: float) -> Gradient:
         before = before._replace(together=float(math.prod(step.image_in or ())))
     fresh = 2.0 * max(0.0, 1.0 / n - 1.0 / g.width) if w.orthogonal else 2.0 / n
     before = before._replace(
-        width=x.width, log_g=before.log_g + log(max(0.0, 1.0 + shared)), common=alike,
-        square=same + (1.0 - same) ** 2 * 0.5 * fresh,
+        log_g=before.log_g + log(max(0.0, 1.0 + shared)), common=alike, square=same + (1.0 - same) ** 2 * 0.5 * fresh,
     )  # fmt: skip
-    return before.noisier(square * fresh, square * fresh * same)  # two inputs meet the same weights
+    noise = weight * weight * fresh
+    return before.noisier(noise, noise * same)  # two inputs meet the same weights
 
 
-def _gated(node: Node, g: Gradient, before: Gradient, hidden: int, square: float, weight: float) -> Gradient:
+def _gated(node: Node, g: Gradient, before: Gradient, weight: float) -> Gradient:
     """The rows' variance fluctuates with the hidden units, as the signal behind them does."""
-    gate = node.gate
-    assert gate is not None
+    gate, layer = node.gate, node.step.layer
+    assert gate is not None and isinstance(layer, Gated)
+    hidden, square = layer.hidden, weight * weight
     behind = float((gate.behind.T @ g.pull)[SECOND])
     rows = square * gate.rows + 2.0 * weight * behind * gate.along
     fresh = 2.0 * node.slope_kurtosis / hidden + 2.0 / node.before.width
@@ -228,11 +249,17 @@ def _gated(node: Node, g: Gradient, before: Gradient, hidden: int, square: float
     return before.noisier(square * fresh + rows, rows * node.slope_share + square * fresh * same)
 
 
+_RULES: dict[type, Callable[[Node, Gradient, Gradient, float], Gradient]] = {
+    LayerNorm: _norm, Activation: _activation, Dropout: _dropout, Pool: _pool, Gated: _gated, Dense: _linear, Conv: _linear,
+}  # fmt: skip
+
+
 def _residual(node: Node, layer: Residual, g: Gradient, batch: int, weight: float) -> tuple[list[Back], Gradient]:
     """Factor a^2 + b^2 chi_f: the branch's gradient adds to the skip's (Yang & Schoenholz 2017).
 
     A gradient along the signal meets it in the branch's Jacobian J again, J x = f for a homogeneous
-    branch: there the two gradients add up coherently.
+    branch: there the two gradients add up coherently. The branch is passed twice, so that blocks in blocks
+    cost 2 to the depth of their nesting.
     """
     x, f, y = node.before, node.body[-1].after, node.after
     start = g.through(node.branch)

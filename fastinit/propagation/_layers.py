@@ -81,7 +81,7 @@ class Activation(Layer):
 
 
 class LayerNorm(Layer):
-    """Layer normalization without affine parameters: mean 0 and variance 1 over the units (Ba et al. 2016).
+    """Layer normalization without affine parameters: mean 0 and variance 1 over the units.
 
     Parameters
     ----------
@@ -92,6 +92,10 @@ class LayerNorm(Layer):
     ------
     TypeError, ValueError
         `eps` is no finite number, or negative.
+
+    References
+    ----------
+    J. Ba, J. Kiros, G. Hinton, "Layer normalization", 2016.
 
     Examples
     --------
@@ -108,7 +112,7 @@ class LayerNorm(Layer):
 
 
 class RMSNorm(LayerNorm):
-    """Second moment 1 over the units; the mean stays (Zhang & Sennrich 2019).
+    """Second moment 1 over the units; the mean stays.
 
     Parameters
     ----------
@@ -120,6 +124,10 @@ class RMSNorm(LayerNorm):
     TypeError, ValueError
         `eps` is no finite number, or negative.
 
+    References
+    ----------
+    B. Zhang, R. Sennrich, "Root mean square layer normalization", NeurIPS 2019.
+
     Examples
     --------
     >>> from fastinit.propagation import RMSNorm
@@ -129,7 +137,7 @@ class RMSNorm(LayerNorm):
 
 
 class BatchNorm(LayerNorm):
-    """Mean 0 and variance 1 of every unit over the batch (Ioffe & Szegedy 2015).
+    """Mean 0 and variance 1 of every unit over the batch.
 
     Parameters
     ----------
@@ -140,6 +148,11 @@ class BatchNorm(LayerNorm):
     ------
     TypeError, ValueError
         `eps` is no finite number, or negative.
+
+    References
+    ----------
+    S. Ioffe, C. Szegedy, "Batch normalization", ICML 2015; G. Yang et al., "A mean field theory of batch
+    normalization", ICLR 2019.
 
     Examples
     --------
@@ -161,6 +174,10 @@ class Dropout(Layer):
     ------
     TypeError, ValueError
         `p` is no number in [0, 1).
+
+    References
+    ----------
+    N. Srivastava et al., "Dropout", JMLR 2014.
 
     Examples
     --------
@@ -195,6 +212,11 @@ class Residual(Layer):
     ------
     TypeError, ValueError
         An empty branch, or something in it that is no layer; a number that is not finite.
+
+    References
+    ----------
+    K. He et al., "Deep residual learning for image recognition", CVPR 2016; G. Yang, S. Schoenholz, "Mean field
+    residual networks", NeurIPS 2017.
 
     Examples
     --------

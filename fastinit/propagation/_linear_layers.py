@@ -174,6 +174,10 @@ class Conv(Layer):
     TypeError, ValueError
         As for `Dense`; groups that do not divide the channels.
 
+    References
+    ----------
+    L. Xiao et al., "Dynamical isometry and a mean field theory of CNNs", ICML 2018.
+
     Examples
     --------
     >>> from fastinit.propagation import Conv

@@ -30,67 +30,81 @@ def grade_of(value: float, name: str) -> int:
     return 2 if not value <= bad else 1 if value > warn else 0
 
 
-def findings(report: Report) -> list[tuple[int, str]]:
-    """(grade, sentence) of everything that is not good, worst first; what is good if nothing is bad."""
-    found: list[tuple[int, str]] = []
-    total = report.log10_gradient_ratio
-    sd = report.log10_gradient_ratio_sd
+Finding = tuple[int, str]  # a grade, and a sentence
+
+
+def findings(report: Report) -> list[Finding]:
+    """Everything that is not good, worst first; what is good if nothing is bad."""
+    parts = (_symmetry_findings, _gradient_findings, _signal_findings, _unit_findings, _norm_findings, _range_findings)
+    return sorted((found for part in parts for found in part(report)), key=lambda found: -found[0])
+
+
+def _symmetry_findings(report: Report) -> Iterator[Finding]:
     if report.symmetric:
-        what = "zero" if report.log10_signal_ratio == -math.inf or total == -math.inf else "the same number"
-        found.append((2, f"Weights that are all {what} are symmetric: the units of a layer stay copies of one another."))
-    elif grade_of(report.shared, "shared"):
-        words = f"up to {report.shared:.0%} of E h^2 is one number that all units of a layer share."
-        found.append((grade_of(report.shared, "shared"), f"Weights have a mean: {words}"))
+        nothing = -math.inf in (report.log10_signal_ratio, report.log10_gradient_ratio)
+        what = "zero" if nothing else "the same number"
+        yield 2, f"Weights that are all {what} are symmetric: the units of a layer stay copies of one another."
+    elif grade := grade_of(report.shared, "shared"):
+        yield grade, (
+            f"Weights have a mean: up to {report.shared:.0%} of E h^2 is one number that all units of a layer share."
+        )
+
+
+def _gradient_findings(report: Report) -> Iterator[Finding]:
+    total = report.log10_gradient_ratio
     if total == -math.inf:
-        found.append((2, "No gradient reaches the first layer: the network is dead."))
+        yield 2, "No gradient reaches the first layer: the network is dead."
+        return
+    grade = grade_of(abs(total), "gradient")
+    if grade == 0:
+        factor = f"{10.0**total:.2g}"
+        words = f"{'' if factor == '1' else f'{factor} times '}as large as at the last"
     else:
-        grade = grade_of(abs(total), "gradient")
-        first = f"The gradient's squared length at the first of {counted(report.depth, 'layer')} is"
-        if grade == 0:
-            factor = f"{10.0**total:.2g}"
-            words = f"{'' if factor == '1' else f'{factor} times '}as large as at the last"
-        else:
-            way = "smaller (vanishing)" if total < 0 else "larger (exploding)"
-            words = f"{_times(abs(total))} {way} than at the last"
-        found.append((grade, f"{first} {words} (log10 ratio {fixed(total)} +- {fixed(sd)})."))
-        typical = _typical(report)
-        if grade_of(abs(typical), "gradient") > grade:
-            words = f"Narrow layers scatter it: of one input, half of all draws have a log10 ratio below {fixed(typical)}."
-            found.append((grade_of(abs(typical), "gradient"), words))
-        blocked = 1.0 - report.passing
-        if grade_of(blocked, "blocked"):
-            words = "no gradient of an input reaches the first layer: all units of a narrow layer have slope 0."
-            found.append((grade_of(blocked, "blocked"), f"With probability {blocked:.3g} {words}"))
-    if report.silent_head and total > -math.inf:
-        found.append((0, "The last layer starts at zero: in the first step it alone learns."))
+        way = "smaller (vanishing)" if total < 0 else "larger (exploding)"
+        words = f"{_times(abs(total))} {way} than at the last"
+    first = f"The gradient's squared length at the first of {counted(report.depth, 'layer')} is"
+    yield grade, f"{first} {words} (log10 ratio {fixed(total)} +- {fixed(report.log10_gradient_ratio_sd)})."
+    typical = _typical(report)
+    if (narrow := grade_of(abs(typical), "gradient")) > grade:
+        yield narrow, (
+            f"Narrow layers scatter it: of one input, half of all draws have a log10 ratio below {fixed(typical)}."
+        )
+    blocked = 1.0 - report.passing
+    if grade := grade_of(blocked, "blocked"):
+        yield grade, (
+            f"With probability {blocked:.3g} no gradient of an input reaches the first layer: all units of a narrow "
+            "layer have slope 0."
+        )
+    if report.silent_head:
+        yield 0, "The last layer starts at zero: in the first step it alone learns."
+
+
+def _signal_findings(report: Report) -> Iterator[Finding]:
     signal = report.log10_signal_ratio
-    if math.isfinite(signal) and grade_of(abs(signal), "signal"):
+    if math.isfinite(signal) and (grade := grade_of(abs(signal), "signal")):
         words = "shrinks" if signal < 0 else "grows"
-        found.append((grade_of(abs(signal), "signal"), f"The signal {words}: log10 E x^2 changes by {fixed(signal)}."))
+        yield grade, f"The signal {words}: log10 E x^2 changes by {fixed(signal)}."
     scales = report.scales
-    if scales is not None and scales.xi_c < math.inf and scales.xi_c > 0.0:
-        ratio = report.depth / scales.xi_c
-        if grade_of(ratio, "depth"):
-            end = "become the same" if scales.c > 1.0 - 1e-6 else f"reach the correlation {scales.c:.2f}"
-            reach = counted(max(1, round(6 * scales.xi_c)), "layer")
-            found.append((grade_of(ratio, "depth"), f"All inputs {end} within about {reach} "
-                                                  f"(depth / xi_c = {ratio:.1f})."))  # fmt: skip
-    if grade_of(report.dead, "dead") and total != -math.inf:
-        found.append((grade_of(report.dead, "dead"),
-                      f"{report.dead:.0%} of the units are dead: slope 0 for all "
-                      f"{counted(report.batch, 'input')}."))  # fmt: skip
+    if scales is not None and 0.0 < scales.xi_c < math.inf and (grade := grade_of(report.depth / scales.xi_c, "depth")):
+        end = "become the same" if scales.c > 1.0 - 1e-6 else f"reach the correlation {scales.c:.2f}"
+        reach = counted(max(1, round(6 * scales.xi_c)), "layer")
+        yield grade, f"All inputs {end} within about {reach} (depth / xi_c = {report.depth / scales.xi_c:.1f})."
+
+
+def _unit_findings(report: Report) -> Iterator[Finding]:
+    if report.log10_gradient_ratio != -math.inf and (grade := grade_of(report.dead, "dead")):
+        yield grade, f"{report.dead:.0%} of the units are dead: slope 0 for all {counted(report.batch, 'input')}."
     flat = report.saturated or 0.0
-    if grade_of(flat, "saturated"):
-        found.append((grade_of(flat, "saturated"), f"{flat:.0%} of the activations are saturated."))
+    if grade := grade_of(flat, "saturated"):
+        yield grade, f"{flat:.0%} of the activations are saturated."
+
+
+def _norm_findings(report: Report) -> Iterator[Finding]:
     few = report.batch_norm
-    grade = 0 if few is None else grade_of(1.0 / few, "batch_norm")
-    if few is not None and grade:
+    if few is not None and (grade := grade_of(1.0 / few, "batch_norm")):
         scatter = (": its deviations scatter, and gradients more than their bands say.",
                    " divides by deviations that may be all but 0: squared gradients have no mean.")[grade - 1]  # fmt: skip
-        words = " gives 0: nothing passes." if few == 1 else scatter
-        found.append((grade, f"BatchNorm over {counted(few, 'number')}{words}"))
-    found += _range_findings(report)
-    return sorted(found, key=lambda item: -item[0])
+        yield grade, f"BatchNorm over {counted(few, 'number')}{' gives 0: nothing passes.' if few == 1 else scatter}"
 
 
 def _typical(report: Report) -> float:
@@ -103,7 +117,7 @@ def _times(log10: float) -> str:
     return "infinitely many times" if math.isinf(log10) else f"10^{log10:.{'1f' if log10 < 1e6 else '3g'}} times"
 
 
-def _range_findings(report: Report) -> Iterator[tuple[int, str]]:
+def _range_findings(report: Report) -> Iterator[Finding]:
     name = report.dtype
     over = report.overflow[name]
     if grade_of(over, "overflow"):

@@ -88,3 +88,7 @@ def __getattr__(name: str) -> _Any:
 
         return import_module(f".{name}", __name__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*globals(), "propagation"]

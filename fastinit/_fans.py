@@ -52,15 +52,15 @@ def resolve_axes(
             raise TypeError(f"layout must be a string such as 'io' or 'oihw', got {layout!r}")
         if in_axis is not None or out_axis is not None or batch_axis is not None:
             raise ValueError(f"layout {layout!r} already names the axes: give no in_axis, out_axis, batch_axis")
+        letters = layout.lower()
         if len(layout) != ndim:
             raise ValueError(f"layout {layout!r} must have one letter per dimension of shape {shape}")
-        if len(set(layout)) != ndim or "i" not in layout or "o" not in layout or not layout.isalpha():
+        if len(set(letters)) != ndim or not {"i", "o"} <= set(letters) or not letters.isalpha():
             raise ValueError(
                 f"layout must hold the letters i and o once, b for a batch axis, and others "
                 f"(such as d, h, w) for the receptive field; got {layout!r}"
             )
-        letters = tuple(layout.index(c) for c in "b" if c in layout)
-        return (layout.index("i"),), (layout.index("o"),), letters
+        return (letters.index("i"),), (letters.index("o"),), tuple(letters.index(c) for c in "b" if c in letters)
     if ndim < 2 and (in_axis is None or out_axis is None):
         raise ValueError(
             f"shape must have at least 2 dimensions for fans to be computed, got {shape}; "
@@ -180,7 +180,7 @@ def compute_fans(
         leading dimensions being the receptive field of a convolution.
     layout : str, optional
         One letter per dimension: ``i`` input, ``o`` output, ``b`` batch of independent
-        weights, any other letter receptive field: ``"oi"``, ``"oihw"``, ``"hwio"``, ...
+        weights, any other letter receptive field: ``"oi"``, ``"oihw"``, ``"hwio"``, ... In either case.
     in_axis, out_axis, batch_axis : int or sequence of int, optional
         The same by numbers; the default is -2, -1 and none.
     groups : int, default 1

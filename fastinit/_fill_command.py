@@ -18,7 +18,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -39,6 +39,14 @@ def integers(text: str) -> int | tuple[int, ...]:
     return numbers if len(numbers) > 1 else numbers[0]
 
 
+def number_or_name(text: str) -> float | str:
+    """A gain as it is typed: a number where it is one, else the name of an activation, for the initializer to judge."""
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
 # Option, type, help; each is passed on only if it is given.
 OPTIONS: tuple[tuple[str, Callable[[str], Any], str], ...] = (
     ("mean", float, "mean of the normal law"),
@@ -53,7 +61,7 @@ OPTIONS: tuple[tuple[str, Callable[[str], Any], str], ...] = (
     ("mode", str, "fan_in, fan_out, fan_avg or fan_geo_avg"),
     ("nonlinearity", str, "activation that follows (he_*)"),
     ("negative-slope", float, "slope of leaky_relu"),
-    ("gain", str, "number, or name of an activation"),
+    ("gain", number_or_name, "number, or name of an activation"),
     ("layout", str, "meaning of the dimensions, such as oihw"),
     ("groups", int, "groups of a convolution"),
     ("in-axis", integers, "input axis or axes, such as 1 or 1,2"),
@@ -115,9 +123,6 @@ def arguments_of(options: argparse.Namespace) -> dict[str, Any]:
             takes = f"it takes {', '.join(known)}" if known else "it takes none"
             raise ValueError(f"--{option} is not an option of {name}; {takes}")
         kwargs[key] = value
-    if "gain" in kwargs:  # or the name of an activation, where the initializer takes one
-        with suppress(ValueError):
-            kwargs["gain"] = float(kwargs["gain"])
     return kwargs
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from tqdm import tqdm
 
 from ._args import check_int, check_number
+from ._fill_command import number_or_name
 from .propagation import Layer, propagate, simulate
 from .propagation._compare import NORMS, Chain, compare_rows, compare_table, scheme_reports
 from .propagation._plot import check_drawable, picture_path
@@ -15,8 +16,8 @@ from .propagation._report import counted
 
 #: Options that a comparison has no use for, and what the others are without them.
 DEFAULTS: dict[str, Any] = {
-    "init": "he_normal", "gain": None, "std": None, "scale": None, "simulate": False, "repeats": 4, "seed": 0,
-    "plot": None, "rows": 16,
+    "init": "he_normal", "gain": None, "nonlinearity": None, "std": None, "scale": None, "simulate": False,
+    "repeats": 4, "seed": 0, "plot": None, "rows": 16,
 }  # fmt: skip
 
 
@@ -32,7 +33,8 @@ def add_parsers(commands: Any, raw: Any) -> list[argparse.ArgumentParser]:
     p.add_argument("--width", type=int, default=512, help="units of every layer, default 512")
     p.add_argument("--activation", default="relu", help="default relu")
     p.add_argument("--init", default=absent, help="initializer, default he_normal")
-    p.add_argument("--gain", type=float, default=absent, help="gain of the initializer")
+    p.add_argument("--gain", type=number_or_name, default=absent, help="gain of the initializer: a number or an activation")
+    p.add_argument("--nonlinearity", default=absent, help="of he_*: the activation whose gain they take, default relu")
     p.add_argument("--std", type=float, default=absent, help="std of the initializer")
     p.add_argument("--scale", type=float, default=absent, help="scale of variance_scaling")
     p.add_argument("--bias-std", type=float, default=0.0, help="std of Gaussian biases, default 0")
@@ -77,7 +79,7 @@ def run_propagate(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     if options.compare:
         return _compare(options)
     options = settled(options)
-    kwargs = {k: getattr(options, k) for k in ("gain", "std", "scale") if getattr(options, k) is not None}
+    kwargs = {k: v for k in ("gain", "nonlinearity", "std", "scale") if (v := getattr(options, k)) is not None}
     return report_of(chain_of(options).layers(options.init, **kwargs), options)
 
 

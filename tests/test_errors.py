@@ -125,7 +125,7 @@ CASES: list[tuple[str, tuple, dict[str, Any], type[Exception], str]] = [
     ("he_normal", ((3, 3),), {"nonlinearity": "nope"}, ValueError,
      "nonlinearity: activation must be one of linear, relu, ..., tanhshrink; got 'nope'"),
     ("he_normal", ((3, 3),), {"nonlinearity": lambda: 0}, TypeError,
-     "nonlinearity: <lambda>() takes 0 positional arguments but 1 was given"),
+     "nonlinearity: activation must take a float64 array, ...: <lambda>() takes 0 positional arguments but 1 was given"),
     ("he_normal", ((3, 3),), {"nonlinearity": "tanh", "negative_slope": 1}, ValueError,
      "negative_slope belongs to relu, leaky_relu and prelu, not to 'tanh'"),
     ("he_normal", ((3, 3),), {"nonlinearity": "tanh", "negative_slope": 1, "gain": 1}, ValueError,

@@ -143,3 +143,9 @@ def test_axes_may_be_named_for_one_dimension_only_with_fans() -> None:
 def test_batch_axis_is_checked_beside_explicit_fans(axis: object, error: type[Exception]) -> None:
     with pytest.raises(error, match="batch_axis"):
         fi.variance_scaling((3, 4), fan_in=2, batch_axis=axis)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("layout", ["oihw", "OIHW"])
+def test_layouts_in_either_case(layout: str) -> None:
+    assert fi.compute_fans((64, 32, 3, 3), layout=layout) == (288, 576)
+    assert fi.he_normal((4, 3, 2, 2), layout=layout, seed=0).std() > 0.0

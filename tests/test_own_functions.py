@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 import numpy as np
@@ -116,6 +117,13 @@ def test_initializers_by_numpy(layer: Any) -> None:
     theory, measured = propagate([layer]).layers[0], simulate([layer], 64, repeats=16, jacobian=False).layers[0]
     assert measured.second is not None
     assert measured.second.value == pytest.approx(theory.second, rel=0.02, abs=4.0 * measured.second.error)
+
+
+@pytest.mark.parametrize("function", [math.tanh, lambda x: x if x > 0.0 else 0.0])
+def test_functions_of_numbers_are_told_of_vectorize(function: Any) -> None:
+    with pytest.raises((TypeError, ValueError), match=whole("activation must take a float64 array, as numpy.vectorize...")):
+        moments(function, 1.0)
+    assert moments(np.vectorize(math.tanh, otypes=[float]), 1.0) == pytest.approx(moments("tanh", 1.0), rel=1e-6)
 
 
 def refused(shape: tuple[int, ...], seed: Any) -> Any:

@@ -32,6 +32,17 @@ def test_propagate_is_the_function(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(f"{line} --markdown --rows 0", capsys).rstrip("\n") == report.table(markdown=True, rows=None)
 
 
+@pytest.mark.parametrize(("line", "init", "kwargs"), [
+    ("--init he_normal --nonlinearity gelu", "he_normal", {"nonlinearity": "gelu"}),
+    ("--init xavier_normal --gain tanh", "xavier_normal", {"gain": "tanh"}),
+    ("--init orthogonal --gain 1.5", "orthogonal", {"gain": 1.5}),
+])  # fmt: skip
+def test_gains_by_name(line: str, init: str, kwargs: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+    report = propagate([Dense(32, init, **kwargs), Activation("gelu")] * 3)
+    assert json.loads(run(f"propagate --depth 3 --width 32 --activation gelu {line} --json", capsys)) == json.loads(
+        report.to_json())  # fmt: skip
+
+
 def test_residual_norm_and_picture(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("matplotlib")
     picture = tmp_path / "out.png"
@@ -228,6 +239,16 @@ def write_safetensors(path: Path, tensors: dict[str, Any]) -> None:
         header[name] = {"dtype": kind, "shape": array.shape, "data_offsets": [at, at := at + array.nbytes]}
     text = json.dumps(dict(sorted(header.items()))).encode()
     path.write_bytes(len(text).to_bytes(8, "little") + text + b"".join(a.tobytes() for a in tensors.values()))
+
+
+def test_layout_of_weights_is_that_of_the_longer_chain(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shapes = {"fc1.weight": (78, 64), "fc2.weight": (64, 64), "fc3.weight": (64, 10)}
+    path = tmp_path / "model.npz"
+    np.savez(path, **fi.initialize({name: fi.Spec("he_normal", shape) for name, shape in shapes.items()}))
+    text = run(f"weights {path}", capsys)
+    assert text.startswith(f"3 matrices of {path} as (in, out): fc1.weight, fc2.weight, fc3.weight\n")
+    assert json.loads(run(f"weights {path} --json", capsys))["layout"] == "io"
+    assert "verdict is that of 1 of 3" in run(f"weights {path} --layout oi", capsys)
 
 
 def test_weights_of_a_model_that_begins_with_an_embedding(

@@ -378,3 +378,15 @@ def test_arguments_of_the_reports_methods(tmp_path: Any) -> None:
     ):  # fmt: skip
         with pytest.raises(kind, match=message):
             call()
+
+
+def test_short_representations() -> None:
+    report = propagate([D(64), A("relu")] * 3)
+    assert repr(report).startswith("<Report of 6 layers: good, log10 gradient ratio ")
+    assert repr(simulate([D(64)], 16, repeats=2)) == "<Measured layers=1, batch=16, repeats=2, dtype='float32'>"
+
+
+def test_what_is_approximate_is_said() -> None:
+    report = propagate([D(64), BatchNorm(), A("relu")], batch=4)
+    assert report.approximate == ("1: BatchNorm",)
+    assert "approximate           1 layer, the first 1: BatchNorm\n" in report.table()

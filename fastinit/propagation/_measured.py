@@ -139,4 +139,5 @@ class Measured:
         return result
 
     def __repr__(self) -> str:
-        return f"<Measured of {len(self.layers)} layers: batch {self.batch}, repeats {self.repeats}, {self.dtype}>"
+        layers = len(self.layers)
+        return f"<Measured layers={layers}, batch={self.batch}, repeats={self.repeats}, dtype={self.dtype!r}>"

@@ -158,7 +158,8 @@ def check_init(init: Any, kwargs: dict[str, Any]) -> None:
         if init not in INITIALIZERS:
             raise ValueError(f"init must be one of {', '.join(INITIALIZERS)}; got {init!r}")
     elif not callable(init):
-        raise TypeError(f"init must be the name of an initializer or a function, got {init!r}")
+        got = "an array, which weight= takes" if isinstance(init, np.ndarray) else repr(init)
+        raise TypeError(f"init must be the name of an initializer or a function, got {got}")
     for name in _FOREIGN:
         if name in kwargs:
             raise TypeError(f"{name} is not an argument of a layer's initializer")

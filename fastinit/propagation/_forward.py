@@ -36,7 +36,7 @@ _NEAR = 600.0
 def walk(steps: tuple[Step, ...], signal: Signal, batch: int) -> tuple[Node, ...]:
     """The nodes of a list of steps, for so many inputs."""
     nodes: list[Node] = []
-    for step in steps:
+    for step, following in zip(steps, (*steps[1:], None), strict=True):
         if isinstance(step.layer, Pool):
             shared = _shared(step.layer, nodes)
             node = pool(step, signal, shared)
@@ -53,9 +53,22 @@ def walk(steps: tuple[Step, ...], signal: Signal, batch: int) -> tuple[Node, ...
             node = _dense(step, signal, _shared_taps(nodes))
         else:
             node = _RULES[next(kind for kind in _RULES if isinstance(step.layer, kind))](step, signal)
+        if following is not None and isinstance(following.layer, Residual) and isinstance(step.layer, Activation):
+            node = _with_units(node)
         nodes.append(node)
         signal = node.after
     return tuple(nodes)
+
+
+def _with_units(node: Node) -> Node:
+    """An activation of normal numbers before a skip connection, which keeps the law of its units."""
+    layer, x = node.step.layer, node.before
+    assert isinstance(layer, Activation)
+    known = behind_normal(layer.function, x.log_q, x.mean) if x.gaussian and abs(x.log_q) < _NEAR else None
+    if known is None:
+        return node
+    units, passage = known
+    return replace(node, after=replace(node.after, units=units), passage=passage)
 
 
 def _behind_batch_norm(step: Step, x: Signal, batch: int, nodes: list[Node]) -> Node:
@@ -182,11 +195,8 @@ def _activation(step: Step, x: Signal) -> Node:
     f = step.layer.function
     m = scaled_moments(f, x.log_q, x.mean)
     units, passage = None, None
-    near = abs(x.log_q) < _NEAR
-    if x.units is not None and near and (found := through_units(f, x, m)):
+    if x.units is not None and abs(x.log_q) < _NEAR and (found := through_units(f, x, m)):
         m, units, passage = found
-    elif x.gaussian and near and (known := behind_normal(f, x.log_q, x.mean)):
-        units, passage = known
     if m.log_phi2 == -math.inf or x.log_q == -math.inf:
         alive = m.log_phi2 > -math.inf
         after = Signal(x.width, m.log_phi2, m.mean, float(alive), m.kurtosis, 0.0 if alive else math.nan,

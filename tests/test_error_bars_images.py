@@ -117,6 +117,11 @@ def test_units_of_groups_see_few_inputs(groups: int) -> None:
     assert spread(row.log10_second_band) == pytest.approx(measured, rel=0.25)
 
 
+def test_batch_norm_behind_a_convolution_of_zeros() -> None:
+    layers = [P.Conv(8, 3, image=6, fan_in=4), A("relu"), R([P.Conv(8, 3, "zeros"), P.BatchNorm()]), A("relu")]
+    assert P.propagate(layers, batch=16).layers[3].second == 0.0
+
+
 def test_maxima_at_the_border_of_stacked_convolutions() -> None:
     """Of 2 x 2 places no two see the same taps: the largest is positive more often."""
     layers = [P.Conv(128, 3, image=2, fan_in=64), A("relu"), P.Conv(128, 3), A("relu"), P.Pool(2, "max")]

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from fastinit.propagation import Activation, BatchNorm, Conv, Dense, Layer, Pool, Residual, propagate, simulate
-from fastinit.propagation._signal import grid
-from fastinit.propagation._units import quantiles
+from fastinit.propagation._units import cells, quantiles
 
 A, D = Activation, Dense
 
@@ -62,15 +61,25 @@ def test_a_relu_lets_pass_what_a_relu_has_let_pass() -> None:
     assert report.approximate == ()
 
 
+@pytest.mark.parametrize("name", ["hardtanh", "relu6"])
+def test_what_is_cut_off_stays_cut_off(name: str) -> None:
+    """Units on the kink where they were cut off let no gradient pass again."""
+    layers = [D(128, "normal", std=0.2, fan_in=128), A(name), Residual([D(128), A("tanh"), D(128, "zeros")]), A(name)]
+    report, measured = propagate(layers, batch=64), simulate(layers, 64, repeats=8, jacobian=False)
+    for row, found in zip(report.layers, measured.layers, strict=True):
+        assert found.gradient is not None
+        assert row.gradient == pytest.approx(found.gradient.value, rel=0.02, abs=4.0 * found.gradient.error), row.name
+
+
 def test_quantiles_keep_weights_and_mean_squares() -> None:
     rng = np.random.default_rng(0)
     values, weights = rng.normal(size=(20, 30)), rng.uniform(size=(20, 30))
-    found, cells = quantiles(values, weights)
+    found, at_cell = quantiles(values, weights)
     assert (np.diff(found[np.abs(found) < 2.0]) >= -1e-9).all()
     order = np.argsort(values, axis=None)
-    assert (np.diff(cells.ravel()[order]) >= 0).all()
+    assert (np.diff(at_cell.ravel()[order]) >= 0).all()
     total = float((weights * values**2).sum() / weights.sum())
-    assert float(grid()[1] @ found**2) == pytest.approx(total, rel=1e-9)
+    assert float(cells()[1] @ found**2) == pytest.approx(total, rel=1e-9)
 
 
 @pytest.mark.parametrize(("activation", "n", "depth"), [("tanh", 32, 150), ("sin", 32, 150), ("softsign", 64, 300)])

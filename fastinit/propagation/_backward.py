@@ -197,7 +197,7 @@ def _pool(node: Node, g: Gradient, before: Gradient, weight: float) -> Gradient:
     before = before._replace(profile=unpooled(step, g.profile, layer.size), width=node.before.width, excess=0.0)
     if layer.kind == "mean":  # its places have one gradient
         return before._replace(together=g.together * windows(step), bend=g.bend * windows(step))
-    return before
+    return before._replace(units=g.units)
 
 
 def _linear(node: Node, g: Gradient, before: Gradient, weight: float) -> Gradient:

@@ -67,8 +67,8 @@ def _with_units(node: Node) -> Node:
     known = behind_normal(layer.function, x.log_q, x.mean) if x.gaussian and abs(x.log_q) < _NEAR else None
     if known is None:
         return node
-    units, passage = known
-    return replace(node, after=replace(node.after, units=units), passage=passage)
+    values, passage = known
+    return replace(node, after=replace(node.after, units=values * exp(-0.5 * node.after.log_q)), passage=passage)
 
 
 def _behind_batch_norm(step: Step, x: Signal, batch: int, nodes: list[Node]) -> Node:
@@ -194,9 +194,9 @@ def _activation(step: Step, x: Signal) -> Node:
     assert isinstance(step.layer, Activation)
     f = step.layer.function
     m = scaled_moments(f, x.log_q, x.mean)
-    units, passage = None, None
+    values, passage = None, None
     if x.units is not None and abs(x.log_q) < _NEAR and (found := through_units(f, x, m)):
-        m, units, passage = found
+        m, values, passage = found
     if m.log_phi2 == -math.inf or x.log_q == -math.inf:
         alive = m.log_phi2 > -math.inf
         after = Signal(x.width, m.log_phi2, m.mean, float(alive), m.kurtosis, 0.0 if alive else math.nan,
@@ -204,7 +204,7 @@ def _activation(step: Step, x: Signal) -> Node:
         return Node(step, x, after, factor=m.log_dphi2)
 
     def alike(gap: float) -> tuple[float, float]:
-        return mapped_below(f, x.log_q, x.mean, gap) if x.units is None or units is None else pairs_of(f, x, gap)
+        return mapped_below(f, x.log_q, x.mean, gap) if x.units is None or values is None else pairs_of(f, x, gap)
 
     below, share = (math.nan, 1.0) if math.isnan(x.below) else alike(x.below)
     common = m.mean * m.mean
@@ -226,8 +226,10 @@ def _activation(step: Step, x: Signal) -> Node:
         x.width, m.log_phi2 + bent, m.mean, common, m.kurtosis, below,
         state=by.after(x.state), elastic=x.elastic * m.elastic, gaussian=False,
         origin=origin if x.gaussian else None, scatter=scatter, inputs=x.inputs, profile=raised(x.profile, m.elastic),
-        apart=None if x.apart is None else alike(x.apart)[0], units=units,
+        apart=None if x.apart is None else alike(x.apart)[0],
     )  # fmt: skip
+    if values is not None:
+        after = replace(after, units=values * exp(-0.5 * after.log_q))
     new = (share - m.linear) / (1.0 - m.linear) if m.linear < 1.0 - 1e-9 else 1.0
     factor = m.log_dphi2 + tilted
     return Node(

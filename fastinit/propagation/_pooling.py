@@ -16,7 +16,7 @@ from ._node import Node
 from ._normalization import Channels
 from ._profile import evenness, pooled, taps_inside
 from ._signal import Origin, Signal, exp, grid, log, mapped_below
-from ._units import quantiles
+from ._units import Passage, quantiles
 from ._weights import ONE_TAP
 
 #: Taps of a kernel, of whose patches the covariance over places is taken apart.
@@ -52,8 +52,8 @@ def pool(step: Step, x: Signal, shared: float = 1.0) -> Node:
         below = _maximum_below(x, k)
     after = replace(
         x, width=width, log_q=x.log_q + math.log(second), mean=mean, common=mean * mean, kurtosis=kurtosis,
-        below=below, apart=None, gaussian=False, origin=None, units=_units(step, x, shared), state=by.after(x.state),
-        profile=pooled(x.profile, layer.size),
+        below=below, apart=None, gaussian=False, origin=None, units=_units(step, x, shared, second),
+        state=by.after(x.state), profile=pooled(x.profile, layer.size),
     )  # fmt: skip
     return Node(
         step, x, after, factor=math.log(part), transfer=by, slope_kurtosis=float(k),
@@ -94,7 +94,7 @@ def channel_variances(conv: Node) -> Channels | None:
     of other laws are as those of `each` normal numbers.
     """
     x, w = conv.before, conv.step.weights[0]
-    known = conv.step.image_out is not None and w.init not in ONE_TAP and not math.isnan(x.below)
+    known = conv.step.image_out is not None and w.init not in ONE_TAP and w.second > 0.0 and not math.isnan(x.below)
     if not known or math.prod(w.shape[:-2]) > _MOST_TAPS:
         return None
     both: Array = np.ones((1, 1))
@@ -222,13 +222,16 @@ def at_largest(node: Node, step: Step, x: Signal, shared: float) -> Node:
     """
     e, h, weight = _largest(step, x, shared)
     origin = _before_maximum(x)
-    slope = origin.function.eval(h.ravel())[1].reshape(h.shape)
+    value, slope = (part.reshape(h.shape) for part in origin.function.eval(h.ravel()))
     square, rows = float((weight * slope**2).sum()), weight.sum(1)
     if not square > 0.0:
         return replace(node, factor=-math.inf)
     slopes, along = (float(rows @ ((weight * slope * part).sum(1) / rows) ** 2) / square for part in (1.0, e))
     centred = origin.variance / (origin.mean**2 + origin.variance)
-    return replace(node, factor=log(square), slopes=slopes, slopes_bend=along / centred if centred > 0.0 else 0.0)
+    told = Passage(*(part.reshape(1, -1) for part in (slope**2 / square, weight, quantiles(value, weight)[1])))
+    return replace(
+        node, factor=log(square), slopes=slopes, slopes_bend=along / centred if centred > 0.0 else 0.0, passage=told,
+    )  # fmt: skip
 
 
 def _maximum(step: Step, x: Signal, shared: float = 1.0) -> tuple[float, float, float, float]:
@@ -243,13 +246,13 @@ def _maximum(step: Step, x: Signal, shared: float = 1.0) -> tuple[float, float, 
     return first, second, fourth, float(rows @ given**2)
 
 
-def _units(step: Step, x: Signal, shared: float) -> Array | None:
-    """The law of the largest of a window, in units of the root of its mean square."""
+def _units(step: Step, x: Signal, shared: float, second: float) -> Array | None:
+    """The law of the largest of a window, whose mean square is E x^2 times `second`."""
+    if x.origin is None or abs(x.log_q) > 600.0:
+        return None
     _, h, weight = _largest(step, x, shared)
-    function = _before_maximum(x).function
-    values = h if function is None else function.eval(h.ravel())[0].reshape(h.shape)
-    size = math.sqrt(float((weight * values**2).sum()))
-    return quantiles(values / size, weight)[0] if size > 0.0 else None
+    values = x.origin.function.eval(h.ravel())[0].reshape(h.shape)
+    return quantiles(values * exp(-0.5 * (x.log_q + math.log(second))), weight)[0]
 
 
 def _maximum_below(x: Signal, k: int) -> float:

@@ -1,9 +1,9 @@
 """The law of a unit's values where it is no normal one: on the way of a skip connection past activations.
 
-It is kept as the quantiles at the nodes of a grid of N(0, 1), their cells, to which a Gaussian of its own
-may be added: ``x = units + blur z``. What an activation behind makes of a cell is known cell by cell, so
-that a ReLU lets pass again what a ReLU has let pass. Two inputs are joined by a Gaussian copula, of the
-correlation that gives the cosine that they have.
+It is kept as the root mean squares of narrow cells of N(0, 1), by which the values are sorted, and a Gaussian of
+its own may be added: ``x = units + blur z``, in units of sqrt(E x^2). What an activation behind makes of a cell
+is known cell by cell, so that a ReLU lets pass again what a ReLU has let pass. Two inputs are joined by a
+Gaussian copula, of the correlation that gives the cosine that they have.
 """
 
 from __future__ import annotations
@@ -15,11 +15,20 @@ from typing import Any
 
 import numpy as np
 
+from .. import _core
 from .._args import Array
 from ._signal import Scaled, Signal, exp, fraction_inside, grid
 
-_SMALL = 1e-9  # a blur that is none
+_SMALL = 1e-9  # a blur, or a step, that is none
 _RARE = 1e-12  # weight of a cell of which sums over it tell nothing
+
+
+@functools.lru_cache(maxsize=1)
+def cells() -> tuple[Array, Array]:
+    """Middles and weights: so narrow that a step of a slope within one counts for less than 1 %."""
+    edges = np.linspace(-8.0, 8.0, 401)
+    weights = np.diff(_core.special("normal_cdf", edges))
+    return 0.5 * (edges[1:] + edges[:-1]), weights / weights.sum()
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +44,7 @@ class Passage:
 
         And what the mean grows by, and the kurtosis of the slopes: of what the cells do not tell.
         """
-        rows = np.ones(1) if len(self.weights) == 1 else grid()[1]
+        rows = np.ones(1) if len(self.weights) == 1 else cells()[1]
         given = np.ones_like(self.slopes) if behind is None else behind[self.cells]
         passed = given * self.slopes
         by_cell = (self.weights * passed).sum(1)
@@ -49,7 +58,7 @@ class Passage:
 
 def quantiles(values: Array, weights: Array) -> tuple[Array, Array]:
     """Root mean squares, with signs, of the cells that values of these weights fill in their order; the cell of each."""
-    _, w = grid()
+    _, w = cells()
     order = np.argsort(values, axis=None, kind="stable")
     v, p = values.ravel()[order], weights.ravel()[order]
     p = p / p.sum()
@@ -59,30 +68,32 @@ def quantiles(values: Array, weights: Array) -> tuple[Array, Array]:
     first, second = (np.diff(np.interp(edges, at, np.concatenate([[0.0], np.cumsum(p * v**k)]))) for k in (1, 2))
     middle = v[np.minimum(np.searchsorted(ends, edges[:-1] + 0.5 * w), len(v) - 1)]
     found = np.where(w > _RARE, np.copysign(np.sqrt(second.clip(0.0) / w), first), middle)
-    cells = np.empty(len(v), np.intp)
-    cells[order] = np.clip(np.searchsorted(edges, ends - 0.5 * p) - 1, 0, len(w) - 1)
-    return found, cells.reshape(values.shape)
+    at_cell = np.empty(len(v), np.intp)
+    at_cell[order] = np.clip(np.searchsorted(edges, ends - 0.5 * p) - 1, 0, len(w) - 1)
+    return found, at_cell.reshape(values.shape)
 
 
 @functools.lru_cache(maxsize=256)
 def behind_normal(function: Any, log_q: float, mean: float) -> tuple[Array, Passage] | None:
-    """Units of f(h) over sqrt(E f^2), h normal, and the passage from the one cell that h is."""
-    z, w = grid()
+    """Values of f(h), h normal, and the passage from the one cell that h is."""
+    z, w = cells()
     h = exp(0.5 * log_q) * (mean + math.sqrt(max(0.0, 1.0 - mean * mean)) * z)
     found = _through(function, h[None, :], w[None, :])
     return None if found is None else found[1:]
 
 
 def through_units(function: Any, x: Signal, normal: Scaled) -> tuple[Scaled, Array, Passage] | None:
-    """Moments of an activation over the units of x, in place of those over normal ones; its units; the passage."""
+    """Moments of an activation over the units of x, in place of those over normal ones; its values; the passage."""
     h, weights = _points(x)
     found = _through(function, exp(0.5 * x.log_q) * h, weights)
     if found is None:
         return None
-    moments, units, passage = found
+    moments, values, passage = found
+    # what narrow layers add to E x^2 is in no unit's law
+    more = moments.elastic * -math.log(float((weights * h * h).sum()))
     # what slopes have in common with the signal, and follow it by, is in the gradient's profile already
     curve = normal.curve._replace(slope=(0.0, 0.0, 0.0, 0.0), along=1.0, stretch=1.0, boost=1.0)
-    return moments._replace(curve=curve), units, passage
+    return moments._replace(log_phi2=moments.log_phi2 + more, curve=curve), values, passage
 
 
 def _through(function: Any, h: Array, weights: Array) -> tuple[Scaled, Array, Passage] | None:
@@ -91,22 +102,23 @@ def _through(function: Any, h: Array, weights: Array) -> tuple[Scaled, Array, Pa
     if not (0.0 < second < math.inf and 0.0 < squares < math.inf):
         return None
     f, d = phi / math.sqrt(second), slope / math.sqrt(squares)
-    units, cells = quantiles(f, weights)
+    values, at_cell = quantiles(phi, weights)
     moments = Scaled(
         math.log(second), float((weights * f).sum()), float((weights * f**4).sum()), math.log(squares),
         float((weights * d**4).sum()), float((weights * phi * slope * h).sum()) / second,
         min(1.0, float((weights * d).sum()) ** 2),
     )  # fmt: skip
-    return moments, units, Passage(d**2, weights / weights.sum(1, keepdims=True), cells)
+    return moments, values, Passage(d**2, weights / weights.sum(1, keepdims=True), at_cell)
 
 
 def _points(x: Signal) -> tuple[Array, Array]:
     """Values of x, in units of sqrt(E x^2), and their weights: by cell, and by what blurs it."""
-    z, w = grid()
+    (_, w), (z, v) = cells(), grid()
     assert x.units is not None
     if x.blur < _SMALL:
-        return x.units[:, None], w[:, None]
-    return x.units[:, None] + x.blur * z, w[:, None] * w
+        # where an activation has cut off, its values lie on a kink, and past that for the next one
+        return x.units[:, None] * (1.0 + _SMALL), w[:, None]
+    return x.units[:, None] + x.blur * z, w[:, None] * v
 
 
 def pairs_of(function: Any, x: Signal, below: float) -> tuple[float, float]:
@@ -128,7 +140,8 @@ def _joined(values: Array, gap: float) -> tuple[Array, Array, Array]:
     """Values at two normal numbers of correlation 1 - gap, in rotated coordinates: no difference cancels."""
     z, w = grid()
     a, b = math.sqrt(1.0 - 0.5 * gap) * z[:, None], math.sqrt(0.5 * gap) * z
-    return np.interp(a + b, z, values), np.interp(a - b, z, values), w[:, None] * w
+    middles, _ = cells()
+    return np.interp(a + b, middles, values), np.interp(a - b, middles, values), w[:, None] * w
 
 
 def _gap(values: Array, below: float) -> float:
@@ -147,4 +160,4 @@ def part_inside(regions: tuple[tuple[float, float], ...], x: Signal) -> float:
     if x.units is None:
         return fraction_inside(regions, *x.centre_and_deviation())
     scale = exp(min(300.0, 0.5 * x.log_q))
-    return float(grid()[1] @ [fraction_inside(regions, scale * u, scale * x.blur) for u in x.units.tolist()])
+    return float(cells()[1] @ [fraction_inside(regions, scale * u, scale * x.blur) for u in x.units.tolist()])

@@ -91,4 +91,4 @@ def __getattr__(name: str) -> _Any:
 
 
 def __dir__() -> list[str]:
-    return [*globals(), "propagation"]
+    return sorted({*globals(), "propagation"})

@@ -66,7 +66,7 @@ def add_parsers(commands: Any, raw: Any) -> list[argparse.ArgumentParser]:
     return [p, w]
 
 
-def chain_of(options: argparse.Namespace) -> Chain:
+def asked_chain(options: argparse.Namespace) -> Chain:
     """The network that the options ask for, but for its initializer."""
     depth, width = check_int(options.depth, "--depth", low=1), check_int(options.width, "--width", low=1)
     residual = None if options.residual is None else check_number(options.residual, "--residual")
@@ -80,7 +80,7 @@ def run_propagate(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
         return _compare(options)
     options = settled(options)
     kwargs = {k: v for k in ("gain", "nonlinearity", "std", "scale") if (v := getattr(options, k)) is not None}
-    return report_of(chain_of(options).layers(options.init, **kwargs), options)
+    return report_of(asked_chain(options).layers(options.init, **kwargs), options)
 
 
 def check_common(options: argparse.Namespace) -> None:
@@ -124,7 +124,7 @@ def _compare(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     given = next((name for name in DEFAULTS if name in vars(options)), None)
     if given is not None:
         raise ValueError(f"--{given} must not be given with --compare, which sets the usual initializers side by side")
-    chain = chain_of(options)
+    chain = asked_chain(options)
     rows = compare_rows(scheme_reports(chain, dtype=options.dtype, batch=options.batch))
     norm = "" if options.norm == "none" else f", {options.norm} norm"
     residual = "" if options.residual is None else f", residual branches x {options.residual:g}"

@@ -34,6 +34,8 @@ class Philox4x32(np.random.BitGenerator):
     Notes
     -----
     Each number takes a 32-bit word; 64-bit numbers and doubles take two, the high one first.
+    Before NumPy 2.4, whose lock a thread may take twice, setting the state and `advance` take no lock, as
+    those of NumPy's own generators: hold ``lock`` where other threads draw.
 
     References
     ----------

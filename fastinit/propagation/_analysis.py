@@ -26,13 +26,13 @@ from ._signal import Signal, exp, fraction_always, slope_regions
 from ._spectrum import Spectrum, spectrum_through
 from ._units import part_inside
 
-NARROW_FIRST = tuple(sorted(FORMATS, key=lambda name: FORMATS[name].largest))
+_NARROW_FIRST = tuple(sorted(FORMATS, key=lambda name: FORMATS[name].largest))
 
 
 @np.errstate(over="ignore", under="ignore", invalid="ignore")  # of what leaves float64
 def analyse(network: Network, start: Input, dtype: str, *, brief: bool = False) -> Report:
     """The report without its verdict; a brief one, of a remedy, knows one dtype and a rough edge of the Jacobian."""
-    formats = (dtype,) if brief else NARROW_FIRST
+    formats = (dtype,) if brief else _NARROW_FIRST
     nodes = walk(network.steps, start.signal, start.batch)
     rows, end = back_through(nodes, _random_gradient(nodes[-1]), start.batch)
     trunk = _before_silent_head(nodes)
@@ -146,7 +146,7 @@ def _row(back: Back, last: Node | None, batch: int, formats: tuple[str, ...]) ->
         overflow={n: _beyond(y.log_q, FORMATS[n].largest) for n in formats},
         underflow={n: _below(y.log_q, FORMATS[n].smallest) for n in formats},
         gradient_underflow={n: _below(g.log_g, FORMATS[n].smallest) for n in formats},
-        approximate=node.approximate or (isinstance(layer, Activation) and not x.gaussian and x.units is None),
+        approximate=node.approximate or (isinstance(layer, Activation) and not x.gaussian and x.law is None),
     )
 
 

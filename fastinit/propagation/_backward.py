@@ -43,7 +43,7 @@ class Gradient(NamedTuple):
     centred: bool = False  # sums to 0 over inputs and places
     square: float = 0.0  # E c^2, c the cosine of the gradients of two inputs (or places)
     reach: tuple[float, float] = (0.0, 0.0)  # variance of ln q at the output, of one input and over two
-    units: Array | None = None  # E g^2 over its mean by the cells of the signal's units, where it depends on them
+    by_cell: Array | None = None  # E g^2 over its mean by the cells of the signal's `law`, where it depends on them
 
     def variance(self, x: Signal, batch: int) -> float:
         """Of the logarithm of the mean square over units and inputs, x the signal at this place."""
@@ -139,7 +139,7 @@ def _step(node: Node, g: Gradient, weight: float) -> Gradient:
     before = g.through(node.transfer, node.pull, weight)
     # E of a product of two fluctuating factors
     shift = bounded(float(node.pull @ x.state.own @ (before.pull - weight * node.pull))) if weight == 1.0 else 0.0
-    before = before._replace(log_g=g.log_g + node.factor + shift, units=None, centred=False)
+    before = before._replace(log_g=g.log_g + node.factor + shift, by_cell=None, centred=False)
     rule = next(rule for kind, rule in _RULES.items() if isinstance(node.step.layer, kind))
     return rule(node, g, before, weight)
 
@@ -168,8 +168,8 @@ def _norm(node: Node, g: Gradient, before: Gradient, weight: float) -> Gradient:
 def _activation(node: Node, g: Gradient, before: Gradient, weight: float) -> Gradient:
     kurtosis, n = node.slope_kurtosis, node.before.width
     if node.passage is not None:
-        units, more, kurtosis = node.passage.back(g.units)
-        before = before._replace(log_g=before.log_g + log(more), units=units)
+        by_cell, more, kurtosis = node.passage.back(g.by_cell)
+        before = before._replace(log_g=before.log_g + log(more), by_cell=by_cell)
     grown = max(-0.9, g.excess * (node.curve.boost - 1.0))
     along = g.excess * node.curve.along + node.curve.stretch / n
     before = before.coherent(grown, along / (1.0 + grown) - 1.0 / n)._replace(
@@ -197,7 +197,7 @@ def _pool(node: Node, g: Gradient, before: Gradient, weight: float) -> Gradient:
     before = before._replace(profile=unpooled(step, g.profile, layer.size), width=node.before.width, excess=0.0)
     if layer.kind == "mean":  # its places have one gradient
         return before._replace(together=g.together * windows(step), bend=g.bend * windows(step))
-    return before._replace(units=g.units)
+    return before._replace(by_cell=g.by_cell)
 
 
 def _linear(node: Node, g: Gradient, before: Gradient, weight: float) -> Gradient:
@@ -298,7 +298,7 @@ def _residual(node: Node, layer: Residual, g: Gradient, batch: int, weight: floa
         g.width, log_total, moved.pull + joint.pull, joint.own + weight * weight * fresh,
         joint.pair + weight * weight * fresh * math.sqrt(g.square * end.square),
         square=((1.0 - part) * math.sqrt(g.square) + part * math.sqrt(end.square)) ** 2,
-        units=None if g.units is None else part + (1.0 - part) * g.units,
+        by_cell=None if g.by_cell is None else part + (1.0 - part) * g.by_cell,
         profile=mixed(g.profile, end.profile, 1.0 - part), common=(1.0 - part) * g.common + part * end.common,
         excess=min(1.0, max(-1.0 / g.width, excess)), pixels=g.pixels, reach=g.reach,
         together=(1.0 - part) * g.together + part * end.together, bend=(1.0 - part) * g.bend * skip**2 + part * end.bend,

@@ -18,9 +18,9 @@ from ._normalization import batch_norm, norm, units_of
 from ._pointwise import Branch, activation_step, depends_on_its_input, pointwise, with_masks
 from ._pooling import at_largest, channel_variances, mean_of, overlap, pixels_alike, pool, shared_taps
 from ._profile import evenness, profile_behind, raised, tap_fraction
-from ._signal import Curve, Origin, Signal, exp, grid, log, log_add, mapped_below, scaled_moments
+from ._signal import Curve, Origin, Signal, UnitLaw, exp, grid, log, log_add, mapped_below, scaled_moments
 from ._sum import sum_with_branch
-from ._units import behind_normal, pairs_of, through_units
+from ._units import behind_normal, pairs_of, through_law
 from ._weights import ONE_TAP, Weights
 
 #: The part of E h^2 that all units share from which h is no Gaussian behind the next activation.
@@ -54,13 +54,13 @@ def walk(steps: tuple[Step, ...], signal: Signal, batch: int) -> tuple[Node, ...
         else:
             node = _RULES[next(kind for kind in _RULES if isinstance(step.layer, kind))](step, signal)
         if following is not None and isinstance(following.layer, Residual) and isinstance(step.layer, Activation):
-            node = _with_units(node)
+            node = _followed(node)
         nodes.append(node)
         signal = node.after
     return tuple(nodes)
 
 
-def _with_units(node: Node) -> Node:
+def _followed(node: Node) -> Node:
     """An activation of normal numbers before a skip connection, which keeps the law of its units."""
     layer, x = node.step.layer, node.before
     assert isinstance(layer, Activation)
@@ -68,7 +68,11 @@ def _with_units(node: Node) -> Node:
     if known is None:
         return node
     values, passage = known
-    return replace(node, after=replace(node.after, units=values * exp(-0.5 * node.after.log_q)), passage=passage)
+    return replace(node, after=_with_law(node.after, values), passage=passage)
+
+
+def _with_law(x: Signal, values: Array) -> Signal:
+    return replace(x, law=UnitLaw(values * exp(-0.5 * x.log_q)))
 
 
 def _behind_batch_norm(step: Step, x: Signal, batch: int, nodes: list[Node]) -> Node:
@@ -195,7 +199,7 @@ def _activation(step: Step, x: Signal) -> Node:
     f = step.layer.function
     m = scaled_moments(f, x.log_q, x.mean)
     values, passage = None, None
-    if x.units is not None and abs(x.log_q) < _NEAR and (found := through_units(f, x, m)):
+    if x.law is not None and abs(x.log_q) < _NEAR and (found := through_law(f, x, x.law, m)):
         m, values, passage = found
     if m.log_phi2 == -math.inf or x.log_q == -math.inf:
         alive = m.log_phi2 > -math.inf
@@ -204,7 +208,9 @@ def _activation(step: Step, x: Signal) -> Node:
         return Node(step, x, after, factor=m.log_dphi2)
 
     def alike(gap: float) -> tuple[float, float]:
-        return mapped_below(f, x.log_q, x.mean, gap) if x.units is None or values is None else pairs_of(f, x, gap)
+        if x.law is None or values is None:
+            return mapped_below(f, x.log_q, x.mean, gap)
+        return pairs_of(f, x.log_q, x.law, gap)
 
     below, share = (math.nan, 1.0) if math.isnan(x.below) else alike(x.below)
     common = m.mean * m.mean
@@ -229,7 +235,7 @@ def _activation(step: Step, x: Signal) -> Node:
         apart=None if x.apart is None else alike(x.apart)[0],
     )  # fmt: skip
     if values is not None:
-        after = replace(after, units=values * exp(-0.5 * after.log_q))
+        after = _with_law(after, values)
     new = (share - m.linear) / (1.0 - m.linear) if m.linear < 1.0 - 1e-9 else 1.0
     factor = m.log_dphi2 + tilted
     return Node(
@@ -276,7 +282,7 @@ def _dropout(step: Step, x: Signal) -> Node:
     after = replace(
         x, log_q=x.log_q - math.log(keep), mean=x.mean * root, common=x.common * keep, kurtosis=kurtosis,
         below=1.0 - keep + keep * x.below, apart=None if x.apart is None else 1.0 - keep + keep * x.apart,
-        gaussian=x.gaussian and keep == 1.0, origin=None, units=None, state=by.after(x.state),
+        gaussian=x.gaussian and keep == 1.0, origin=None, law=None, state=by.after(x.state),
     )  # fmt: skip
     return Node(
         step, x, after, factor=-math.log(keep), transfer=by, slope_kurtosis=1.0 / keep, slope_share=0.0, linear=keep,

@@ -187,8 +187,7 @@ class Conv(Layer):
 
     _shown = ("channels", "kernel", "init", "weight", "bias", "bias_std", "stride", "padding", "groups", "image",
               "fan_in", "kwargs")  # fmt: skip
-    channels: int
-    width: int  # of every layer with weights
+    width: int
     kernel: tuple[int, ...]
     init: Init | None
     weight: Array | None
@@ -242,8 +241,13 @@ class Conv(Layer):
             if inputs not in (None, array.shape[-2] * groups):
                 raise ValueError(f"fan_in must be that of weight, {array.shape[-2] * groups}, got {inputs}")
             inputs = int(array.shape[-2]) * groups
-        self._set(channels=units, width=units, kernel=taps, init=init, weight=array, bias=_given_bias(bias, std, units),
-                  bias_std=std, stride=steps, padding=padding, groups=groups, image=extent, fan_in=inputs, kwargs=kwargs)
+        self._set(width=units, kernel=taps, init=init, weight=array, bias=_given_bias(bias, std, units), bias_std=std,
+                  stride=steps, padding=padding, groups=groups, image=extent, fan_in=inputs, kwargs=kwargs)  # fmt: skip
+
+    @property
+    def channels(self) -> int:
+        """The width, as an argument."""
+        return self.width
 
 
 class Gated(Layer):

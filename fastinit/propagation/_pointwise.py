@@ -118,7 +118,7 @@ def with_masks(node: Node, layer: Residual, branch: Branch, branch_log_q: float)
     by = replace(by, own=by.own + fresh)
     after = replace(
         y, log_q=log_q, mean=y.mean * math.sqrt(part), common=y.common * part, kurtosis=kurtosis,
-        below=1.0 - part * (1.0 - y.below), origin=None, units=None, state=by.after(x.state),
+        below=1.0 - part * (1.0 - y.below), origin=None, law=None, state=by.after(x.state),
     )  # fmt: skip
     shared = math.exp(node.factor - factor)  # of the slopes, by all but the masks
     return replace(

@@ -15,7 +15,7 @@ from ._network import Step
 from ._node import Node
 from ._normalization import Channels
 from ._profile import evenness, pooled, taps_inside
-from ._signal import Origin, Signal, exp, grid, log, mapped_below
+from ._signal import Origin, Signal, UnitLaw, exp, grid, log, mapped_below
 from ._units import Passage, quantiles
 from ._weights import ONE_TAP
 
@@ -42,7 +42,7 @@ def pool(step: Step, x: Signal, shared: float = 1.0) -> Node:
         return Node(step, x, after, factor=math.log(part / k), transfer=by, approximate=near)
     first, second, fourth, _ = _maximum(step, x, shared)
     if second == 0.0:
-        return Node(step, x, replace(x, width=width, units=None), factor=math.log(part))
+        return Node(step, x, replace(x, width=width, law=None), factor=math.log(part))
     mean, kurtosis = first / math.sqrt(second), fourth / second**2
     by = _fewer(x, width, kurtosis - 1.0)
     if step.spatial and not math.isnan(x.below):
@@ -52,7 +52,7 @@ def pool(step: Step, x: Signal, shared: float = 1.0) -> Node:
         below = _maximum_below(x, k)
     after = replace(
         x, width=width, log_q=x.log_q + math.log(second), mean=mean, common=mean * mean, kurtosis=kurtosis,
-        below=below, apart=None, gaussian=False, origin=None, units=_units(step, x, shared, second),
+        below=below, apart=None, gaussian=False, origin=None, law=_law(step, x, shared, second),
         state=by.after(x.state), profile=pooled(x.profile, layer.size),
     )  # fmt: skip
     return Node(
@@ -162,15 +162,15 @@ def mean_of(x: Signal, k: int, width: int, alike: float) -> tuple[Signal, Transf
     """Means over k units or pixels each, of which two have the product `alike` on average."""
     part = (1.0 - alike) / k + alike
     if part == 0.0 or math.isnan(x.below):
-        return replace(x, width=width, origin=None, units=None), Transfer()
-    excess = max(0.0, x.kurtosis - 3.0) / k
+        return replace(x, width=width, origin=None, law=None), Transfer()
+    excess = max(0.0, x.excess) / k
     mean = x.mean / math.sqrt(part)
     by = _fewer(x, width, 2.0 + excess)
     apart = None if x.apart is None else min(2.0, max(0.0, (part - 1.0 + x.apart) / part))  # of two windows
     return replace(
         x, width=width, log_q=x.log_q + math.log(part), mean=mean, common=min(1.0, x.common / part),
         kurtosis=max(1.0, 3.0 - 2.0 * mean**4 + excess), below=min(2.0, x.below / k / part), apart=apart,
-        origin=None, units=None, state=by.after(x.state),
+        origin=None, law=None, state=by.after(x.state),
     ), by  # fmt: skip
 
 
@@ -246,13 +246,13 @@ def _maximum(step: Step, x: Signal, shared: float = 1.0) -> tuple[float, float, 
     return first, second, fourth, float(rows @ given**2)
 
 
-def _units(step: Step, x: Signal, shared: float, second: float) -> Array | None:
-    """The law of the largest of a window, whose mean square is E x^2 times `second`."""
+def _law(step: Step, x: Signal, shared: float, second: float) -> UnitLaw | None:
+    """Of the largest of a window, whose mean square is E x^2 times `second`."""
     if x.origin is None or abs(x.log_q) > 600.0:
         return None
     _, h, weight = _largest(step, x, shared)
     values = x.origin.function.eval(h.ravel())[0].reshape(h.shape)
-    return quantiles(values * exp(-0.5 * (x.log_q + math.log(second))), weight)[0]
+    return UnitLaw(quantiles(values * exp(-0.5 * (x.log_q + math.log(second))), weight)[0])
 
 
 def _maximum_below(x: Signal, k: int) -> float:

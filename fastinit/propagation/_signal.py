@@ -30,6 +30,13 @@ class Origin(NamedTuple):
     below: float  # 1 - cosine of two inputs
 
 
+class UnitLaw(NamedTuple):
+    """The law of ``x = values + blur z``, in units of sqrt(E x^2): values of the cells of `_units`, z ~ N(0, 1)."""
+
+    values: Array
+    blur: float = 0.0
+
+
 @dataclass(frozen=True)
 class Signal:
     """Second-order statistics of one layer's output over random weights.
@@ -56,12 +63,16 @@ class Signal:
     inputs: float = 0.0  # independent weights of a unit, where a layer with weights made it
     profile: Profile = None  # of E x^2 over the places of an image
     apart: float | None = None  # 1 - cosine of two places of an image, where it is not that of two inputs
-    units: Array | None = None  # the law of a unit where it is known and not normal: see `_units`
-    blur: float = 0.0  # deviation of a normal number beside that
+    law: UnitLaw | None = None  # of a unit, where it is known and not normal
 
     def batch_variance(self, batch: int) -> float:
         """Variance of the logarithm of the second moment measured over units and `batch` inputs."""
         return batch_mean(self.state.own[SECOND, SECOND], self.state.pair[SECOND, SECOND], batch)
+
+    @property
+    def excess(self) -> float:
+        """E x^4 / (E x^2)^2 less that of a normal number of the same mean."""
+        return self.kurtosis - 3.0 + 2.0 * self.mean**4
 
     @property
     def shared(self) -> float:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 
@@ -12,7 +11,7 @@ from ._layers import Residual
 from ._network import Step
 from ._node import Node
 from ._profile import mixed
-from ._signal import Signal, log
+from ._signal import Signal, UnitLaw, log
 
 
 def sum_with_branch(step: Step, layer: Residual, x: Signal, body: tuple[Node, ...]) -> Node:
@@ -30,11 +29,12 @@ def sum_with_branch(step: Step, layer: Residual, x: Signal, body: tuple[Node, ..
     if total <= 0.0:
         return Node(step, x, silent, transfer=nothing, body=body, branch=nothing)
     s, b = skip / total, branch / total
-    mean = math.copysign(math.sqrt(s), layer.skip) * x.mean + math.copysign(math.sqrt(b), layer.scale) * f.mean
+    by_x, by_f = math.copysign(math.sqrt(s), layer.skip), math.copysign(math.sqrt(b), layer.scale)
+    mean = by_x * x.mean + by_f * f.mean
     common = s * x.common + b * f.common + 2.0 * cross / total
     below, apart = (sum(part * gap for part, gap in ((s, one), (b, two)) if part > 0.0)
                     for one, two in ((x.below, f.below), (x.below_places, f.below_places)))  # fmt: skip
-    past, new = _sum_of(math.copysign(math.sqrt(s), layer.skip), x, math.copysign(math.sqrt(b), layer.scale), f)
+    past, new = _sum_of(by_x, x, by_f, f)
     both = past.matrix + new.matrix @ f.state.matrix
     state = Transfer(both @ x.state.matrix, *(
         both @ before @ both.T + new.matrix @ (behind - f.state.matrix @ before @ f.state.matrix.T) @ new.matrix.T + noise
@@ -42,25 +42,19 @@ def sum_with_branch(step: Step, layer: Residual, x: Signal, body: tuple[Node, ..
     ))  # fmt: skip
     after = Signal(
         x.width, top + math.log(total), mean, min(1.0, max(common, mean * mean)),
-        3.0 - 2.0 * mean**4 + s * s * _beyond_gaussian(x) + b * b * _beyond_gaussian(f), below, state=state,
+        3.0 - 2.0 * mean**4 + s * s * x.excess + b * b * f.excess, below, state=state,
         elastic=s * x.elastic + b * f.elastic, gaussian=x.gaussian and f.gaussian, scatter=s * x.scatter + b * f.scatter,
         profile=mixed(x.profile, f.profile, s), apart=None if x.apart is None and f.apart is None else apart,
-        **_units_of(math.copysign(math.sqrt(s), layer.skip), x,
-                                                             math.copysign(math.sqrt(b), layer.scale), f),
+        law=_law_of(by_x, x, by_f, f),
     )  # fmt: skip
     return Node(step, x, after, transfer=past, body=body, branch=new)
 
 
-def _units_of(a: float, x: Signal, b: float, f: Signal) -> dict[str, Any]:
-    """The law of a x + b f, where that of x is known and f is normal; cells stay those of x."""
-    if x.units is None or not f.gaussian:
-        return {}
-    return {"units": a * x.units + b * f.mean, "blur": math.hypot(a * x.blur, b * math.sqrt(max(0.0, 1.0 - f.mean**2)))}
-
-
-def _beyond_gaussian(x: Signal) -> float:
-    """E x^4 / (E x^2)^2 less that of a normal number of the same mean."""
-    return x.kurtosis - 3.0 + 2.0 * x.mean**4
+def _law_of(a: float, x: Signal, b: float, f: Signal) -> UnitLaw | None:
+    """Of a x + b f, where that of x is known and f is normal; cells stay those of x."""
+    if x.law is None or not f.gaussian:
+        return None
+    return UnitLaw(a * x.law.values + b * f.mean, math.hypot(a * x.law.blur, b * math.sqrt(max(0.0, 1.0 - f.mean**2))))
 
 
 def _sum_of(a: float, x: Signal, b: float, f: Signal) -> tuple[Transfer, Transfer]:

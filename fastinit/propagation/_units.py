@@ -1,9 +1,9 @@
 """The law of a unit's values where it is no normal one: on the way of a skip connection past activations.
 
-It is kept as the root mean squares of narrow cells of N(0, 1), by which the values are sorted, and a Gaussian of
-its own may be added: ``x = units + blur z``, in units of sqrt(E x^2). What an activation behind makes of a cell
-is known cell by cell, so that a ReLU lets pass again what a ReLU has let pass. Two inputs are joined by a
-Gaussian copula, of the correlation that gives the cosine that they have.
+A `UnitLaw` is kept as the root mean squares of narrow cells of N(0, 1), by which the values are sorted, and a
+Gaussian of its own may be added. What an activation behind makes of a cell is known cell by cell, so that a
+ReLU lets pass again what a ReLU has let pass. Two inputs are joined by a Gaussian copula, of the correlation
+that gives the cosine that they have.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 
 from .. import _core
 from .._args import Array
-from ._signal import Scaled, Signal, exp, fraction_inside, grid
+from ._signal import Scaled, Signal, UnitLaw, exp, fraction_inside, grid, log
 
 _SMALL = 1e-9  # a blur, or a step, that is none
 _RARE = 1e-12  # weight of a cell of which sums over it tell nothing
@@ -51,8 +51,8 @@ class Passage:
         mean = float(rows @ by_cell)
         if not mean > 0.0:
             return None, mean, 1.0
-        spread = (float(rows @ (self.weights * part**2).sum(1)) for part in (passed / mean, given))
-        kurtosis = 1.0 + max(0.0, next(spread) - next(spread))
+        after, before = (float(rows @ (self.weights * part**2).sum(1)) for part in (given, passed / mean))
+        kurtosis = 1.0 + max(0.0, before - after)
         return (None if len(rows) == 1 else by_cell / mean), mean, kurtosis
 
 
@@ -82,15 +82,14 @@ def behind_normal(function: Any, log_q: float, mean: float) -> tuple[Array, Pass
     return None if found is None else found[1:]
 
 
-def through_units(function: Any, x: Signal, normal: Scaled) -> tuple[Scaled, Array, Passage] | None:
-    """Moments of an activation over the units of x, in place of those over normal ones; its values; the passage."""
-    h, weights = _points(x)
-    found = _through(function, exp(0.5 * x.log_q) * h, weights)
-    if found is None:
+def through_law(function: Any, x: Signal, law: UnitLaw, normal: Scaled) -> tuple[Scaled, Array, Passage] | None:
+    """Moments of an activation over units of this law, in place of those over normal ones; its values; the passage."""
+    h, weights = _points(law)
+    found, square = _through(function, exp(0.5 * x.log_q) * h, weights), float((weights * h * h).sum())
+    if found is None or not square > 0.0:
         return None
     moments, values, passage = found
-    # what narrow layers add to E x^2 is in no unit's law
-    more = moments.elastic * -math.log(float((weights * h * h).sum()))
+    more = -moments.elastic * math.log(square)  # what narrow layers add to E x^2 is in no unit's law
     # what slopes have in common with the signal, and follow it by, is in the gradient's profile already
     curve = normal.curve._replace(slope=(0.0, 0.0, 0.0, 0.0), along=1.0, stretch=1.0, boost=1.0)
     return moments._replace(log_phi2=moments.log_phi2 + more, curve=curve), values, passage
@@ -111,23 +110,22 @@ def _through(function: Any, h: Array, weights: Array) -> tuple[Scaled, Array, Pa
     return moments, values, Passage(d**2, weights / weights.sum(1, keepdims=True), at_cell)
 
 
-def _points(x: Signal) -> tuple[Array, Array]:
-    """Values of x, in units of sqrt(E x^2), and their weights: by cell, and by what blurs it."""
+def _points(law: UnitLaw) -> tuple[Array, Array]:
+    """Values and their weights: by cell, and by what blurs it."""
     (_, w), (z, v) = cells(), grid()
-    assert x.units is not None
-    if x.blur < _SMALL:
+    if law.blur < _SMALL:
         # where an activation has cut off, its values lie on a kink, and past that for the next one
-        return x.units[:, None] * (1.0 + _SMALL), w[:, None]
-    return x.units[:, None] + x.blur * z, w[:, None] * v
+        return law.values[:, None] * (1.0 + _SMALL), w[:, None]
+    return law.values[:, None] + law.blur * z, w[:, None] * v
 
 
-def pairs_of(function: Any, x: Signal, below: float) -> tuple[float, float]:
-    """1 - cosine of f(u) and f(v), and E f'(u) f'(v) / E f'^2, for units of x with 1 - cosine `below`."""
+def pairs_of(function: Any, log_q: float, law: UnitLaw, below: float) -> tuple[float, float]:
+    """1 - cosine of f(u) and f(v), and E f'(u) f'(v) / E f'^2, for units of this law with 1 - cosine `below`."""
     if not below > 0.0:
         return 0.0, 1.0
-    values, _ = quantiles(*_points(x))
+    values, _ = quantiles(*_points(law))
     gap = _gap(values, below)
-    scale = exp(0.5 * x.log_q)
+    scale = exp(0.5 * log_q)
     u, v, weights = _joined(values, gap)
     (f, d), (g, e) = (function.eval(scale * part.ravel()) for part in (u, v))
     weights = weights.ravel()
@@ -145,19 +143,34 @@ def _joined(values: Array, gap: float) -> tuple[Array, Array, Array]:
 
 
 def _gap(values: Array, below: float) -> float:
-    """1 - correlation of the copula that gives values of 1 - cosine `below`; at most independence."""
-    low, high = math.log(1e-14), 0.0
+    """1 - correlation of the copula that gives values of 1 - cosine `below`; at most independence.
+
+    Both are nearly powers of one another: by secants of the logarithms, halved where they leave the bracket.
+    """
+    low, high, want = math.log(1e-14), 0.0, math.log(below)
+
+    def missed(at: float) -> float:
+        u, v, weights = _joined(values, math.exp(at))
+        return log(0.5 * float((weights * (u - v) ** 2).sum()) / float((weights * u * u).sum())) - want
+
+    last, error = high, missed(high)
+    if error <= 0.0:
+        return 1.0
+    at = max(low, last - error)
     for _ in range(30):
-        middle = 0.5 * (low + high)
-        u, v, weights = _joined(values, math.exp(middle))
-        found = 0.5 * float((weights * (u - v) ** 2).sum()) / float((weights * u * u).sum())
-        low, high = (middle, high) if found < below else (low, middle)
-    return math.exp(0.5 * (low + high))
+        new = missed(at)
+        if abs(new) < 1e-9:
+            break
+        low, high = (at, high) if new < 0.0 else (low, at)
+        slope = (new - error) / (at - last) if math.isfinite(new - error) else 0.0
+        step = at - new / slope if slope > 0.0 else low
+        last, error, at = at, new, step if low < step < high else 0.5 * (low + high)
+    return math.exp(at)
 
 
 def part_inside(regions: tuple[tuple[float, float], ...], x: Signal) -> float:
     """P(a unit lies in one of the intervals)."""
-    if x.units is None:
+    if x.law is None:
         return fraction_inside(regions, *x.centre_and_deviation())
     scale = exp(min(300.0, 0.5 * x.log_q))
-    return float(cells()[1] @ [fraction_inside(regions, scale * u, scale * x.blur) for u in x.units.tolist()])
+    return float(cells()[1] @ [fraction_inside(regions, scale * v, scale * x.law.blur) for v in x.law.values.tolist()])

@@ -108,7 +108,8 @@ def back_through(nodes: tuple[Node, ...], g: Gradient, batch: int, weight: float
             variance = both.variance(node.before, batch)
         row = Back(node, g, log_weight, variance)
         if node.whole is not None and isinstance(layer, Residual):
-            inner, _ = back_through(node.body, g._replace(log_g=g.log_g + 2.0 * log(abs(layer.scale))), batch)
+            start = g._replace(log_g=g.log_g + 2.0 * log(abs(layer.scale)), by_cell=None)
+            inner, _ = back_through(node.body, start, batch)
             g = _step(as_activation(node, node.whole), g, weight)
         elif isinstance(layer, Residual):
             inner, g = _residual(node, layer, g, batch, weight)
@@ -272,14 +273,14 @@ def _residual(node: Node, layer: Residual, g: Gradient, batch: int, weight: floa
     to_f = (skip * x.mean * f.mean + scale) ** 2  # cosine^2 of the sum and the branch
     start = start._replace(
         log_g=g.log_g + 2.0 * log(abs(layer.scale)), own=g.own + own, pair=g.pair + pair,
-        excess=g.excess * min(1.0, to_f),
+        excess=g.excess * min(1.0, to_f), by_cell=None,
     )  # fmt: skip
     rows, end = back_through(node.body, start, batch)
     straight = g.log_g + 2.0 * log(abs(layer.skip))
     total = log_add(straight, end.log_g)
     part = math.exp(end.log_g - total) if end.log_g > -math.inf else 0.0
     moved = g.through(node.transfer)
-    alone = g.through(node.branch)._replace(own=moved.own, pair=moved.pair, excess=0.0, grown=0.0)
+    alone = g.through(node.branch)._replace(own=moved.own, pair=moved.pair, excess=0.0, grown=0.0, by_cell=None)
     _, joint = back_through(node.body, alone, batch, weight * part)
     fresh = 4.0 * part * (1.0 - part) / g.width
     excess, log_total = g.excess, total

@@ -13,7 +13,7 @@ from .._args import Array
 from .._gains import check_gain
 from ._analysis import analyse
 from ._inputs import Input
-from ._layers import Activation, Dropout, Layer, LayerNorm, Residual, flattened
+from ._layers import Activation, Dropout, Layer, LayerNorm, Residual, flattened, replaced
 from ._linear_layers import Conv, Dense, Gated
 from ._network import Network, resolve_network
 from ._report import LEVELS, Remedy, Report
@@ -211,7 +211,7 @@ def _redrawn(layer: Layer, init: str, kwargs: dict[str, Any], bias_std: float) -
     if not isinstance(layer, (Dense, Conv, Gated)):
         return layer
     none = dict.fromkeys(("gate", "up", "down") if isinstance(layer, Gated) else ("weight", "bias"))
-    return layer.replaced(init=init, kwargs=kwargs, bias_std=bias_std, **none)
+    return replaced(layer, init=init, kwargs=kwargs, bias_std=bias_std, **none)
 
 
 def _rescaled(layer: Layer, sigma_w2: float, bias_std: float) -> Layer:
@@ -227,7 +227,7 @@ def _centred(layer: Layer) -> Layer:
 def _with_arrays(layer: Layer, change: Callable[[Array], Array], **others: Any) -> Layer:
     """With each given array changed, and other arguments."""
     names = ("gate", "up", "down") if isinstance(layer, Gated) else ("weight",)
-    return layer.replaced(**{name: change(getattr(layer, name).astype(np.float64)) for name in names}, **others)
+    return replaced(layer, **{name: change(getattr(layer, name).astype(np.float64)) for name in names}, **others)
 
 
 def _about_mean(weight: Array) -> Array:

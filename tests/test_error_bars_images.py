@@ -110,7 +110,7 @@ def test_pools_of_alike_pixels(padding: str, kind: str) -> None:
 @pytest.mark.parametrize("groups", [1, 48])
 def test_units_of_groups_see_few_inputs(groups: int) -> None:
     """sqrt(2 / (9 * 48)) over draws of a depthwise convolution, whatever the number of inputs."""
-    layers: list[P.Layer] = [P.Conv(48, 3, groups=groups, image=12, fan_in=48, init="normal", std=1 / 3)]
+    layers: list[P.Layer] = [P.Conv(48, 3, groups=groups, image=8, fan_in=48, init="normal", std=1 / 3)]
     _, values = draws(layers, 8)
     row = P.propagate(layers, batch=8).layers[0]
     measured = np.log(values[:, 0, 0]).std()

@@ -75,11 +75,12 @@ def test_a_picture_without_suffix(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert len(list(tmp_path.iterdir())) == 4
 
 
-def test_a_comparison_beyond_float64(capsys: pytest.CaptureFixture[str]) -> None:
-    for depth in (30, 1100):
-        text = run(f"propagate --compare --activation squared_relu --width 16 --depth {depth}", capsys)
-        assert "nan" not in text and max(map(len, text.splitlines())) < 200
-    json.loads(run("propagate --compare --activation squared_relu --json", capsys), parse_constant=pytest.fail)
+@pytest.mark.parametrize("depth", [30, pytest.param(1100, marks=pytest.mark.slow)])
+def test_a_comparison_beyond_float64(depth: int, capsys: pytest.CaptureFixture[str]) -> None:
+    line = f"propagate --compare --activation squared_relu --width 16 --depth {depth}"
+    text = run(line, capsys)
+    assert "nan" not in text and max(map(len, text.splitlines())) < 200
+    json.loads(run(f"{line} --json", capsys), parse_constant=pytest.fail)
 
 
 def test_simulate_puts_measured_values_beside(capsys: pytest.CaptureFixture[str]) -> None:

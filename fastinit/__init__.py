@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any as _Any
+from typing import TYPE_CHECKING
 
 try:
     from ._core import __version__
@@ -81,13 +81,17 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> _Any:
-    """``fastinit.propagation``, which is imported only when asked for."""
-    if name == "propagation":
-        from importlib import import_module
+if TYPE_CHECKING:
+    from . import propagation as propagation
+else:
 
-        return import_module(f".{name}", __name__)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    def __getattr__(name):
+        """``fastinit.propagation``, which is imported only when asked for."""
+        if name == "propagation":
+            from importlib import import_module
+
+            return import_module(f".{name}", __name__)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

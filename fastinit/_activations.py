@@ -12,8 +12,9 @@ from . import _core
 from ._args import check_number, named_errors
 from ._run import at_once
 
+Function = _core.Activation  # with its integrals
 #: A name, or a vectorised function of a float64 array.
-ActivationLike = str | Callable[[Any], Any]
+ActivationLike = str | Callable[[Any], Any] | Function
 
 _TABLE: dict[str, tuple[tuple[str, str, float], ...]] = {}
 _CANONICAL: dict[str, str] = {}

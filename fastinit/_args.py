@@ -12,9 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import _core
-
-Array = np.ndarray[Any, np.dtype[Any]]
-Shape = tuple[int, ...]
+from ._types import Array, Shape
 
 
 class Format(NamedTuple):

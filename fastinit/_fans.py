@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ._args import Shape, check_int, check_number, check_shape
+from ._args import check_int, check_number, check_shape
+from ._types import AxisLike, Shape, ShapeLike
 
-AxisLike = int | Sequence[int] | None
 Fan = int | float
 _EXACT = 2.0**53  # from here on floats stay floats
 
@@ -160,7 +160,7 @@ def resolve_fans(
 
 
 def compute_fans(
-    shape: Any,
+    shape: ShapeLike,
     *,
     layout: str | None = None,
     in_axis: AxisLike = None,

@@ -24,9 +24,10 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from ._args import COMPLEX, Array, check_dtype, check_shape
+from ._args import COMPLEX, check_dtype, check_shape
 from ._keys import Key
 from ._target import slice_of
+from ._types import Array
 from .spec import INITIALIZERS
 
 _SLAB = 1 << 26  # bytes between two steps of the progress bar

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import functools
 import operator
+from collections.abc import Sequence
 from hashlib import blake2b
-from typing import Any
+from typing import Any, Protocol, SupportsIndex
 
 import numpy as np
+import numpy.typing as npt
 from numpy.random.bit_generator import ISeedSequence
 
 from . import _core
@@ -115,7 +117,7 @@ class Key:
     __slots__ = ("bits",)
     bits: int
 
-    def __init__(self, seed: Any = None) -> None:
+    def __init__(self, seed: SeedLike = None) -> None:
         object.__setattr__(self, "bits", key_bits(seed))
 
     @classmethod
@@ -231,3 +233,15 @@ class Key:
 
 
 ISeedSequence.register(Key)
+
+
+class _DrawsKey(Protocol):
+    """A generator of this package."""
+
+    def _draw_key(self) -> int: ...
+
+
+SeedLike = (
+    SupportsIndex | Sequence[SupportsIndex] | npt.NDArray[np.integer[Any]] | ISeedSequence | Key
+    | np.random.Generator | np.random.BitGenerator | np.random.RandomState | _DrawsKey | None
+)  # fmt: skip

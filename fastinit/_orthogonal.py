@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import accumulate
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from . import _core
-from ._args import Array
 from ._keys import Key, fold_all
 from ._target import Target, span
+from ._types import Array, Progress
 
-Progress = Callable[[float], Any]
 _TEMPORARY = 1 << 26  # bytes of finished matrices that wait for their rounding
 
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ._args import Array, Shape, check_number, code_of
+from ._args import check_number, code_of
+from ._types import Array, Shape
 
 _CHUNK = 2**13  # elements: what is computed of them stays in the cache
 

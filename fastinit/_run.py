@@ -8,8 +8,8 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from . import _core
-from ._args import Array
 from ._target import Target
+from ._types import Array
 
 # Codes of Asked in src/ops/fill.h.
 UNIFORM, NORMAL, TRUNCATED, WORDS, TRUNCATED_ABSOLUTE, CONSTANT = range(6)

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from ._args import FLOAT32, Array, Shape, check_array, check_dtype, check_num_threads, check_out, check_shape, code_of
+from ._args import FLOAT32, check_array, check_dtype, check_num_threads, check_out, check_shape, code_of
 from ._keys import check_seed
+from ._types import Array, Shape
 
 
 def global_shape(shape: Any, out: Any, shard: Any, name: str = "shape") -> Shape:

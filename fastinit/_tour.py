@@ -12,7 +12,7 @@ import numpy as np
 from tqdm import tqdm
 
 from . import __version__, get_num_threads, isa
-from ._args import Array
+from ._types import Array
 from .propagation._compare import Chain, compare_rows, compare_table, scheme_reports
 from .spec import INITIALIZERS
 

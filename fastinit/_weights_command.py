@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from ._args import Array, check_choice, is_real, named_errors
+from ._args import check_choice, is_real, named_errors
 from ._propagate_command import check_common, report_of, settled
+from ._types import Array
 from .propagation import Activation, Dense, Layer
 from .propagation._report import counted
 

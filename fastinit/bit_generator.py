@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 import threading
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -49,7 +50,7 @@ class Philox4x32(np.random.BitGenerator):
     True
     """
 
-    def __init__(self, seed: Any = None) -> None:
+    def __init__(self, seed: int | Sequence[int] | np.random.SeedSequence | Key | None = None) -> None:
         check_seed(seed)
         # A Key has no SeedSequence; one of its bits serves `spawn`.
         super().__init__(np.random.SeedSequence(seed.bits) if isinstance(seed, Key) else seed)
@@ -150,7 +151,7 @@ class Philox4x32(np.random.BitGenerator):
         True
         """
         by = check_int(jumps, "jumps") * 2**60
-        other = type(self)(self.seed_seq)
+        other = _philox(type(self), self.seed_seq)
         other._restart(self._stream.key, (self._stream.position + by) % 2**64)
         return other
 

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from ._args import COMPLEX, Array, check_choice, check_progress, check_stored
-from ._fans import AxisLike, block_sizes, resolve_axes
+from ._args import COMPLEX, check_choice, check_progress, check_stored
+from ._fans import block_sizes, resolve_axes
 from ._gains import check_gain
-from ._keys import Key
+from ._keys import Key, SeedLike
 from ._orthogonal import Plan, fill
 from ._run import clear, then
 from ._target import Target, global_shape
+from ._types import Array, AxisLike, DTypeLike, Progress, ShapeLike, Shard
 
 METHODS = ("direct", "qr")
 
@@ -25,7 +26,7 @@ def _check_scale(number: float, name: str, dtype: np.dtype[Any]) -> None:
 
 
 def orthogonal(
-    shape: Any = None,
+    shape: ShapeLike | None = None,
     gain: float | str = 1.0,
     *,
     method: str = "direct",
@@ -34,12 +35,12 @@ def orthogonal(
     out_axis: AxisLike = None,
     batch_axis: AxisLike = None,
     blocks: int | Sequence[int] | None = None,
-    dtype: Any = None,
-    seed: Any = None,
+    dtype: DTypeLike | None = None,
+    seed: SeedLike = None,
     out: Array | None = None,
-    shard: Any = None,
+    shard: Shard | None = None,
     num_threads: int | None = None,
-    progress: Callable[[float], Any] | None = None,
+    progress: Progress | None = None,
 ) -> Array:
     """Orthogonal matrices, uniformly distributed (Haar's law), times `gain`.
 
@@ -131,19 +132,19 @@ def orthogonal(
 
 
 def delta_orthogonal(
-    shape: Any = None,
+    shape: ShapeLike | None = None,
     gain: float | str = 1.0,
     *,
     scaled: bool = False,
     layout: str | None = None,
     in_axis: AxisLike = None,
     out_axis: AxisLike = None,
-    dtype: Any = None,
-    seed: Any = None,
+    dtype: DTypeLike | None = None,
+    seed: SeedLike = None,
     out: Array | None = None,
-    shard: Any = None,
+    shard: Shard | None = None,
     num_threads: int | None = None,
-    progress: Callable[[float], Any] | None = None,
+    progress: Progress | None = None,
 ) -> Array:
     """A convolution kernel that is an orthogonal matrix at its centre and zero elsewhere.
 
@@ -213,7 +214,7 @@ def delta_orthogonal(
 
 
 def _set_delta(
-    target: Target, in_axis: int, out_axis: int, key: Key, scale: float, progress: Callable[[float], Any] | None
+    target: Target, in_axis: int, out_axis: int, key: Key, scale: float, progress: Progress | None
 ) -> None:
     index: list[Any] = [slice(None)] * len(target.shape)
     for axis, (n, local) in enumerate(zip(target.shape, target.ranges(), strict=True)):

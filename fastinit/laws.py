@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from . import _core
-from ._args import Array, check_choice, check_fits, check_number, check_stored, check_window
-from ._keys import key_bits
+from ._args import check_choice, check_fits, check_number, check_stored, check_window
+from ._keys import SeedLike, key_bits
 from ._run import NORMAL, TRUNCATED, TRUNCATED_ABSOLUTE, UNIFORM, run
 from ._target import Target, global_shape
+from ._types import Array, DTypeLike, ShapeLike, Shard
 
 BOUNDS = ("sigma", "absolute")
 
 
 def normal(
-    shape: Any = None,
+    shape: ShapeLike | None = None,
     mean: float = 0.0,
     std: float = 1.0,
     *,
-    dtype: Any = None,
-    seed: Any = None,
+    dtype: DTypeLike | None = None,
+    seed: SeedLike = None,
     out: Array | None = None,
-    shard: Any = None,
+    shard: Shard | None = None,
     num_threads: int | None = None,
 ) -> Array:
     """Independent normal draws, N(mean, std**2).
@@ -79,14 +79,14 @@ def normal(
 
 
 def uniform(
-    shape: Any = None,
+    shape: ShapeLike | None = None,
     low: float = 0.0,
     high: float = 1.0,
     *,
-    dtype: Any = None,
-    seed: Any = None,
+    dtype: DTypeLike | None = None,
+    seed: SeedLike = None,
     out: Array | None = None,
-    shard: Any = None,
+    shard: Shard | None = None,
     num_threads: int | None = None,
 ) -> Array:
     """Independent uniform draws from [low, high).
@@ -141,7 +141,7 @@ def uniform(
 
 
 def truncated_normal(
-    shape: Any = None,
+    shape: ShapeLike | None = None,
     mean: float = 0.0,
     std: float = 1.0,
     lower: float = -2.0,
@@ -149,10 +149,10 @@ def truncated_normal(
     *,
     bounds: str = "sigma",
     correct_std: bool = False,
-    dtype: Any = None,
-    seed: Any = None,
+    dtype: DTypeLike | None = None,
+    seed: SeedLike = None,
     out: Array | None = None,
-    shard: Any = None,
+    shard: Shard | None = None,
     num_threads: int | None = None,
 ) -> Array:
     """Normal draws, truncated to a window.

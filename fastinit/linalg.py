@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal, overload
 
 import numpy as np
 
 from . import _core
 from ._args import check_choice, check_num_threads, check_progress
+from ._types import Array, ArrayLike, Progress
 
 MODES = ("reduced", "r")
 _SAFE = 32  # squares of numbers within 2**-32 and 2**32 can be added in float32
 
 
+@overload
 def householder_qr(
-    a: Any,
+    a: ArrayLike, mode: Literal["reduced"] = "reduced", *, num_threads: int | None = None, progress: Progress | None = None
+) -> tuple[Array, Array]: ...
+@overload
+def householder_qr(
+    a: ArrayLike, mode: Literal["r"], *, num_threads: int | None = None, progress: Progress | None = None
+) -> Array: ...
+def householder_qr(
+    a: ArrayLike,
     mode: str = "reduced",
     *,
     num_threads: int | None = None,
-    progress: Callable[[float], Any] | None = None,
+    progress: Progress | None = None,
 ) -> Any:
     """QR factorization by blocked Householder reflections, with a non-negative diagonal of R.
 

@@ -7,11 +7,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ._activations import canonical_name
-from ._args import Array, check_choice, check_number, named_errors
-from ._fans import AxisLike, resolve_fans
+from ._args import check_choice, check_number, named_errors
+from ._fans import resolve_fans
 from ._gains import check_gain, rectifier_gain_squared
 from ._gains import gain as activation_gain
+from ._keys import SeedLike
 from ._target import Target, global_shape
+from ._types import Array, AxisLike, DTypeLike, ShapeLike, Shard
 from .scaling import MODES, scaled, squared
 
 RECTIFIERS = ("relu", "leaky_relu", "prelu")
@@ -43,7 +45,7 @@ def _named_gain_squared(nonlinearity: str, negative_slope: float) -> tuple[float
 
 
 def xavier_normal(
-    shape: Any = None,
+    shape: ShapeLike | None = None,
     gain: float | str = 1.0,
     *,
     layout: str | None = None,
@@ -54,10 +56,10 @@ def xavier_normal(
     blocks: int | Sequence[int] | None = None,
     fan_in: float | None = None,
     fan_out: float | None = None,
-    dtype: Any = None,
-    seed: Any = None,
+    dtype: DTypeLike | None = None,
+    seed: SeedLike = None,
     out: Array | None = None,
-    shard: Any = None,
+    shard: Shard | None = None,
     num_threads: int | None = None,
 ) -> Array:
     """Xavier (Glorot) initialization, normal: ``std = gain * sqrt(2 / (fan_in + fan_out))``.
@@ -114,7 +116,7 @@ def xavier_normal(
 
 
 def xavier_uniform(
-    shape: Any = None,
+    shape: ShapeLike | None = None,
     gain: float | str = 1.0,
     *,
     layout: str | None = None,
@@ -125,10 +127,10 @@ def xavier_uniform(
     blocks: int | Sequence[int] | None = None,
     fan_in: float | None = None,
     fan_out: float | None = None,
-    dtype: Any = None,
-    seed: Any = None,
+    dtype: DTypeLike | None = None,
+    seed: SeedLike = None,
     out: Array | None = None,
-    shard: Any = None,
+    shard: Shard | None = None,
     num_threads: int | None = None,
 ) -> Array:
     """Xavier (Glorot) initialization, uniform: ``limit = gain * sqrt(6 / (fan_in + fan_out))``.
@@ -185,7 +187,7 @@ def xavier_uniform(
 
 
 def he_normal(
-    shape: Any = None,
+    shape: ShapeLike | None = None,
     *,
     mode: str = "fan_in",
     nonlinearity: str | Callable[..., Any] = "relu",
@@ -199,10 +201,10 @@ def he_normal(
     blocks: int | Sequence[int] | None = None,
     fan_in: float | None = None,
     fan_out: float | None = None,
-    dtype: Any = None,
-    seed: Any = None,
+    dtype: DTypeLike | None = None,
+    seed: SeedLike = None,
     out: Array | None = None,
-    shard: Any = None,
+    shard: Shard | None = None,
     num_threads: int | None = None,
 ) -> Array:
     """He (Kaiming) initialization, normal: ``std = gain / sqrt(fan)``.
@@ -268,7 +270,7 @@ def he_normal(
 
 
 def he_uniform(
-    shape: Any = None,
+    shape: ShapeLike | None = None,
     *,
     mode: str = "fan_in",
     nonlinearity: str | Callable[..., Any] = "relu",
@@ -282,10 +284,10 @@ def he_uniform(
     blocks: int | Sequence[int] | None = None,
     fan_in: float | None = None,
     fan_out: float | None = None,
-    dtype: Any = None,
-    seed: Any = None,
+    dtype: DTypeLike | None = None,
+    seed: SeedLike = None,
     out: Array | None = None,
-    shard: Any = None,
+    shard: Shard | None = None,
     num_threads: int | None = None,
 ) -> Array:
     """He (Kaiming) initialization, uniform: ``limit = gain * sqrt(3 / fan)``.

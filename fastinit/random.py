@@ -9,15 +9,8 @@ from typing import Any
 import numpy as np
 
 from . import _core
-from ._args import (
-    Array,
-    check_fits,
-    check_int,
-    check_number,
-    check_stored,
-    check_window,
-)
-from ._keys import Key
+from ._args import check_fits, check_int, check_number, check_stored, check_window
+from ._keys import Key, SeedLike
 from ._parameters import (
     check_all,
     check_range,
@@ -31,6 +24,7 @@ from ._parameters import (
 )
 from ._run import NORMAL, TRUNCATED, UNIFORM, run
 from ._target import Target, global_shape
+from ._types import Array, ArrayLike, DTypeLike, ShapeLike
 
 
 class Generator:
@@ -58,7 +52,7 @@ class Generator:
     True
     """
 
-    def __init__(self, seed: Any = None) -> None:
+    def __init__(self, seed: SeedLike = None) -> None:
         self._key = Key(seed)
         self._position = 0
         self._children = 0
@@ -112,7 +106,7 @@ class Generator:
         return f"Generator({self._key!r}, position={self._position})"
 
     def _fill(
-        self, law: int, p0: float, p1: float, size: Any, dtype: Any, out: Array | None,
+        self, law: int, p0: float, p1: float, size: ShapeLike | None, dtype: DTypeLike | None, out: Array | None,
         num_threads: int | None, lo: float = 0.0, hi: float = 0.0,
     ) -> Any:
         scalar = size is None and out is None
@@ -136,7 +130,8 @@ class Generator:
         return float(target.out) if scalar else target.result
 
     def random(
-        self, size: Any = None, dtype: Any = None, out: Array | None = None, *, num_threads: int | None = None
+        self, size: ShapeLike | None = None, dtype: DTypeLike | None = None, out: Array | None = None, *,
+        num_threads: int | None = None,
     ) -> Any:
         """Uniform draws from [0, 1).
 
@@ -170,7 +165,8 @@ class Generator:
         return self._fill(UNIFORM, 0.0, 1.0, size, dtype, out, num_threads)
 
     def standard_normal(
-        self, size: Any = None, dtype: Any = None, out: Array | None = None, *, num_threads: int | None = None
+        self, size: ShapeLike | None = None, dtype: DTypeLike | None = None, out: Array | None = None, *,
+        num_threads: int | None = None,
     ) -> Any:
         """Draws from N(0, 1).
 
@@ -198,8 +194,8 @@ class Generator:
         return self._fill(NORMAL, 0.0, 1.0, size, dtype, out, num_threads)
 
     def uniform(
-        self, low: Any = 0.0, high: Any = 1.0, size: Any = None, *, dtype: Any = None,
-        out: Array | None = None, num_threads: int | None = None,
+        self, low: ArrayLike = 0.0, high: ArrayLike = 1.0, size: ShapeLike | None = None, *,
+        dtype: DTypeLike | None = None, out: Array | None = None, num_threads: int | None = None,
     ) -> Any:
         """Uniform draws from [low, high); array bounds are broadcast, and give what numbers give.
 
@@ -243,8 +239,8 @@ class Generator:
         return self._fill(UNIFORM, a, b, size, dtype, out, num_threads)
 
     def normal(
-        self, loc: Any = 0.0, scale: Any = 1.0, size: Any = None, *, dtype: Any = None,
-        out: Array | None = None, num_threads: int | None = None,
+        self, loc: ArrayLike = 0.0, scale: ArrayLike = 1.0, size: ShapeLike | None = None, *,
+        dtype: DTypeLike | None = None, out: Array | None = None, num_threads: int | None = None,
     ) -> Any:
         """Draws from N(loc, scale**2); array parameters are broadcast, and give what numbers give.
 
@@ -277,8 +273,9 @@ class Generator:
         return draw(NORMAL, mean, std, size, dtype, out, num_threads)
 
     def truncated_normal(
-        self, loc: Any = 0.0, scale: Any = 1.0, lower: float = -2.0, upper: float = 2.0,
-        size: Any = None, *, dtype: Any = None, out: Array | None = None, num_threads: int | None = None,
+        self, loc: ArrayLike = 0.0, scale: ArrayLike = 1.0, lower: float = -2.0, upper: float = 2.0,
+        size: ShapeLike | None = None, *, dtype: DTypeLike | None = None, out: Array | None = None,
+        num_threads: int | None = None,
     ) -> Any:
         """Draws from N(loc, scale**2) truncated `lower` and `upper` scales from `loc`.
 
@@ -319,7 +316,7 @@ class Generator:
         return draw(TRUNCATED, mean, std, size, dtype, out, num_threads, a, b)
 
     def _broadcast(
-        self, law: int, p0: Array, p1: Array, size: Any, dtype: Any, out: Array | None,
+        self, law: int, p0: Array, p1: Array, size: ShapeLike | None, dtype: DTypeLike | None, out: Array | None,
         num_threads: int | None, lo: float = 0.0, hi: float = 0.0,
     ) -> Array:
         """With parameters for each element; the values are those of the same numbers."""
@@ -346,7 +343,7 @@ class Generator:
                 self._draw_each(full.out, kind, law, p0, p1, lo, hi)
         return full.result
 
-    def _draw_each(self, out: Array, kind: Any, law: int, p0: Array, p1: Array, lo: float, hi: float) -> None:
+    def _draw_each(self, out: Array, kind: DTypeLike, law: int, p0: Array, p1: Array, lo: float, hi: float) -> None:
         """Chunks of standard draws, and what the law makes of them: the operations of the kernels."""
         for y, a, b in chunks(out, kind, p0, p1):
             part = Target(y.shape, kind, 0, None, None, 1)
@@ -366,7 +363,7 @@ class Generator:
             y[...] = x
 
 
-def default_rng(seed: Any = None) -> Generator:
+def default_rng(seed: SeedLike = None) -> Generator:
     """A `Generator`; one that is passed in is returned as it is.
 
     Parameters

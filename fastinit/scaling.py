@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from . import _core
-from ._args import Array, check_choice, check_fits, check_number, check_stored
-from ._fans import AxisLike, Fans, resolve_fans
-from ._keys import key_bits
+from ._args import check_choice, check_fits, check_number, check_stored
+from ._fans import Fans, resolve_fans
+from ._keys import SeedLike, key_bits
 from ._run import NORMAL, TRUNCATED, UNIFORM, run
 from ._target import Target, global_shape
+from ._types import Array, AxisLike, DTypeLike, ShapeLike, Shard
 
 MODES = ("fan_in", "fan_out", "fan_avg", "fan_geo_avg")
 DISTRIBUTIONS = ("normal", "uniform", "truncated_normal")
@@ -102,7 +103,7 @@ def _draw(target: Target, size: float, distribution: str, key: int) -> Array:
 
 
 def variance_scaling(
-    shape: Any = None,
+    shape: ShapeLike | None = None,
     scale: float = 1.0,
     mode: str = "fan_in",
     distribution: str = "normal",
@@ -115,10 +116,10 @@ def variance_scaling(
     blocks: int | Sequence[int] | None = None,
     fan_in: float | None = None,
     fan_out: float | None = None,
-    dtype: Any = None,
-    seed: Any = None,
+    dtype: DTypeLike | None = None,
+    seed: SeedLike = None,
     out: Array | None = None,
-    shard: Any = None,
+    shard: Shard | None = None,
     num_threads: int | None = None,
 ) -> Array:
     """Draws with variance ``scale / fan``.
@@ -182,7 +183,7 @@ def variance_scaling(
 
 
 def lecun_normal(
-    shape: Any = None,
+    shape: ShapeLike | None = None,
     *,
     layout: str | None = None,
     in_axis: AxisLike = None,
@@ -192,10 +193,10 @@ def lecun_normal(
     blocks: int | Sequence[int] | None = None,
     fan_in: float | None = None,
     fan_out: float | None = None,
-    dtype: Any = None,
-    seed: Any = None,
+    dtype: DTypeLike | None = None,
+    seed: SeedLike = None,
     out: Array | None = None,
-    shard: Any = None,
+    shard: Shard | None = None,
     num_threads: int | None = None,
 ) -> Array:
     """LeCun initialization, normal: ``std = sqrt(1 / fan_in)``.
@@ -248,7 +249,7 @@ def lecun_normal(
 
 
 def lecun_uniform(
-    shape: Any = None,
+    shape: ShapeLike | None = None,
     *,
     layout: str | None = None,
     in_axis: AxisLike = None,
@@ -258,10 +259,10 @@ def lecun_uniform(
     blocks: int | Sequence[int] | None = None,
     fan_in: float | None = None,
     fan_out: float | None = None,
-    dtype: Any = None,
-    seed: Any = None,
+    dtype: DTypeLike | None = None,
+    seed: SeedLike = None,
     out: Array | None = None,
-    shard: Any = None,
+    shard: Shard | None = None,
     num_threads: int | None = None,
 ) -> Array:
     """LeCun initialization, uniform: ``limit = sqrt(3 / fan_in)``.

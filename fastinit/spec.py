@@ -9,9 +9,10 @@ from typing import Any, NoReturn
 import numpy as np
 
 from . import isometric, laws, named, scaling, structured
-from ._args import Array, check_num_threads, check_shape, is_length, named_errors
-from ._keys import Key, check_seed
+from ._args import check_num_threads, check_shape, is_length, named_errors
+from ._keys import Key, SeedLike, check_seed
 from ._run import collecting
+from ._types import Array, ShapeLike
 
 _NAMES = {
     laws: "normal uniform truncated_normal",
@@ -62,7 +63,7 @@ class Spec:
     shape: int | tuple[int, ...]
     kwargs: Mapping[str, Any]
 
-    def __init__(self, initializer: str | Callable[..., Any], shape: Any, **kwargs: Any) -> None:
+    def __init__(self, initializer: str | Callable[..., Any], shape: ShapeLike, **kwargs: Any) -> None:
         if isinstance(initializer, str):
             if initializer not in INITIALIZERS:
                 raise ValueError(
@@ -81,7 +82,7 @@ class Spec:
             kwargs = {name: tuple(v) if isinstance(v, list) else v for name, v in kwargs.items()}
         object.__setattr__(self, "kwargs", MappingProxyType(kwargs))
 
-    def build(self, seed: Any = None, out: Array | None = None, num_threads: int | None = None) -> Any:
+    def build(self, seed: SeedLike = None, out: Array | None = None, num_threads: int | None = None) -> Any:
         """The array of this specification.
 
         Parameters
@@ -163,7 +164,7 @@ def _rebuild(initializer: Any, shape: Any, kwargs: dict[str, Any]) -> Spec:
 
 def initialize(
     specs: Mapping[str, Spec],
-    seed: Any = 0,
+    seed: SeedLike = 0,
     *,
     out: Mapping[str, Array] | None = None,
     num_threads: int | None = None,

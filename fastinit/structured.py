@@ -8,30 +8,23 @@ from typing import Any
 import numpy as np
 
 from . import _core
-from ._args import (
-    Array,
-    check_fits,
-    check_int,
-    check_number,
-    check_shape,
-    check_stored,
-    is_length,
-)
-from ._fans import AxisLike, resolve_axes
-from ._keys import key_bits
+from ._args import check_fits, check_int, check_number, check_shape, check_stored, is_length
+from ._fans import resolve_axes
+from ._keys import SeedLike, key_bits
 from ._parameters import check_range, holds, is_array, parameter
 from ._run import CONSTANT, NORMAL, run, then
 from ._target import Target, global_shape, slice_of
+from ._types import Array, ArrayLike, AxisLike, DTypeLike, ShapeLike, Shard
 
 
 def constant(
-    shape: Any = None,
-    value: Any = 0.0,
+    shape: ShapeLike | None = None,
+    value: ArrayLike = 0.0,
     *,
-    dtype: Any = None,
-    seed: Any = None,
+    dtype: DTypeLike | None = None,
+    seed: SeedLike = None,
     out: Array | None = None,
-    shard: Any = None,
+    shard: Shard | None = None,
     num_threads: int | None = None,
 ) -> Array:
     """Every element equal to `value`.
@@ -87,12 +80,12 @@ def _rounded(values: Any, dtype: np.dtype[Any]) -> Array:
 
 
 def zeros(
-    shape: Any = None,
+    shape: ShapeLike | None = None,
     *,
-    dtype: Any = None,
-    seed: Any = None,
+    dtype: DTypeLike | None = None,
+    seed: SeedLike = None,
     out: Array | None = None,
-    shard: Any = None,
+    shard: Shard | None = None,
     num_threads: int | None = None,
 ) -> Array:
     """Every element zero.
@@ -122,12 +115,12 @@ def zeros(
 
 
 def ones(
-    shape: Any = None,
+    shape: ShapeLike | None = None,
     *,
-    dtype: Any = None,
-    seed: Any = None,
+    dtype: DTypeLike | None = None,
+    seed: SeedLike = None,
     out: Array | None = None,
-    shard: Any = None,
+    shard: Shard | None = None,
     num_threads: int | None = None,
 ) -> Array:
     """Every element one.
@@ -157,13 +150,13 @@ def ones(
 
 
 def identity(
-    shape: Any = None,
+    shape: ShapeLike | None = None,
     gain: float = 1.0,
     *,
-    dtype: Any = None,
-    seed: Any = None,
+    dtype: DTypeLike | None = None,
+    seed: SeedLike = None,
     out: Array | None = None,
-    shard: Any = None,
+    shard: Shard | None = None,
     num_threads: int | None = None,
 ) -> Array:
     """`gain` on the main diagonal of a matrix, zero elsewhere.
@@ -225,16 +218,16 @@ eye = identity
 
 
 def dirac(
-    shape: Any = None,
+    shape: ShapeLike | None = None,
     groups: int = 1,
     *,
     layout: str | None = None,
     in_axis: AxisLike = None,
     out_axis: AxisLike = None,
-    dtype: Any = None,
-    seed: Any = None,
+    dtype: DTypeLike | None = None,
+    seed: SeedLike = None,
     out: Array | None = None,
-    shard: Any = None,
+    shard: Shard | None = None,
     num_threads: int | None = None,
 ) -> Array:
     """A convolution kernel that passes its input through, channel by channel.
@@ -307,15 +300,15 @@ def _set_dirac(target: Target, in_axis: int, out_axis: int, batch: tuple[int, ..
 
 
 def sparse(
-    shape: Any = None,
+    shape: ShapeLike | None = None,
     sparsity: float = 0.9,
     std: float = 0.01,
     *,
     layout: str | None = None,
-    dtype: Any = None,
-    seed: Any = None,
+    dtype: DTypeLike | None = None,
+    seed: SeedLike = None,
     out: Array | None = None,
-    shard: Any = None,
+    shard: Shard | None = None,
     num_threads: int | None = None,
 ) -> Array:
     """Normal draws of which an exact share in every column is zero.

@@ -44,7 +44,7 @@ GATES = {
     *(f"propagation.{name}" for name in ("_node", "_pointwise", "_pooling", "_signal", "_simulate", "_units", "_weights")),
 }  # fmt: skip
 # What the package of propagation takes from the modules beside it.
-BESIDE = {"_activations", "_args", "_fans", "_gains", "_keys", "_run", "laws", "spec"}
+BESIDE = {"_activations", "_args", "_fans", "_gains", "_keys", "_run", "_types", "laws", "spec"}
 # Imports inside functions, of views that most reports are never shown in.
 LATE = {("propagation._report", "propagation._table"), ("propagation._report", "propagation._plot")}
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import functools
 import math
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
+from .._activations import Function
 from .._args import FORMATS
 from ._backward import Back, Gradient, back_through
 from ._edge import upper_edge
@@ -218,7 +218,7 @@ def _signal_ratio(nodes: tuple[Node, ...]) -> float:
 class _Plain:
     """What a chain of weights and one activation has in common."""
 
-    function: Any
+    function: Function
     depth: int
     sigma_w2: float
     sigma_b2: float
@@ -248,7 +248,7 @@ def _plain(nodes: tuple[Node, ...]) -> _Plain | None:
 
 
 @functools.lru_cache(maxsize=256)
-def _depth_scales(function: Any, sigma_w2: float, sigma_b2: float) -> DepthScales | None:
+def _depth_scales(function: Function, sigma_w2: float, sigma_b2: float) -> DepthScales | None:
     try:
         return DepthScales(*function.depth_scales(sigma_w2, sigma_b2))
     except ValueError:  # the limit lies where a formula overflows; these layers do not reach it

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .._args import Array
+from .._types import Array
 from ._fluctuation import MEAN, SECOND, Transfer, batch_mean, bounded
 from ._layers import Activation, BatchNorm, Dropout, LayerNorm, Pool, Residual, RMSNorm
 from ._linear_layers import Conv, Dense, Gated

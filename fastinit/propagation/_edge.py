@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from .._args import Array
+from .._types import Array
 from ._layers import Activation, BatchNorm, Dropout, LayerNorm
 from ._linear_layers import Conv, Dense
 from ._node import Node

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from .._args import Array
+from .._types import Array
 
 MEAN, SECOND, SHAPE = 0, 1, 2
 _LARGEST = 1.0  # log-variances beyond it are no small deviations: their second-order terms stop here

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from .._args import Array
+from .._activations import Function
+from .._types import Array
 from ._fluctuation import MEAN, SECOND, SHAPE, Transfer, bounded, cosine_noise, gaussian_noise, to_hermite, zero
 from ._layers import Activation, BatchNorm, Dropout, LayerNorm, Pool, Residual
 from ._linear_layers import Conv, Dense, Gated
@@ -251,7 +252,7 @@ def _bend(power: float, loose: float) -> float:
     return max(-3.0, min(3.0, 0.5 * power * (power - 1.0) * loose))
 
 
-def _slopes_bend(f: Any, x: Signal) -> float:
+def _slopes_bend(f: Function, x: Signal) -> float:
     """d (E f'(u) f'(v) / E f'^2) / d cosine, about x, by a difference."""
     if math.isnan(x.below):
         return 0.0
@@ -365,7 +366,7 @@ def _gate_noise(curve: Curve, g: Signal, u: Signal, hidden: int) -> tuple[Array,
     return own, pair
 
 
-def _row_statistics(function: Any, g: Signal, u: Signal, gate: float, up: float) -> tuple[float, float]:
+def _row_statistics(function: Function, g: Signal, u: Signal, gate: float, up: float) -> tuple[float, float]:
     """E r^2 / (E r)^2 and E r z^2 / (E r E z^2) of r = f'(g)^2 u^2 Var Wg + f(g)^2 Var Wu and z = f(g) u.
 
     r is the variance of a row of the inner Jacobian.

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from .._args import Array, check_int
+from .._args import check_int
+from .._types import Array
 from ._fluctuation import Transfer, gaussian_noise
 from ._layers import Layer
 from ._linear_layers import Conv, Dense

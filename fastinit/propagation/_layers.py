@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .._activations import ActivationLike, canonical_name, resolve
+from .._activations import ActivationLike, Function, canonical_name, resolve
 from .._args import check_choice, check_int, check_number
 
 
@@ -74,7 +74,7 @@ class Activation(Layer):
     _shown = ("activation", "params")
     activation: ActivationLike
     params: dict[str, Any]
-    function: Any
+    function: Function
 
     def __init__(self, activation: ActivationLike, **params: Any) -> None:
         function = resolve(activation, params)

@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from .._activations import ActivationLike, canonical_name, resolve
-from .._args import Array, check_choice, check_int
+from .._activations import ActivationLike, Function, canonical_name, resolve
+from .._args import check_choice, check_int
 from .._fans import resolve_axes
+from .._types import Array, ArrayLike
 from ._layers import Layer
 from ._weights import Init, check_init, check_std, finite_array
 
@@ -126,8 +127,8 @@ class Dense(Layer):
         width: int | None = None,
         init: Init | None = None,
         *,
-        weight: Any = None,
-        bias: Any = None,
+        weight: ArrayLike | None = None,
+        bias: ArrayLike | None = None,
         bias_std: float = 0.0,
         layout: str | None = None,
         fan_in: int | None = None,
@@ -206,8 +207,8 @@ class Conv(Layer):
         kernel: int | tuple[int, ...] | None = None,
         init: Init | None = None,
         *,
-        weight: Any = None,
-        bias: Any = None,
+        weight: ArrayLike | None = None,
+        bias: ArrayLike | None = None,
         bias_std: float = 0.0,
         stride: int | tuple[int, ...] = 1,
         padding: str = "same",
@@ -217,7 +218,7 @@ class Conv(Layer):
         fan_in: int | None = None,
         **kwargs: Any,
     ) -> None:
-        array = _given(weight, "weight", max(3, np.ndim(weight)), layout)
+        array = _given(weight, "weight", 3 if weight is None else max(3, np.ndim(weight)), layout)
         units = _width(channels, array, "channels")
         size: Any = kernel
         if kernel is None:
@@ -295,7 +296,7 @@ class Gated(Layer):
     hidden: int
     width: int | None
     activation: ActivationLike
-    function: Any
+    function: Function
     init: Init | None
     gate: Array | None
     up: Array | None
@@ -311,9 +312,9 @@ class Gated(Layer):
         activation: ActivationLike = "silu",
         init: Init | None = None,
         *,
-        gate: Any = None,
-        up: Any = None,
-        down: Any = None,
+        gate: ArrayLike | None = None,
+        up: ArrayLike | None = None,
+        down: ArrayLike | None = None,
         bias_std: float = 0.0,
         layout: str | None = None,
         fan_in: int | None = None,

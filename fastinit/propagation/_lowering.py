@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from .._args import Array
 from .._keys import Key
+from .._types import Array
 from ..spec import INITIALIZERS
 from ._layers import Activation, BatchNorm, Dropout, LayerNorm, Pool, Residual, RMSNorm
 from ._linear_layers import Conv, Dense, Gated

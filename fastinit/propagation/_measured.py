@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .._args import Array
+from .._types import Array
 
 
 class Measurement(NamedTuple):

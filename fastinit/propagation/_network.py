@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import Any
 
-from .._args import Array
+from .._types import Array
 from ._layers import Layer, Pool, Residual, check_layers, flattened
 from ._linear_layers import Conv, Dense, Gated
 from ._weights import Weights, resolve_weights

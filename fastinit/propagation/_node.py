@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .. import _core
-from .._args import Array
+from .._types import Array
 from ._fluctuation import Transfer
 from ._network import Step
 from ._signal import Curve, Signal

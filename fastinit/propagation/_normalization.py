@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .._args import Array
+from .._types import Array
 from ._fluctuation import MEAN, SECOND, Transfer, bounded, cosine_noise, zero
 from ._layers import BatchNorm, LayerNorm, RMSNorm
 from ._network import Step

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from .. import _core
-from .._args import Array
+from .._activations import Function
+from .._types import Array
 from ._layers import Activation, BatchNorm, Dropout, LayerNorm, Residual, RMSNorm
 from ._linear_layers import Conv, Dense
 from ._network import Step
@@ -128,10 +129,10 @@ def with_masks(node: Node, layer: Residual, branch: Branch, branch_log_q: float)
     )  # fmt: skip
 
 
-def as_activation(node: Node, function: Any) -> Node:
+def as_activation(node: Node, function: Function) -> Node:
     """The node of a block as that of an activation."""
     return replace(node, step=activation_step(node.step, function))
 
 
-def activation_step(step: Step, function: Any) -> Step:
+def activation_step(step: Step, function: Function) -> Step:
     return replace(step, layer=Activation(function))

@@ -8,7 +8,8 @@ from dataclasses import replace
 import numpy as np
 
 from .. import _core
-from .._args import Array
+from .._activations import resolve
+from .._types import Array
 from ._fluctuation import Transfer
 from ._layers import Pool
 from ._network import Step
@@ -21,6 +22,7 @@ from ._weights import ONE_TAP
 
 #: Taps of a kernel, of whose patches the covariance over places is taken apart.
 _MOST_TAPS = 256
+_LINEAR = resolve("linear", {})
 
 
 def pool(step: Step, x: Signal, shared: float = 1.0) -> Node:
@@ -184,7 +186,13 @@ def _before_maximum(x: Signal) -> Origin:
     """What the pooled units were before the activation."""
     if x.origin is not None:
         return x.origin
-    return Origin(None, x.mean, max(0.0, 1.0 - x.mean * x.mean), x.below)
+    q = _square(x)
+    return Origin(_LINEAR, x.mean * math.sqrt(q), q * max(0.0, 1.0 - x.mean * x.mean), x.below)
+
+
+def _square(x: Signal) -> float:
+    """E x^2, or 1 in place of one that float64 does not hold."""
+    return exp(x.log_q) if abs(x.log_q) < 600.0 else 1.0
 
 
 def _largest(step: Step, x: Signal, shared: float = 1.0) -> tuple[Array, Array, Array]:
@@ -205,11 +213,10 @@ def _largest(step: Step, x: Signal, shared: float = 1.0) -> tuple[Array, Array, 
     std = math.sqrt(origin.variance)
     h = origin.mean + std * (math.sqrt(alike) * common[:, None] + math.sqrt(1.0 - alike) * z[None, :])
     smaller = np.tile(_core.special("normal_cdf", z), (len(common), 1))  # P(another unit's value is smaller)
-    if origin.function is not None:
-        values = origin.function.eval(h.ravel())[0].reshape(h.shape)
-        if (np.diff(values, axis=1) < 0.0).any():  # no rising activation, of which the largest has the largest e
-            order = np.argsort(values, axis=1, kind="stable")
-            np.put_along_axis(smaller, order, np.cumsum(w[order], axis=1) - 0.5 * w[order], axis=1)
+    values = origin.function.eval(h.ravel())[0].reshape(h.shape)
+    if (np.diff(values, axis=1) < 0.0).any():  # no rising activation, of which the largest has the largest e
+        order = np.argsort(values, axis=1, kind="stable")
+        np.put_along_axis(smaller, order, np.cumsum(w[order], axis=1) - 0.5 * w[order], axis=1)
     own = w * k * smaller ** (k - 1)
     return z, h, weight[:, None] * own / own.sum(1, keepdims=True)
 
@@ -236,10 +243,8 @@ def at_largest(node: Node, step: Step, x: Signal, shared: float) -> Node:
 
 def _maximum(step: Step, x: Signal, shared: float = 1.0) -> tuple[float, float, float, float]:
     """E m, E m^2, E m^4 of the largest m of a window, and E m m' over two windows, in units of sqrt(E x^2)."""
-    q = exp(x.log_q) if abs(x.log_q) < 600.0 else 1.0
     _, h, weight = _largest(step, x, shared)
-    function = _before_maximum(x).function
-    values = h if function is None else function.eval(h.ravel())[0].reshape(h.shape) / math.sqrt(q)
+    values = _before_maximum(x).function.eval(h.ravel())[0].reshape(h.shape) / math.sqrt(_square(x))
     rows = weight.sum(1)
     given = (weight * values).sum(1) / rows  # by what the windows have in common
     first, second, fourth = (float((weight * values**p).sum()) for p in (1, 2, 4))
@@ -265,8 +270,6 @@ def _maximum_below(x: Signal, k: int) -> float:
     one, two = np.random.default_rng(0).standard_normal((2, 4096, k))
     a, b = std * math.sqrt(1.0 - 0.5 * below), std * math.sqrt(0.5 * below)
     u, v = (mean + a * one + sign * b * two for sign in (1.0, -1.0))
-    if function is not None:
-        u, v = (function.eval(h.ravel())[0].reshape(h.shape) for h in (u, v))
-    u, v = u.max(1), v.max(1)
+    u, v = (function.eval(h.ravel())[0].reshape(h.shape).max(1) for h in (u, v))
     square = float((u * u).mean() + (v * v).mean())
     return float(((u - v) ** 2).mean()) / square if square > 0.0 else math.nan

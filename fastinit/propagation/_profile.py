@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from .._args import Array
+from .._types import Array
 from ._linear_layers import Conv
 from ._network import Step
 from ._weights import ONE_TAP

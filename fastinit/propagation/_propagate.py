@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from .._args import check_dtype, check_number
+from .._types import ArrayLike, DTypeLike
 from ._analysis import analyse
 from ._inputs import Input, measured_input, random_input, resolve_batch
 from ._layers import Layer, check_layers
@@ -17,8 +17,8 @@ def propagate(
     layers: Sequence[Layer],
     input_var: float = 1.0,
     input_mean: float = 0.0,
-    dtype: Any = "float32",
-    batch: Any = 256,
+    dtype: DTypeLike = "float32",
+    batch: int | ArrayLike = 256,
 ) -> Report:
     """How variance, correlation and gradients move through a network, by theory alone.
 

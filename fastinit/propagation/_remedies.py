@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .._args import Array
 from .._gains import check_gain
+from .._types import Array
 from ._analysis import analyse
 from ._inputs import Input
 from ._layers import Activation, Dropout, Layer, LayerNorm, Residual, flattened, replaced

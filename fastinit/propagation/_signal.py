@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import _core
-from .._args import Array
+from .._activations import Function
+from .._types import Array
 from ._fluctuation import SECOND, Transfer, batch_mean
 from ._profile import Profile
 
@@ -24,7 +25,7 @@ _TINY = 1e-300
 class Origin(NamedTuple):
     """The activation that made a signal, and what it was applied to."""
 
-    function: Any
+    function: Function
     mean: float
     variance: float
     below: float  # 1 - cosine of two inputs

@@ -12,7 +12,6 @@ import numpy as np
 from .. import _core, laws
 from .._args import (
     FORMATS,
-    Array,
     check_choice,
     check_dtype,
     check_fits,
@@ -21,7 +20,8 @@ from .._args import (
     check_number,
     check_progress,
 )
-from .._keys import Key, check_seed
+from .._keys import Key, SeedLike, check_seed
+from .._types import Array, ArrayLike, DTypeLike, Progress
 from ._inputs import resolve_batch
 from ._layers import Layer
 from ._lowering import Lowering, columns
@@ -43,16 +43,16 @@ _JACOBIAN = ("jacobian_mean", "jacobian_variance", "jacobian_largest", "conditio
 
 def simulate(
     layers: Sequence[Layer],
-    batch: Any = 256,
-    seed: Any = 0,
+    batch: int | ArrayLike = 256,
+    seed: SeedLike = 0,
     repeats: int = 4,
-    dtype: Any = "float32",
+    dtype: DTypeLike = "float32",
     *,
     input_var: float = 1.0,
     input_mean: float = 0.0,
     jacobian: bool = True,
     num_threads: int | None = None,
-    progress: Callable[[float], Any] | None = None,
+    progress: Progress | None = None,
 ) -> Measured:
     """Send a batch forward and random gradients backward through a network, and measure.
 
@@ -180,7 +180,7 @@ def _draw(shape: tuple[int, int], mean: float, std: float, key: Key, num_threads
 
 
 def _told(
-    progress: Callable[[float], Any] | None, repeat: int, repeats: int, ticks: int
+    progress: Progress | None, repeat: int, repeats: int, ticks: int
 ) -> Callable[[int], Any] | None:
     if progress is None:
         return None

@@ -11,12 +11,12 @@ from __future__ import annotations
 import functools
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from .. import _core
-from .._args import Array
+from .._activations import Function
+from .._types import Array
 from ._signal import Scaled, Signal, UnitLaw, exp, fraction_inside, grid, log
 
 _SMALL = 1e-9  # a blur, or a step, that is none
@@ -74,7 +74,7 @@ def quantiles(values: Array, weights: Array) -> tuple[Array, Array]:
 
 
 @functools.lru_cache(maxsize=256)
-def behind_normal(function: Any, log_q: float, mean: float) -> tuple[Array, Passage] | None:
+def behind_normal(function: Function, log_q: float, mean: float) -> tuple[Array, Passage] | None:
     """Values of f(h), h normal, and the passage from the one cell that h is."""
     z, w = cells()
     h = exp(0.5 * log_q) * (mean + math.sqrt(max(0.0, 1.0 - mean * mean)) * z)
@@ -82,7 +82,7 @@ def behind_normal(function: Any, log_q: float, mean: float) -> tuple[Array, Pass
     return None if found is None else found[1:]
 
 
-def through_law(function: Any, x: Signal, law: UnitLaw, normal: Scaled) -> tuple[Scaled, Array, Passage] | None:
+def through_law(function: Function, x: Signal, law: UnitLaw, normal: Scaled) -> tuple[Scaled, Array, Passage] | None:
     """Moments of an activation over units of this law, in place of those over normal ones; its values; the passage."""
     h, weights = _points(law)
     found, square = _through(function, exp(0.5 * x.log_q) * h, weights), float((weights * h * h).sum())
@@ -95,7 +95,7 @@ def through_law(function: Any, x: Signal, law: UnitLaw, normal: Scaled) -> tuple
     return moments._replace(log_phi2=moments.log_phi2 + more, curve=curve), values, passage
 
 
-def _through(function: Any, h: Array, weights: Array) -> tuple[Scaled, Array, Passage] | None:
+def _through(function: Function, h: Array, weights: Array) -> tuple[Scaled, Array, Passage] | None:
     phi, slope = (part.reshape(h.shape) for part in function.eval(h.ravel()))
     second, squares = float((weights * phi**2).sum()), float((weights * slope**2).sum())
     if not (0.0 < second < math.inf and 0.0 < squares < math.inf):
@@ -119,7 +119,7 @@ def _points(law: UnitLaw) -> tuple[Array, Array]:
     return law.values[:, None] + law.blur * z, w[:, None] * v
 
 
-def pairs_of(function: Any, log_q: float, law: UnitLaw, below: float) -> tuple[float, float]:
+def pairs_of(function: Function, log_q: float, law: UnitLaw, below: float) -> tuple[float, float]:
     """1 - cosine of f(u) and f(v), and E f'(u) f'(v) / E f'^2, for units of this law with 1 - cosine `below`."""
     if not below > 0.0:
         return 0.0, 1.0

@@ -12,9 +12,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import _core
-from .._args import Array, check_fits, check_number, is_real, named_errors
+from .._args import check_fits, check_number, is_real, named_errors
 from .._keys import Key
 from .._run import CONSTANT, NORMAL, TRUNCATED, TRUNCATED_ABSOLUTE, UNIFORM, collecting
+from .._types import Array
 from ..spec import INITIALIZERS
 
 #: Initializers that orthogonalize: known by their second moment, E W^2 = g^2 / max(fan_in, fan_out).

@@ -102,21 +102,15 @@ def check_dtype(dtype: Any, name: str = "dtype", also: tuple[str, ...] = ()) -> 
 
 def check_shape(shape: Any, name: str = "shape") -> Shape:
     """A tuple of non-negative ints whose product fits 63 bits."""
-    dims: Sequence[Any]
-    if type(shape) is tuple:
-        dims = shape
-    elif isinstance(shape, (list, tuple, range)) or getattr(shape, "ndim", None) == 1:
-        dims = tuple(shape)
-    elif is_length(shape):
+    dims: Sequence[Any] | None = shape if type(shape) is tuple else items_of(shape)
+    if dims is None:
         dims = (shape,)
-    else:
-        raise TypeError(f"{name} must be an int or a sequence of ints, got {shape!r}")
     total = 1
     exact = True
     for d in dims:
         if type(d) is not int:
             exact = False
-            if not is_length(d):
+            if not is_int(d):
                 raise TypeError(f"{name} must be an int or a sequence of ints, got {shape!r}")
             d = operator.index(d)
         if d < 0:
@@ -129,15 +123,22 @@ def check_shape(shape: Any, name: str = "shape") -> Shape:
     return tuple(dims) if exact else tuple(map(operator.index, dims))
 
 
-def is_length(shape: Any) -> bool:
-    """Whether a shape is a single length, not a sequence of them: any integer that Python takes as an index."""
-    if isinstance(shape, _NO_NUMBERS):
+def is_int(value: Any) -> bool:
+    """Whether Python takes it as an index, and it is no bool."""
+    if isinstance(value, _NO_NUMBERS):
         return False
     try:
-        operator.index(shape)
+        operator.index(value)
     except TypeError:
         return False
     return True
+
+
+def items_of(value: Any) -> Sequence[Any] | None:
+    """What a sequence of numbers holds; None for anything else."""
+    if isinstance(value, (list, tuple, range)):
+        return value
+    return tuple(value) if getattr(value, "ndim", None) == 1 else None
 
 
 def check_number(value: Any, name: str, *, low: float = -math.inf, infinite: bool = False) -> float:
@@ -158,6 +159,47 @@ def check_number(value: Any, name: str, *, low: float = -math.inf, infinite: boo
             raise ValueError(f"{name} < 0: {name} must be non-negative, got {value!r}")
         raise ValueError(f"{name} must be at least {low!r}, got {value!r}")
     return value  # type: ignore[no-any-return]
+
+
+def check_positive(value: Any, name: str) -> float:
+    """A finite number above 0."""
+    number = check_number(value, name)
+    if not number > 0.0:
+        raise ValueError(f"{name} must be positive, got {value!r}")
+    return number
+
+
+def check_within(value: Any, name: str, low: float, high: float) -> float:
+    """A number of the closed interval."""
+    number = check_number(value, name)
+    if not low <= number <= high:
+        raise ValueError(f"{name} must be in [{low:g}, {high:g}], got {value!r}")
+    return number
+
+
+def check_ends(low: Any, high: Any) -> tuple[float, float]:
+    """The ends of a uniform law."""
+    a, b = check_number(low, "low"), check_number(high, "high")
+    if b < a:
+        raise ValueError(f"high - low < 0: low is {a!r}, high is {b!r}")
+    if not math.isfinite(b - a):
+        raise ValueError(f"high - low must be finite, got low {a!r} and high {b!r}")
+    return a, b
+
+
+def check_ends_fit(low: float, high: float, dtype: np.dtype[Any]) -> None:
+    """Ends that are elements of `dtype`, and whose distance its arithmetic holds."""
+    check_stored(low, "low", dtype)
+    check_stored(high, "high", dtype)
+    check_fits(high - low, "high - low", dtype)
+
+
+def check_bounds(lower: Any, upper: Any) -> tuple[float, float]:
+    """The bounds of a truncation, which may be infinite."""
+    a, b = check_number(lower, "lower", infinite=True), check_number(upper, "upper", infinite=True)
+    if not a < b:
+        raise ValueError(f"lower must be below upper, got {a!r} and {b!r}")
+    return a, b
 
 
 def _is_real_scalar(value: Any) -> bool:
@@ -201,15 +243,19 @@ def check_choice(value: Any, name: str, choices: Sequence[str]) -> str:
 
 def check_int(value: Any, name: str, *, low: int | None = None) -> int:
     """An int, of at least `low` where that is given."""
-    if isinstance(value, _NO_NUMBERS):
+    if not is_int(value):
         raise TypeError(f"{name} must be an int, got {value!r}")
-    try:
-        number = operator.index(value)
-    except TypeError:
-        raise TypeError(f"{name} must be an int, got {value!r}") from None
+    number = operator.index(value)
     if low is not None and number < low:
         raise ValueError(f"{name} must be at least {low}, got {value!r}")
     return number
+
+
+def check_bool(value: Any, name: str) -> bool:
+    """A bool, NumPy's too."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name} must be a bool, got {value!r}")
+    return bool(value)
 
 
 def check_progress(progress: Any) -> None:

@@ -7,9 +7,7 @@ import operator
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
-
-from ._args import check_int, check_number, check_shape
+from ._args import check_int, check_positive, check_shape, is_int, items_of
 from ._types import AxisLike, Shape, ShapeLike
 
 Fan = int | float
@@ -26,16 +24,12 @@ class Fans(NamedTuple):
 
 
 def _axes(value: Any, name: str, ndim: int) -> tuple[int, ...]:
-    items = value.tolist() if isinstance(value, np.ndarray) else value
-    items = items if isinstance(items, (tuple, list, range)) else (items,)
+    items = items_of(value)
     found = []
-    for item in items:
-        if isinstance(item, bool):
+    for item in (value,) if items is None else items:
+        if not is_int(item):
             raise TypeError(f"{name} must be an int or a sequence of ints, got {value!r}")
-        try:
-            axis = operator.index(item)
-        except TypeError:
-            raise TypeError(f"{name} must be an int or a sequence of ints, got {value!r}") from None
+        axis = operator.index(item)
         if not -ndim <= axis < ndim:
             raise ValueError(f"{name} {axis} is out of range for a shape of {ndim} dimensions")
         found.append(axis % ndim)
@@ -77,10 +71,9 @@ def resolve_axes(
 
 def block_sizes(blocks: Any, n: int) -> tuple[int, ...]:
     """Sizes of the blocks along an axis of length `n`."""
-    if isinstance(blocks, np.ndarray):
-        blocks = blocks.tolist()
-    if isinstance(blocks, (tuple, list, range)):
-        sizes = tuple(check_int(b, "blocks", low=0) for b in blocks)
+    items = items_of(blocks)
+    if items is not None:
+        sizes = tuple(check_int(b, "blocks", low=0) for b in items)
         if not sizes or sum(sizes) != n:
             raise ValueError(f"blocks must sum to the out axis of length {n}, got {blocks!r}")
         return sizes
@@ -93,9 +86,7 @@ def block_sizes(blocks: Any, n: int) -> tuple[int, ...]:
 def _explicit(value: Any, name: str) -> Fan | None:
     if value is None:
         return None
-    number = check_number(value, name)
-    if number <= 0:
-        raise ValueError(f"{name} must be positive, got {value!r}")
+    number = check_positive(value, name)
     return int(number) if number < _EXACT and number == int(number) else number
 
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from numpy.random.bit_generator import ISeedSequence
 
 from . import _core
-from ._args import check_int
+from ._args import check_int, items_of
 
 
 def _joined(words: Any) -> int:
@@ -64,12 +64,10 @@ def _entropy(seed: Any) -> int | list[int]:
     if isinstance(seed, (str, bytes)):
         raise TypeError(message)
     try:
-        if isinstance(seed, (list, tuple, range)) or (isinstance(seed, np.ndarray) and seed.ndim):
-            if len(seed) == 0:
-                raise ValueError(message)
-            words: int | list[int] = [operator.index(s) for s in seed]
-        else:
-            words = operator.index(seed)
+        items = items_of(seed)
+        if items is not None and not items:
+            raise ValueError(message)
+        words: int | list[int] = operator.index(seed) if items is None else [operator.index(s) for s in items]
     except TypeError:
         raise TypeError(message) from None
     if min(words) < 0 if isinstance(words, list) else words < 0:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import re
 import zipfile
 import zlib
@@ -97,12 +98,16 @@ def _read_safetensors(path: Path) -> dict[str, Array]:
         raise ModuleNotFoundError("FILE needs the safetensors package: pip install safetensors") from error
     import ml_dtypes
 
+    @functools.cache  # a copy of the whole file, which only float8 needs
+    def raw() -> dict[str, Any]:
+        return dict(deserialize(path.read_bytes()))
+
     def tensor(name: str) -> Array:
         kind = archive.get_slice(name).get_dtype()
         if kind not in _FLOAT8:
             plain: Array = archive.get_tensor(name)
             return plain
-        entry = dict(deserialize(path.read_bytes()))[name]
+        entry = raw()[name]
         return np.frombuffer(entry["data"], getattr(ml_dtypes, _FLOAT8[kind])).reshape(entry["shape"])
 
     try:

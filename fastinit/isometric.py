@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ._args import COMPLEX, check_choice, check_progress, check_stored
+from ._args import COMPLEX, check_bool, check_choice, check_progress, check_stored
 from ._fans import block_sizes, resolve_axes
 from ._gains import check_gain
 from ._keys import Key, SeedLike
@@ -195,8 +195,7 @@ def delta_orthogonal(
     if len(dims) not in (3, 4, 5):
         raise ValueError(f"shape must have 3, 4 or 5 dimensions, got {dims}")
     number = check_gain(gain)
-    if not isinstance(scaled, bool):
-        raise TypeError(f"scaled must be a bool, got {scaled!r}")
+    check_bool(scaled, "scaled")
     inputs, outputs, batch = resolve_axes(dims, layout, in_axis, out_axis, None)
     if len(inputs) != 1 or len(outputs) != 1 or batch:
         raise ValueError(f"in_axis and out_axis must be one axis each, without a batch, got {inputs} and {outputs}")

@@ -5,7 +5,17 @@ from __future__ import annotations
 import math
 
 from . import _core
-from ._args import check_choice, check_fits, check_number, check_stored, check_window
+from ._args import (
+    check_bool,
+    check_bounds,
+    check_choice,
+    check_ends,
+    check_ends_fit,
+    check_fits,
+    check_number,
+    check_stored,
+    check_window,
+)
 from ._keys import SeedLike, key_bits
 from ._run import NORMAL, TRUNCATED, TRUNCATED_ABSOLUTE, UNIFORM, run
 from ._target import Target, global_shape
@@ -128,15 +138,9 @@ def uniform(
     True
     """
     dims = global_shape(shape, out, shard)
-    low, high = check_number(low, "low"), check_number(high, "high")
-    if high < low:
-        raise ValueError(f"high - low < 0: low is {low!r}, high is {high!r}")
-    if not math.isfinite(high - low):
-        raise ValueError(f"high - low must be finite, got low {low!r} and high {high!r}")
+    low, high = check_ends(low, high)
     target = Target(dims, dtype, seed, out, shard, num_threads)
-    check_stored(low, "low", target.dtype)
-    check_stored(high, "high", target.dtype)
-    check_fits(high - low, "high - low", target.dtype)
+    check_ends_fit(low, high, target.dtype)
     return run(target, UNIFORM, low, high, key_bits(seed))
 
 
@@ -210,13 +214,9 @@ def truncated_normal(
     """
     dims = global_shape(shape, out, shard)
     mean, std = check_number(mean, "mean"), check_number(std, "std", low=0.0)
-    lower = check_number(lower, "lower", infinite=True)
-    upper = check_number(upper, "upper", infinite=True)
-    if not lower < upper:
-        raise ValueError(f"lower must be below upper, got {lower!r} and {upper!r}")
+    lower, upper = check_bounds(lower, upper)
     check_choice(bounds, "bounds", BOUNDS)
-    if not isinstance(correct_std, bool):
-        raise TypeError(f"correct_std must be a bool, got {correct_std!r}")
+    check_bool(correct_std, "correct_std")
     absolute = bounds == "absolute"
     if absolute and std == 0 and not lower <= mean <= upper:
         raise ValueError(f"std is 0 and mean {mean!r} lies outside [{lower!r}, {upper!r}]")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import threading
 from typing import Any
 
 import numpy as np
 
 from . import _core
-from ._args import check_fits, check_int, check_number, check_stored, check_window
+from ._args import check_bounds, check_ends, check_ends_fit, check_fits, check_int, check_stored, check_window
 from ._keys import Key, SeedLike
 from ._parameters import (
     check_all,
@@ -115,9 +114,7 @@ class Generator:
         dims = () if scalar else global_shape(size, out, None, "size")
         target = Target(dims, dtype, 0, out, None, num_threads, name="size")
         if law == UNIFORM:
-            check_stored(p0, "low", target.dtype)
-            check_stored(p1, "high", target.dtype)
-            check_fits(p1 - p0, "high - low", target.dtype)
+            check_ends_fit(p0, p1, target.dtype)
         else:
             check_stored(p0, "loc", target.dtype)
             check_fits(p1, "scale", target.dtype)
@@ -231,12 +228,7 @@ class Generator:
             check_all(spans >= 0, "high - low < 0: high - low", "non-negative", spans)
             check_all(np.isfinite(spans), "high - low", "finite", spans)
             return self._broadcast(UNIFORM, lows, highs, size, dtype, out, num_threads)
-        a, b = check_number(low, "low"), check_number(high, "high")
-        if b < a:
-            raise ValueError(f"high - low < 0: low is {low!r}, high is {high!r}")
-        if not math.isfinite(b - a):
-            raise ValueError(f"high - low must be finite, got low {low!r} and high {high!r}")
-        return self._fill(UNIFORM, a, b, size, dtype, out, num_threads)
+        return self._fill(UNIFORM, *check_ends(low, high), size, dtype, out, num_threads)
 
     def normal(
         self, loc: ArrayLike = 0.0, scale: ArrayLike = 1.0, size: ShapeLike | None = None, *,
@@ -308,10 +300,7 @@ class Generator:
         True
         """
         mean, std = loc_and_scale(loc, scale)
-        a = check_number(lower, "lower", infinite=True)
-        b = check_number(upper, "upper", infinite=True)
-        if not a < b:
-            raise ValueError(f"lower must be below upper, got {lower!r} and {upper!r}")
+        a, b = check_bounds(lower, upper)
         draw = self._broadcast if isinstance(mean, np.ndarray) else self._fill
         return draw(TRUNCATED, mean, std, size, dtype, out, num_threads, a, b)
 

@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from . import isometric, laws, named, scaling, structured
-from ._args import check_num_threads, check_shape, is_length, named_errors
+from ._args import check_num_threads, check_shape, is_int, named_errors
 from ._keys import Key, SeedLike, check_seed
 from ._run import collecting
 from ._types import Array, ShapeLike
@@ -77,7 +77,7 @@ class Spec:
                 raise TypeError(f"{name} belongs to initialize, not to a Spec")
         object.__setattr__(self, "initializer", _name_of(initializer) or initializer)
         # An int stays one: identity reads it as the side of a square.
-        object.__setattr__(self, "shape", dims[0] if is_length(shape) else dims)
+        object.__setattr__(self, "shape", dims[0] if is_int(shape) else dims)
         if isinstance(self.initializer, str):  # lists such as blocks' sizes could change later
             kwargs = {name: tuple(v) if isinstance(v, list) else v for name, v in kwargs.items()}
         object.__setattr__(self, "kwargs", MappingProxyType(kwargs))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from . import _core
-from ._args import check_fits, check_int, check_number, check_shape, check_stored, is_length
+from ._args import check_fits, check_int, check_number, check_shape, check_stored, check_within, is_int
 from ._fans import resolve_axes
 from ._keys import SeedLike, key_bits
 from ._parameters import check_range, holds, is_array, parameter
@@ -191,7 +191,7 @@ def identity(
     array([[1., 0., 0.],
            [0., 1., 0.]], dtype=float32)
     """
-    if is_length(shape):
+    if is_int(shape):
         shape = check_shape(shape) * 2
     dims = global_shape(shape, out, shard)
     if len(dims) != 2:
@@ -351,9 +351,7 @@ def sparse(
     dims = global_shape(shape, out, shard)
     if len(dims) != 2:
         raise ValueError(f"shape must have 2 dimensions, got {dims}")
-    fraction = check_number(sparsity, "sparsity")
-    if not 0.0 <= fraction <= 1.0:
-        raise ValueError(f"sparsity must be in [0, 1], got {sparsity!r}")
+    fraction = check_within(sparsity, "sparsity", 0.0, 1.0)
     scale = check_number(std, "std", low=0.0)
     (axis,), _, _ = resolve_axes(dims, layout, None, None, None)
     target = Target(dims, dtype, seed, out, shard, num_threads)

@@ -18,7 +18,7 @@ BATCH, DRAWS = 16, 200
 
 def draws(layers: list[P.Layer], batch: int = BATCH, repeats: int = DRAWS) -> tuple[list[str], np.ndarray]:
     """Names, and of every draw and step: E x^2 and E g^2 over the batch."""
-    network = resolve_network(layers)
+    network = resolve_network(tuple(layers))
     size = columns(network.fan_in, network.image)
     last = network.steps[-1]
     out = columns(last.fan_out, last.image_out if last.spatial else None)

@@ -112,6 +112,11 @@ def test_not_numbers(number: Any) -> None:
         fi.normal(5, std=number)
 
 
+def test_bools_of_both_kinds() -> None:
+    drawn, again = (fi.truncated_normal(9, correct_std=kind(True), seed=0) for kind in (bool, np.bool_))
+    assert drawn.tobytes() == again.tobytes()
+
+
 def test_an_error_comes_before_the_seed_is_drawn() -> None:
     rng = np.random.default_rng(0)
     before = rng.bit_generator.state

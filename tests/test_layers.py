@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from typing import Any
 
 import numpy as np
@@ -25,13 +26,14 @@ from fastinit.propagation import (
     RMSNorm,
     c_map,
     propagate,
+    simulate,
 )
 from fastinit.propagation._layers import replaced
 from fastinit.propagation._network import resolve_network
 
 
 def weights(layer: Any, width: int | None = None) -> Any:
-    return resolve_network([layer], width).steps[0].weights[0]
+    return resolve_network((layer,), width).steps[0].weights[0]
 
 
 @pytest.mark.parametrize("record", PLAIN, ids=lambda r: r.id)
@@ -82,6 +84,14 @@ def test_layouts_and_sizes() -> None:
     assert [s.image_out for s in network.steps] == [(5, 5), (5, 5), (2, 2), (1, 1), None]
     assert resolve_network([Residual([LayerNorm(), Dense(64), Activation("gelu"), Dense(16)])]).fan_in == 16
     assert resolve_network([Dense(8), Pool(4), Dense(3)]).steps[-1].fan_in == 2
+
+
+@pytest.mark.parametrize("sequence", [list, tuple, deque])
+def test_given_images_keep_their_size_in_any_sequence_and_branch(sequence: type) -> None:
+    images = np.ones((4, 6, 5, 3), np.float32)
+    layers = sequence([Residual(sequence([Conv(3, 3), Activation("relu")])), Conv(8, 3)])
+    assert propagate(layers, batch=images).fan_in == 3
+    assert len(simulate(layers, batch=images, repeats=1, jacobian=np.False_).layers) == 4
 
 
 def test_layers_are_values() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,8 +12,8 @@ from .._args import check_int
 from .._types import Array
 from ._fluctuation import Transfer, gaussian_noise
 from ._layers import Layer
-from ._linear_layers import Conv, Dense
-from ._network import Network, resolve_network
+from ._linear_layers import Conv
+from ._network import Network, first_with_weights, resolve_network
 from ._signal import Signal, log
 from ._weights import finite_array
 
@@ -27,7 +26,7 @@ class Input:
     batch: int
 
 
-def resolve_batch(layers: Sequence[Layer], batch: Any) -> tuple[Network, int, Array | None]:
+def resolve_batch(layers: tuple[Layer, ...], batch: Any) -> tuple[Network, int, Array | None]:
     """The checked network, the number of inputs, and those given: of the size that it is told, or they set it."""
     given = None if isinstance(batch, (int, np.integer)) else _given_inputs(batch)
     count = check_int(batch, "batch", low=1) if given is None else int(given.shape[0])
@@ -45,13 +44,11 @@ def _given_inputs(batch: Any) -> Array:
     return array
 
 
-def _sizes(given: Array | None, layers: Any) -> tuple[int | None, tuple[int, ...] | None]:
+def _sizes(given: Array | None, layers: tuple[Layer, ...]) -> tuple[int | None, tuple[int, ...] | None]:
     """Width and image size that given inputs set: of images their last axis and those before, else all as units."""
     if given is None:
         return None, None
-    items = layers if isinstance(layers, (list, tuple)) else ()
-    first = next((x for x in items if isinstance(x, (Dense, Conv))), None)
-    if isinstance(first, Conv) and given.ndim > 2:
+    if isinstance(first_with_weights(layers), Conv) and given.ndim > 2:
         return int(given.shape[-1]), given.shape[1:-1]
     return int(np.prod(given.shape[1:], dtype=np.int64)), None
 

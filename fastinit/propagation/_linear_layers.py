@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .._activations import ActivationLike, Function, canonical_name, resolve
-from .._args import check_choice, check_int
+from .._args import check_choice, check_int, items_of
 from .._fans import resolve_axes
 from .._types import Array, ArrayLike
 from ._layers import Layer
@@ -71,10 +71,10 @@ def _checked_init(
 
 def _sizes(value: Any, name: str, ndim: int = 2) -> tuple[int, ...]:
     """Of an image's axes; an int stands for all of them."""
-    items = value if isinstance(value, (tuple, list)) else (value,) * ndim
-    if not items:
+    items = items_of(value)
+    if items is not None and not items:
         raise ValueError(f"{name} must not be empty")
-    return tuple(check_int(v, name, low=1) for v in items)
+    return tuple(check_int(v, name, low=1) for v in ((value,) * ndim if items is None else items))
 
 
 class Dense(Layer):

@@ -6,7 +6,7 @@ import math
 from typing import Any, NamedTuple
 
 from .._activations import ActivationLike, resolve
-from .._args import check_number
+from .._args import check_bool, check_number, check_positive, check_within
 
 
 class Moments(NamedTuple):
@@ -42,20 +42,6 @@ class PairMoments(NamedTuple):
 
     phi_phi: float
     dphi_dphi: float
-
-
-def _check_positive(value: Any, name: str) -> float:
-    number = check_number(value, name, low=0.0)
-    if number == 0.0:
-        raise ValueError(f"{name} must be positive, got {value!r}")
-    return number
-
-
-def _check_correlation(value: Any, name: str, low: float, high: float) -> float:
-    number = check_number(value, name)
-    if not low <= number <= high:
-        raise ValueError(f"{name} must be in [{low:g}, {high:g}], got {value!r}")
-    return number
 
 
 def moments(activation: ActivationLike, q: float = 1.0, mean: float = 0.0, **params: Any) -> Moments:
@@ -150,8 +136,8 @@ def pair_moments(activation: ActivationLike, c: float, q: float = 1.0, **params:
     0.159154943092
     """
     f = resolve(activation, params)
-    c = _check_correlation(c, "c", -1.0, 1.0)
-    q = _check_positive(q, "q")
+    c = check_within(c, "c", -1.0, 1.0)
+    q = check_positive(q, "q")
     phi_phi, dphi_dphi, _, _ = f.pair_moments(q, c, False)
     return PairMoments(phi_phi, dphi_dphi)
 
@@ -256,10 +242,9 @@ def c_map(
     1.177807
     """
     f = resolve(activation, params)
-    if not isinstance(complement, bool):
-        raise TypeError(f"complement must be a bool, got {complement!r}")
-    c = _check_correlation(c, "c", 0.0, 2.0) if complement else _check_correlation(c, "c", -1.0, 1.0)
-    q = _check_positive(q, "q")
+    complement = check_bool(complement, "complement")
+    c = check_within(c, "c", 0.0, 2.0) if complement else check_within(c, "c", -1.0, 1.0)
+    q = check_positive(q, "q")
     sigma_w2 = check_number(sigma_w2, "sigma_w2", low=0.0)
     sigma_b2 = check_number(sigma_b2, "sigma_b2", low=0.0)
     new, below, _, next_q, _ = f.c_map(c, q, sigma_w2, sigma_b2, complement)

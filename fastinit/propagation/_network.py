@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from .._types import Array
-from ._layers import Layer, Pool, Residual, check_layers, flattened
+from ._layers import Layer, Pool, Residual, flattened
 from ._linear_layers import Conv, Dense, Gated
 from ._weights import Weights, resolve_weights
 
@@ -80,7 +81,7 @@ def _label(position: str, layer: Layer) -> str:
     return f"{position}: {kind}({what})" if what else f"{position}: {kind}"
 
 
-def _first_width(layers: tuple[Layer, ...]) -> int | None:
+def _first_width(layers: Sequence[Layer]) -> int | None:
     """Input width that the first layer with one asks for, else that layer's own width."""
     for layer in layers:
         if isinstance(layer, Residual):
@@ -100,13 +101,18 @@ def _first_width(layers: tuple[Layer, ...]) -> int | None:
     return None
 
 
-def resolve_network(layers: Any, width: int | None = None, image: Image = None) -> Network:
-    """Check a list of layers and settle what each leaves open.
+def first_with_weights(layers: Sequence[Layer]) -> Layer | None:
+    """The layer that says whether the input is an image."""
+    return next((x for x in flattened(layers) if isinstance(x, (Dense, Conv, Gated))), None)
+
+
+def resolve_network(layers: Sequence[Layer], width: int | None = None, image: Image = None) -> Network:
+    """Settle what each of the checked layers leaves open.
 
     Parameters
     ----------
     layers : sequence of Layer
-        The network.
+        The network, checked.
     width : int, optional
         Units of the input. By default what the first layer asks for, else that layer's own width.
     image : tuple of int, optional
@@ -115,21 +121,19 @@ def resolve_network(layers: Any, width: int | None = None, image: Image = None) 
     Raises
     ------
     TypeError, ValueError
-        An empty list, something that is no layer, widths of neighbours that disagree (the message
-        names both), an argument that an initializer refuses.
+        Widths of neighbours that disagree (the message names both), an argument that an initializer refuses.
     """
-    items = check_layers(layers)
-    found = width if width is not None else _first_width(items)
+    found = width if width is not None else _first_width(layers)
     if found is None:
         raise ValueError("layers must hold a Dense, Conv or Gated layer where no batch gives the input width")
-    spatial = next((isinstance(x, Conv) for x in flattened(items) if isinstance(x, (Dense, Conv, Gated))), False)
-    image = next((x.image for x in flattened(items) if isinstance(x, Conv) and x.image is not None), image)
+    spatial = isinstance(first_with_weights(layers), Conv)
+    image = next((x.image for x in flattened(layers) if isinstance(x, Conv) and x.image is not None), image)
     place = _Place(found, image if spatial else None, spatial, "the input")
-    steps, end = _resolve(items, place, "")
+    steps, end = _resolve(layers, place, "")
     return Network(steps, found, end.width, place.image)
 
 
-def _resolve(items: tuple[Layer, ...], place: _Place, prefix: str) -> tuple[tuple[Step, ...], _Place]:
+def _resolve(items: Sequence[Layer], place: _Place, prefix: str) -> tuple[tuple[Step, ...], _Place]:
     steps = []
     for i, layer in enumerate(items):
         step = _step(layer, place, f"{prefix}{i}")

@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
-from .._args import check_choice, check_int
+from .._args import check_bool, check_choice, check_int
 from ._layer_report import LayerReport
 from ._measured import Measured
 from ._phases import DepthScales, JacobianSpectrum
@@ -312,8 +312,7 @@ class Report:
         """
         from ._table import render
 
-        if not isinstance(markdown, bool):
-            raise TypeError(f"markdown must be a bool, got {markdown!r}")
+        check_bool(markdown, "markdown")
         if rows is not None:
             check_int(rows, "rows", low=1)
         return render(self, markdown, rows)

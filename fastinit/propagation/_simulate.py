@@ -12,6 +12,7 @@ import numpy as np
 from .. import _core, laws
 from .._args import (
     FORMATS,
+    check_bool,
     check_choice,
     check_dtype,
     check_fits,
@@ -23,7 +24,7 @@ from .._args import (
 from .._keys import Key, SeedLike, check_seed
 from .._types import Array, ArrayLike, DTypeLike, Progress
 from ._inputs import resolve_batch
-from ._layers import Layer
+from ._layers import Layer, check_layers
 from ._lowering import Lowering, columns
 from ._measured import Measured, MeasuredLayer, Measurement
 from ._network import Network
@@ -118,7 +119,7 @@ def simulate(
     >>> abs(last.value - 1.0) < 4 * last.error
     True
     """
-    network, count, given = resolve_batch(layers, batch)
+    network, count, given = resolve_batch(check_layers(layers), batch)
     size = columns(network.fan_in, network.image)
     x0 = None if given is None else _as_rows(given, size)
     check_seed(seed)
@@ -126,8 +127,7 @@ def simulate(
     kind = _check_dtype(dtype)
     std = math.sqrt(check_fits(check_number(input_var, "input_var", low=0.0), "input_var", np.dtype(np.float32)))
     mean = check_fits(check_number(input_mean, "input_mean"), "input_mean", np.dtype(np.float32))
-    if not isinstance(jacobian, (bool, np.bool_)):
-        raise TypeError(f"jacobian must be a bool, got {jacobian!r}")
+    check_bool(jacobian, "jacobian")
     threads = check_num_threads(num_threads)
     check_progress(progress)
     root = Key(seed)

@@ -187,7 +187,6 @@ def resolve_weights(
     taps = math.prod(shape[:-2])
     fan_in, fan_out = taps * shape[-2], taps * shape[-1] // groups
     diagonal = init in DIAGONAL
-    lone = diagonal
     if array is None and groups > 1 and "groups" in _parameters(init):
         kwargs = {"groups": groups, **kwargs}
     per_output = shape[-2] * groups / shape[-1]  # inputs, within a group
@@ -202,12 +201,10 @@ def resolve_weights(
     else:
         with named_errors(name):
             found = _of_init(init, shape, kwargs, fan_in, fan_out, groups)
-        orthogonal, spread = False, 1.0 + per_output
         lone = diagonal or (init == "sparse" and _kept(shape, kwargs) <= _FEW)
-        if diagonal:
-            orthogonal, spread = True, max(1.0, per_output)
-        elif init in ORTHOGONAL:
-            orthogonal, spread = True, max(1.0, per_output + 1.0 - 1.0 / free)
+        orthogonal, spread = diagonal or init in ORTHOGONAL, 1.0 + per_output
+        if orthogonal:
+            spread = max(1.0, per_output if diagonal else per_output + 1.0 - 1.0 / free)
     uneven = 0.0 if array is None else _ratio(np.square(array.reshape(fan_in, -1), dtype=np.float64).sum(0)) - 1.0
     bias_mean, bias_second, bias_excess = 0.0, bias_std * bias_std, 0.0
     if bias is not None:

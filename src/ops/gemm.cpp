@@ -61,7 +61,7 @@ struct Block {
     }
 
     void through_copy(std::int64_t i0, std::int64_t j0, std::int64_t rows, std::int64_t cols) const {
-        alignas(64) T tile[16 * 32];
+        alignas(64) T tile[kWidestPanel * kWidestPanel];
         const std::int64_t nr = kernel.nr;
         if (add) {
             for (std::int64_t i = 0; i < rows; ++i) {

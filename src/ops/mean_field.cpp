@@ -143,14 +143,9 @@ CorrelationStep CorrelationMap::operator()(double q, const Correlation& c, doubl
     const PairMoments p = pair_(q, c);
     // both quotients are taken from sums without cancellation; c from the smaller one
     const double below = sw * p.below / next, above = (sw * p.above + 2.0 * sb) / next;
-    const double middle = (sw * p.phi_phi + sb) / next;
-    s.c = {middle, below, above};
-    if (below < 0.25)
-        s.c = {1.0 - below, below, 2.0 - below};
-    else if (above < 0.25)
-        s.c = {above - 1.0, 2.0 - above, above};
-    else
-        s.c = {middle, 1.0 - middle, 1.0 + middle};
+    s.c = below < 0.25   ? Correlation::from_below(below)
+          : above < 0.25 ? Correlation::from_above(above)
+                         : Correlation::from_c((sw * p.phi_phi + sb) / next);
     s.slope = sw * p.dphi_dphi * (q / next);
     return s;
 }

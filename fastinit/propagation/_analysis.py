@@ -18,11 +18,11 @@ from ._inputs import Input
 from ._layer_report import LayerReport
 from ._layers import Activation, BatchNorm, Dropout
 from ._linear_layers import Conv, Dense
-from ._network import Network
+from ._network import Network, columns
 from ._node import Node
 from ._phases import DepthScales, JacobianSpectrum
 from ._report import Report
-from ._signal import Signal, exp, fraction_always, slope_regions
+from ._signal import LN10, Signal, exp, fraction_always, slope_regions
 from ._spectrum import Spectrum, spectrum_through
 from ._units import part_inside
 
@@ -59,7 +59,7 @@ def analyse(network: Network, start: Input, dtype: str, *, brief: bool = False) 
         input_correlation=1.0 - start.signal.below,
         log10_gradient_ratio=ratio,
         log10_gradient_ratio_sd=spread,
-        log10_input_gradient=end.log_g / math.log(10.0),
+        log10_input_gradient=end.log_g / LN10,
         log10_signal_ratio=_signal_ratio(trunk),
         passing=spectrum.passing,
         dead=_mean([r.dead for r in layers if r.dead is not None]) or 0.0,
@@ -114,7 +114,6 @@ def _row(back: Back, last: Node | None, batch: int, formats: tuple[str, ...]) ->
     saturated = zero = dead = None
     if isinstance(layer, Activation):
         saturated, zero, dead = _fractions(layer, x, batch)
-    ln10 = math.log(10.0)
     low, high = band(y.log_q, y.batch_variance(batch * node.step.places))
     g_low, g_high = band(g.log_g, g.variance(y, batch))
     sigma_w2 = chi_par = chi_perp = None
@@ -127,14 +126,14 @@ def _row(back: Back, last: Node | None, batch: int, formats: tuple[str, ...]) ->
         name=node.step.name,
         width=node.step.fan_out,
         mean=y.mean * exp(0.5 * y.log_q) if y.mean else 0.0,
-        log10_second=y.log_q / ln10,
+        log10_second=y.log_q / LN10,
         log10_second_band=(low, high),
         kurtosis=y.kurtosis,
         correlation=None if math.isnan(y.below) else 1.0 - y.below,
         one_minus_correlation=None if math.isnan(y.below) else y.below,
-        log10_gradient=g.log_g / ln10,
+        log10_gradient=g.log_g / LN10,
         log10_gradient_band=(g_low, g_high),
-        log10_weight_gradient=None if back.log_weight is None else back.log_weight / ln10,
+        log10_weight_gradient=None if back.log_weight is None else back.log_weight / LN10,
         log10_weight_gradient_band=None if back.log_weight is None else band(back.log_weight, back.weight_var),
         sigma_w2=sigma_w2,
         sigma_b2=weights[-1].bias_second if weights else None,
@@ -153,7 +152,7 @@ def _row(back: Back, last: Node | None, batch: int, formats: tuple[str, ...]) ->
 def band(log_value: float, variance: float) -> tuple[float, float]:
     """log10 of two standard deviations about a log-normal quantity of known mean."""
     sd = math.sqrt(max(0.0, variance))
-    return (log_value - 0.5 * variance - 2.0 * sd) / math.log(10.0), (log_value + 2.0 * sd) / math.log(10.0)
+    return (log_value - 0.5 * variance - 2.0 * sd) / LN10, (log_value + 2.0 * sd) / LN10
 
 
 def _fractions(layer: Activation, x: Signal, batch: int) -> tuple[float, float, float]:
@@ -197,21 +196,21 @@ def _gradient_ratio(rows: list[Back]) -> tuple[float, float]:
     """log10 of E abs(g)^2 after the first layer with weights over that after the last, and its sd."""
     linear = [b for b in rows if b.node.step.weights or b.node.body] or rows
     first, last = linear[0].at, linear[-1].at
-    sizes = [b.at.width * math.prod(b.node.step.image_out or (1,)) for b in (linear[0], linear[-1])]
+    sizes = [columns(b.at.width, b.node.step.image_out) for b in (linear[0], linear[-1])]
     lengths = math.log(sizes[0]) - math.log(sizes[1])
     if first.log_g == -math.inf:
         return -math.inf, 0.0
     if not first.log_g < math.inf:  # beyond float64 as a logarithm too
         return math.inf, 0.0
-    value = (first.log_g - last.log_g + lengths) / math.log(10.0)
+    value = (first.log_g - last.log_g + lengths) / LN10
     variances = [b.at.variance(b.node.after, 1) for b in (linear[0], linear[-1])]
-    return value, math.sqrt(max(0.0, variances[0] - variances[1])) / math.log(10.0)
+    return value, math.sqrt(max(0.0, variances[0] - variances[1])) / LN10
 
 
 def _signal_ratio(nodes: tuple[Node, ...]) -> float:
     """log10 of E x^2 after the last layer with weights over that after the first."""
     linear = [n.after.log_q for n in nodes if n.step.weights or n.body] or [nodes[-1].after.log_q]
-    return -math.inf if linear[-1] == -math.inf else (linear[-1] - linear[0]) / math.log(10.0)
+    return -math.inf if linear[-1] == -math.inf else (linear[-1] - linear[0]) / LN10
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from ._node import Node
 from ._pointwise import as_activation
 from ._pooling import pixels_alike, shared_taps, windows
 from ._profile import Profile, divided, mixed, profile_of_gradient, tap_fraction, unpooled
-from ._signal import Signal, exp, log, log_add
+from ._signal import NEAR, Signal, exp, log, log_add
 from ._weights import ONE_TAP
 
 
@@ -289,7 +289,7 @@ def _residual(node: Node, layer: Residual, g: Gradient, batch: int, weight: floa
         shift = x.mean * float(2.0 * f.state.matrix[MEAN, SECOND] + f.state.matrix[MEAN, MEAN] * x.mean)  # and along x
         onto_x, onto_branch = skip + scale * x.mean * f.mean, skip * shift + scale * degree
         length = skip * skip + (scale * degree) ** 2 + 2.0 * skip * scale * shift
-        larger = exp(min(600.0, y.log_q - x.log_q + g.log_g - total))  # of lengths, y^2 g^2 / x^2 over the new g^2
+        larger = exp(min(NEAR, y.log_q - x.log_q + g.log_g - total))  # of lengths, y^2 g^2 / x^2 over the new g^2
         grown = max(1e-3, 1.0 + g.excess * 2.0 * skip * scale * onto_x * onto_branch * larger)
         along = skip * onto_x + scale * onto_branch
         excess = (g.excess * along**2 + length / g.width) * larger / grown - 1.0 / g.width

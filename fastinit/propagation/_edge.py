@@ -10,6 +10,7 @@ import numpy as np
 from .._types import Array
 from ._layers import Activation, BatchNorm, Dropout, LayerNorm
 from ._linear_layers import Conv, Dense
+from ._network import columns
 from ._node import Node
 from ._profile import profile_behind, tap_fraction, unevenly_heard, unevenness
 from ._signal import exp, grid
@@ -27,7 +28,7 @@ def upper_edge(nodes: tuple[Node, ...], log_mean: float) -> float | None:
     terms = [_log_s(node) for node in nodes]
     if not terms or any(term is None for term in terms):
         return None
-    outputs = _size(nodes[-1].step.fan_out, nodes[-1].step.image_out)
+    outputs = columns(nodes[-1].step.fan_out, nodes[-1].step.image_out)
     low, high = -40.0, 40.0
     best = math.inf
     for _ in range(4):
@@ -48,7 +49,7 @@ def _log_s(node: Node) -> LogS | None:
     layer, step = node.step.layer, node.step
     if step.spatial and step.image_in is None:
         return None
-    n, m = _size(step.fan_in, step.image_in), _size(step.fan_out, step.image_out)
+    n, m = columns(step.fan_in, step.image_in), columns(step.fan_out, step.image_out)
     if isinstance(layer, Conv):
         return _of_taps(node, n, m)
     if isinstance(layer, Dense):
@@ -61,10 +62,6 @@ def _log_s(node: Node) -> LogS | None:
     if isinstance(layer, LayerNorm) and not isinstance(layer, BatchNorm):  # its projections are lost in wide layers
         return lambda mz: np.full_like(mz, -node.factor)
     return None
-
-
-def _size(width: int, image: tuple[int, ...] | None) -> float:
-    return float(width * math.prod(image or (1,)))
 
 
 def _of_taps(node: Node, n: float, m: float) -> LogS | None:

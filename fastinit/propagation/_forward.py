@@ -19,7 +19,7 @@ from ._normalization import batch_norm, norm, units_of
 from ._pointwise import Branch, activation_step, depends_on_its_input, pointwise, with_masks
 from ._pooling import at_largest, channel_variances, mean_of, overlap, pixels_alike, pool, shared_taps
 from ._profile import evenness, profile_behind, raised, tap_fraction
-from ._signal import Curve, Origin, Signal, UnitLaw, exp, grid, log, log_add, mapped_below, scaled_moments
+from ._signal import NEAR, Curve, Origin, Signal, UnitLaw, exp, grid, log, log_add, mapped_below, scaled_moments
 from ._sum import sum_with_branch
 from ._units import behind_normal, pairs_of, through_law
 from ._weights import ONE_TAP, Weights
@@ -30,8 +30,6 @@ _SHARED = 0.1
 _MIXED = 1.5
 #: The part of the taps that places of a window share, below which padding makes them unlike.
 _INSIDE = 0.9
-#: abs(ln q) up to which the law of units is followed.
-_NEAR = 600.0
 
 
 def walk(steps: tuple[Step, ...], signal: Signal, batch: int) -> tuple[Node, ...]:
@@ -65,7 +63,7 @@ def _followed(node: Node) -> Node:
     """An activation of normal numbers before a skip connection, which keeps the law of its units."""
     layer, x = node.step.layer, node.before
     assert isinstance(layer, Activation)
-    known = behind_normal(layer.function, x.log_q, x.mean) if x.gaussian and abs(x.log_q) < _NEAR else None
+    known = behind_normal(layer.function, x.log_q, x.mean) if x.gaussian and abs(x.log_q) < NEAR else None
     if known is None:
         return node
     values, passage = known
@@ -200,7 +198,7 @@ def _activation(step: Step, x: Signal) -> Node:
     f = step.layer.function
     m = scaled_moments(f, x.log_q, x.mean)
     values, passage = None, None
-    if x.law is not None and abs(x.log_q) < _NEAR and (found := through_law(f, x, x.law, m)):
+    if x.law is not None and abs(x.log_q) < NEAR and (found := through_law(f, x, x.law, m)):
         m, values, passage = found
     if m.log_phi2 == -math.inf or x.log_q == -math.inf:
         alive = m.log_phi2 > -math.inf
@@ -223,7 +221,7 @@ def _activation(step: Step, x: Signal) -> Node:
     own = gaussian_noise(x.width, x.mean, 0.0)[0][SECOND, SECOND] + x.shared * (2.0 * x.shared + 4.0 * x.mean**2)
     loose = bounded(float(x.state.own[SECOND, SECOND] - own))
     # what the units themselves scatter is drawn anew behind f; the rest moves by the slope of the map
-    steep = share * exp(min(600.0, x.log_q + m.log_dphi2 - m.log_phi2))
+    steep = share * exp(min(NEAR, x.log_q + m.log_dphi2 - m.log_phi2))
     latent = max(0.0, x.scatter - cosine_noise(x.cosine, x.width))
     scatter = min(1.0, steep * steep * latent + (cosine_noise(1.0 - below, x.width) if not math.isnan(below) else 0.0))
     centre, deviation = x.centre_and_deviation()
@@ -326,7 +324,7 @@ def _gated(step: Step, x: Signal) -> Node:
     (g, _), (u, _) = _through(gate, x), _through(up, x)
     m = scaled_moments(layer.function, g.log_q, g.mean)
     if m.log_phi2 == -math.inf or u.log_q == -math.inf:
-        after, by = _through(down, Signal(layer.hidden, -math.inf, 0.0, 0.0, 3.0, math.nan))
+        after, by = _through(down, Signal.silent(layer.hidden))
         return Node(step, x, after, factor=-math.inf, transfer=by, gate=GateStatistics(-math.inf))
     below, _ = mapped_below(layer.function, g.log_q, g.mean, g.below)
     elastic = (g.elastic * m.elastic + u.elastic) / x.elastic if x.elastic else 0.0

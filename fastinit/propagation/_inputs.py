@@ -13,7 +13,7 @@ from .._types import Array
 from ._fluctuation import Transfer, gaussian_noise
 from ._layers import Layer
 from ._linear_layers import Conv
-from ._network import Network, first_with_weights, resolve_network
+from ._network import Network, columns, first_with_weights, resolve_network
 from ._signal import Signal, log
 from ._weights import finite_array
 
@@ -58,7 +58,7 @@ def random_input(network: Network, variance: float, mean: float) -> Signal:
     share = mean * mean / q if q else 0.0
     # of x^2 about its mean for N(mean, variance)
     spread = (2.0 * variance * variance + 4.0 * mean * mean * variance) / (q * q) if q else 0.0
-    units = network.fan_in * math.prod(network.image or (1,))
+    units = columns(network.fan_in, network.image)
     ratio = math.copysign(math.sqrt(share), mean)
     noise = gaussian_noise(units, ratio, 0.0)[0]
     return Signal(
@@ -74,7 +74,7 @@ def measured_input(batch: Array, network: Network) -> Signal:
     q, mean = float(lengths.mean()), float(x.mean())
     count = x.shape[0]
     if q == 0.0:
-        return Signal(width, -math.inf, 0.0, 0.0, 3.0, math.nan)
+        return Signal.silent(width)
     unit = x / np.sqrt(np.maximum(lengths, 1e-300) * x.shape[1])[:, None]
     together = unit.sum(0)
     cosine = (float(together @ together) - float((unit * unit).sum())) / (count * (count - 1)) if count > 1 else 0.0

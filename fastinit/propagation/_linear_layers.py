@@ -251,6 +251,17 @@ class Conv(Layer):
         return self.width
 
 
+def pads(conv: Conv) -> tuple[int, ...]:
+    """Zeros before each axis of an image; behind it as many, one more for an even kernel."""
+    return tuple((k - 1) // 2 if conv.padding == "same" else 0 for k in conv.kernel)
+
+
+def image_behind(conv: Conv, image: tuple[int, ...]) -> tuple[int, ...]:
+    """Its size; below 1 where the kernel is larger than the image."""
+    ends = [k - 1 if conv.padding == "same" else 0 for k in conv.kernel]
+    return tuple((n + end - k) // s + 1 for n, end, k, s in zip(image, ends, conv.kernel, conv.stride, strict=True))
+
+
 class Gated(Layer):
     """A gated block: ``(f(x W_gate) * (x W_up)) W_down``: SwiGLU with silu, GEGLU with gelu.
 

@@ -12,8 +12,8 @@ from .._keys import Key
 from .._types import Array
 from ..spec import INITIALIZERS
 from ._layers import Activation, BatchNorm, Dropout, LayerNorm, Pool, Residual, RMSNorm
-from ._linear_layers import Conv, Dense, Gated
-from ._network import Network, Step
+from ._linear_layers import Conv, Dense, Gated, pads
+from ._network import Network, Step, columns
 from ._signal import small_slope
 from ._weights import Weights, drawn
 
@@ -22,11 +22,6 @@ Windows = tuple[int, ...]
 
 _MOST = 2**60  # weights of a layer: their indices fit 64 bits
 _ONE, _NONE = (1, 1, 1), (0, 0, 0)
-
-
-def columns(width: int, image: tuple[int, ...] | None) -> int:
-    """Numbers per input: pixels x channels, or units."""
-    return width * math.prod(image or ())
 
 
 class Lowering:
@@ -94,15 +89,14 @@ def _image(step: Step, image: tuple[int, ...] | None) -> Windows:
     return _three(image)
 
 
-def _three(sizes: tuple[int, ...]) -> Windows:
-    return (1,) * (3 - len(sizes)) + sizes
+def _three(sizes: tuple[int, ...], absent: int = 1) -> Windows:
+    return (absent,) * (3 - len(sizes)) + sizes
 
 
 def _conv(step: Step, layer: Conv, key: Key) -> tuple[Any, ...]:
     image, out = _image(step, step.image_in), _image(step, step.image_out)
     kernel, stride = _three(layer.kernel), _three(layer.stride)
-    padding = [(k - 1) // 2 if layer.padding == "same" else 0 for k in kernel]
-    windows = (*image, step.fan_in, *kernel, *stride, *padding, *out)
+    windows = (*image, step.fan_in, *kernel, *stride, *_three(pads(layer), 0), *out)
     weights = step.weights[0]
     return (windows, layer.groups, layer.width, _numbers(weights, step.name, key), _bias(weights, step.name, key))
 

@@ -9,10 +9,15 @@ from typing import Any
 
 from .._types import Array
 from ._layers import Layer, Pool, Residual, flattened
-from ._linear_layers import Conv, Dense, Gated
+from ._linear_layers import Conv, Dense, Gated, image_behind
 from ._weights import Weights, resolve_weights
 
 Image = tuple[int, ...] | None
+
+
+def columns(width: int, image: Image) -> int:
+    """Numbers per input: pixels x channels, or units."""
+    return width * math.prod(image or ())
 
 
 @dataclass(frozen=True, eq=False)
@@ -205,10 +210,7 @@ def _conv(name: str, layer: Conv, place: _Place) -> Step:
     if image is not None:
         if len(image) != len(layer.kernel):
             raise ValueError(f"{name} has a kernel of {len(layer.kernel)} dimensions for an image of {len(image)}")
-        pad = 1 if layer.padding == "same" else 0
-        out = tuple(
-            (n + pad * (k - 1) - k) // s + 1 for n, k, s in zip(image, layer.kernel, layer.stride, strict=True)
-        )
+        out = image_behind(layer, image)
         if min(out) < 1:
             raise ValueError(f"{name} has a kernel {layer.kernel} larger than its image {image}")
     shape = (*layer.kernel, place.width // layer.groups, layer.width)

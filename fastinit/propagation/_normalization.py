@@ -12,7 +12,7 @@ from ._fluctuation import MEAN, SECOND, Transfer, bounded, cosine_noise, zero
 from ._layers import BatchNorm, LayerNorm, RMSNorm
 from ._network import Step
 from ._node import Node
-from ._signal import Signal, exp, grid, log, log_add
+from ._signal import NEAR, Signal, exp, grid, log, log_add
 
 #: The part of E x^2 that all units share from which it is most of what E x^2 fluctuates by.
 _SHARED = 0.05
@@ -98,13 +98,13 @@ def batch_norm(step: Step, x: Signal, batch: int, units: Units, channels: Channe
 
 
 def _silent(step: Step, x: Signal, back: float) -> Node:
-    return Node(step, x, Signal(x.width, -math.inf, 0.0, 0.0, 3.0, math.nan), factor=back)
+    return Node(step, x, Signal.silent(x.width), factor=back)
 
 
 def _centred_kurtosis(x: Signal) -> float:
     """Of x about its mean, by the activation that made x; else as if x were symmetric about it."""
     rest = 1.0 - x.mean * x.mean
-    if x.origin is not None and abs(x.log_q) < 600.0:
+    if x.origin is not None and abs(x.log_q) < NEAR:
         z, w = grid()
         f = x.origin.function.eval(x.origin.mean + math.sqrt(x.origin.variance) * z)[0]
         f = f - float(w @ f)
@@ -152,7 +152,7 @@ def units_of(step: Step, x: Signal, batch: int, channels: Channels | None) -> Un
     layer = step.layer
     assert isinstance(layer, BatchNorm)
     inputs = x.inputs or max(3.0, x.width)
-    if x.origin is None or abs(x.log_q) > 600.0:
+    if x.origin is None or abs(x.log_q) > NEAR:
         log_part = x.log_q + log(_kept(x, channels))
         full = exp(2.0 * (log_part - log_add(log_part, log(layer.eps)))) if log_part > -math.inf else 0.0
         by_weights = channels.inverse if channels else -math.log1p(-2.0 / inputs)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ._report import counted, fixed
+from ._signal import LN10
 
 if TYPE_CHECKING:
     from ._layer_report import LayerReport
@@ -101,7 +102,7 @@ def _curve(panel: Any, rows: list[LayerReport], stored: str, measured: str, titl
     if points:
         y = np.array([math.log10(m.value) for _, m in points])
         error = np.array([m.error if math.isfinite(m.error) else 0.0 for _, m in points])
-        error /= np.array([m.value for _, m in points]) * math.log(10.0)
+        error /= np.array([m.value for _, m in points]) * LN10
         panel.errorbar([x for x, _ in points], y, error, fmt="o", markersize=3, color=_MEASURED, label="measured")
     if not np.isfinite(values).any():
         beyond = any(getattr(r, stored) == math.inf for r in rows)

@@ -16,7 +16,7 @@ from ._network import Step
 from ._node import Node
 from ._normalization import Channels
 from ._profile import evenness, pooled, taps_inside
-from ._signal import Origin, Signal, UnitLaw, exp, grid, log, mapped_below
+from ._signal import NEAR, Origin, Signal, UnitLaw, exp, grid, log, mapped_below
 from ._units import Passage, quantiles
 from ._weights import ONE_TAP
 
@@ -192,7 +192,7 @@ def _before_maximum(x: Signal) -> Origin:
 
 def _square(x: Signal) -> float:
     """E x^2, or 1 in place of one that float64 does not hold."""
-    return exp(x.log_q) if abs(x.log_q) < 600.0 else 1.0
+    return exp(x.log_q) if abs(x.log_q) < NEAR else 1.0
 
 
 def _largest(step: Step, x: Signal, shared: float = 1.0) -> tuple[Array, Array, Array]:
@@ -253,7 +253,7 @@ def _maximum(step: Step, x: Signal, shared: float = 1.0) -> tuple[float, float, 
 
 def _law(step: Step, x: Signal, shared: float, second: float) -> UnitLaw | None:
     """Of the largest of a window, whose mean square is E x^2 times `second`."""
-    if x.origin is None or abs(x.log_q) > 600.0:
+    if x.origin is None or abs(x.log_q) > NEAR:
         return None
     _, h, weight = _largest(step, x, shared)
     values = x.origin.function.eval(h.ravel())[0].reshape(h.shape)

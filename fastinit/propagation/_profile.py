@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from .._types import Array
-from ._linear_layers import Conv
+from ._linear_layers import Conv, pads
 from ._network import Step
 from ._weights import ONE_TAP
 
@@ -23,8 +23,8 @@ def taps_inside(conv: Step, middle: bool = False) -> Iterator[tuple[Array, Array
     """Along each axis, by places (rows) and taps (columns), or the middle tap alone: where, and whether inside."""
     layer = conv.layer
     assert isinstance(layer, Conv) and conv.image_in is not None and conv.image_out is not None
-    for n, out, k, stride in zip(conv.image_in, conv.image_out, layer.kernel, layer.stride, strict=True):
-        pad = (k - 1) // 2 if layer.padding == "same" else 0
+    axes = zip(conv.image_in, conv.image_out, layer.kernel, layer.stride, pads(layer), strict=True)
+    for n, out, k, stride, pad in axes:
         taps = np.array([k // 2]) if middle else np.arange(k)  # of even kernels beside the place itself
         at = np.arange(out)[:, None] * stride - pad + taps
         yield at.clip(0, n - 1), ((at >= 0) & (at < n)).astype(float)

@@ -17,7 +17,7 @@ from ._layers import Activation, Dropout, Layer, LayerNorm, Residual, flattened,
 from ._linear_layers import Conv, Dense, Gated
 from ._network import Network, resolve_network
 from ._report import LEVELS, Remedy, Report
-from ._signal import exp, log, log_add
+from ._signal import LN10, NEAR, exp, log, log_add
 from ._verdict import THRESHOLDS, grade_of, graded, rank_of
 
 
@@ -55,7 +55,7 @@ def _best_remedy(report: Report, network: Network, start: Input) -> Remedy | Non
         if change is None:  # other activations: only where no initializer lifts the verdict
             if best is not None and best[0][0] < LEVELS.index(report.level):
                 break
-        elif (drift := _drift(change.layers, start.signal.log_q)) > THRESHOLDS["signal"][1] * math.log(10.0):
+        elif (drift := _drift(change.layers, start.signal.log_q)) > THRESHOLDS["signal"][1] * LN10:
             late.append((drift, change))
         elif consider(change):
             break
@@ -77,7 +77,7 @@ def _drift(layers: list[Layer], log_q: float) -> float:
             scale = layer.kwargs.get("scale", check_gain(layer.kwargs.get("gain", 1.0)) ** 2)
             log_q = log_add(log_q + log(scale), 2.0 * log(layer.bias_std))
         elif isinstance(layer, Activation):
-            log_q = log(layer.function.second_moment(exp(min(600.0, log_q))))
+            log_q = log(layer.function.second_moment(exp(min(NEAR, log_q))))
         else:
             return 0.0
         after.append(log_q)

@@ -16,9 +16,12 @@ from .._types import Array
 from ._fluctuation import SECOND, Transfer, batch_mean
 from ._profile import Profile
 
+LN10 = math.log(10.0)
+#: abs(ln q) up to which q itself, and laws in its units, are worked with.
+NEAR = 600.0
 # Moments are evaluated for log q within these bounds; beyond them every moment is a power of q.
-_FAR = 60.0 * math.log(10.0)
-_STEP = 4.0 * math.log(10.0)
+_FAR = 60.0 * LN10
+_STEP = 4.0 * LN10
 _TINY = 1e-300
 
 
@@ -65,6 +68,11 @@ class Signal:
     profile: Profile = None  # of E x^2 over the places of an image
     apart: float | None = None  # 1 - cosine of two places of an image, where it is not that of two inputs
     law: UnitLaw | None = None  # of a unit, where it is known and not normal
+
+    @classmethod
+    def silent(cls, width: int) -> Signal:
+        """Of zeros, with the kurtosis of the normal numbers that they are a limit of."""
+        return cls(width, -math.inf, 0.0, 0.0, 3.0, math.nan)
 
     def batch_variance(self, batch: int) -> float:
         """Variance of the logarithm of the second moment measured over units and `batch` inputs."""

@@ -25,9 +25,9 @@ from .._keys import Key, SeedLike, check_seed
 from .._types import Array, ArrayLike, DTypeLike, Progress
 from ._inputs import resolve_batch
 from ._layers import Layer, check_layers
-from ._lowering import Lowering, columns
+from ._lowering import Lowering
 from ._measured import Measured, MeasuredLayer, Measurement
-from ._network import Network
+from ._network import Network, columns
 
 DTYPES = ("float32", "float16", "bfloat16")
 EXACT_WIDTH = 1024  # up to it all singular values of the Jacobian are found

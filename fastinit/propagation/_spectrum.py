@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from ._layers import Activation, Dropout, Pool, Residual
 from ._linear_layers import Conv, Dense, Gated
+from ._network import columns
 from ._node import Node
 from ._pointwise import as_activation
 from ._profile import Profile, profile_behind, unevenly_heard, unevenness
@@ -65,8 +66,8 @@ def spectrum_through(nodes: tuple[Node, ...]) -> Spectrum:
         if node.whole is not None:
             node = as_activation(node, node.whole)
         layer = node.step.layer
-        n = node.before.width * math.prod(node.step.image_in or (1,))
-        m = node.after.width * math.prod(node.step.image_out or (1,))
+        n = columns(node.before.width, node.step.image_in)
+        m = columns(node.after.width, node.step.image_out)
         # factors are those of gradients, tr J^T J / n; over the outputs it is tr / m
         shift = node.factor + math.log(n / m)
         if isinstance(layer, Residual):
@@ -111,8 +112,8 @@ def spectrum_through(nodes: tuple[Node, ...]) -> Spectrum:
             before, profile = profile, profile_behind(node.step, profile, 1.0) if isinstance(layer, Conv) else None
             k = unevenness(profile) * _behind_weights(node, k / unevenness(before), n, m)
             even = even and w.orthogonal and not (w.init == "orthogonal" and _taps(node) > 1)
-    at = [node.step for node in (nodes[0], nodes[-1])]
-    inputs, outputs = at[0].fan_in * math.prod(at[0].image_in or (1,)), at[1].fan_out * math.prod(at[1].image_out or (1,))
+    first, last = nodes[0].step, nodes[-1].step
+    inputs, outputs = columns(first.fan_in, first.image_in), columns(last.fan_out, last.image_out)
     return Spectrum(mean, k, rank, reach, even and not (grows and shrinks), inputs, outputs, passing * together)
 
 

@@ -19,7 +19,7 @@ def sum_with_branch(step: Step, layer: Residual, x: Signal, body: tuple[Node, ..
     f = body[-1].after
     log_a, log_b = 2.0 * log(abs(layer.skip)), 2.0 * log(abs(layer.scale))
     top = max(log_a + x.log_q, log_b + f.log_q)
-    nothing, silent = Transfer(zero()), Signal(x.width, -math.inf, 0.0, 0.0, 3.0, math.nan)
+    nothing, silent = Transfer(zero()), Signal.silent(x.width)
     if top == -math.inf:
         return Node(step, x, silent, transfer=nothing, body=body, branch=nothing)
     skip, branch = math.exp(log_a + x.log_q - top), math.exp(log_b + f.log_q - top)

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from .._args import FORMATS
 from ._report import LEVELS, Report, counted, fixed
+from ._signal import LN10
 
 #: Where a quantity starts to be a warning, and where it is bad.
 THRESHOLDS = {
@@ -109,7 +110,7 @@ def _norm_findings(report: Report) -> Iterator[Finding]:
 
 def _typical(report: Report) -> float:
     """log10 of the gradient ratio of half of all draws: the median of a lognormal number, where it is not near the mean."""
-    less = 0.5 * math.log(10.0) * report.log10_gradient_ratio_sd**2
+    less = 0.5 * LN10 * report.log10_gradient_ratio_sd**2
     return report.log10_gradient_ratio - (less if less > 0.25 else 0.0)
 
 

@@ -23,6 +23,7 @@ from tqdm import tqdm
 
 import fastinit as fi
 from fastinit.propagation import Activation, Dense, propagate
+from fastinit.propagation._plain import plain_json
 
 from .data import Data, digits, mnist
 from .network import ACTIVATIONS, Network, hessian_extremes
@@ -295,15 +296,6 @@ def plots(outcomes: Sequence[Outcome], folder: Path, steps: int) -> list[Path]:
     return made
 
 
-def _finite(value: Any) -> Any:
-    """What JSON can hold: no number for what is not finite."""
-    if isinstance(value, dict):
-        return {k: _finite(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(v) for v in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m bench.convergence", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -336,7 +328,7 @@ def main(argv: Sequence[str] | None = None) -> int:
              "rates": {d: rate(d) for d in depths},
              "outcomes": [asdict(o) | {n: getattr(o, n) for n in ("level", "reason", "verdict")}
                           for o in outcomes]}  # fmt: skip
-    text = json.dumps(_finite(shown), indent=1, allow_nan=False)
+    text = json.dumps(plain_json(shown), indent=1, allow_nan=False)
     (args.output / "convergence.json").write_text(text + "\n", encoding="utf-8")
     made = plots(outcomes, args.output, steps)
     words = [table(outcomes), summary(outcomes, args.target), against_published(outcomes)]

@@ -16,7 +16,7 @@ import numpy as np
 import fastinit
 
 from . import _fill_command, _propagate_command, _tour, _weights_command
-from .propagation._report import plain_json
+from .propagation._plain import plain_json
 from .spec import INITIALIZERS
 
 # What follows an option and is its value although it starts with "-": -1e-3, -inf, -8:,: .

@@ -9,8 +9,8 @@ import numpy as np
 from fastinit import Key, _core, laws
 from fastinit import propagation as P
 from fastinit._args import FORMATS
-from fastinit.propagation._lowering import Lowering, columns
-from fastinit.propagation._network import resolve_network
+from fastinit.propagation._lowering import Lowering
+from fastinit.propagation._network import columns, resolve_network
 
 SECOND, GRADIENT = 1, 6  # places in a row of the core
 BATCH, DRAWS = 16, 200

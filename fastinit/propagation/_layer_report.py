@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 from ._measured import MeasuredLayer, Measurement
+from ._plain import fields_of
 
 #: Fields that a simulation measures, as the theory stores them (log10 of them where so named).
 COMPARED = {
@@ -128,16 +129,8 @@ class LayerReport:
         >>> propagate([Dense(64)]).layers[0].to_dict()["name"]
         '0: Dense(64)'
         """
-        result: dict[str, Any] = {}
-        for f in fields(self):
-            value = getattr(self, f.name)
-            if isinstance(value, tuple):
-                value = list(value)
-            elif isinstance(value, MeasuredLayer):
-                value = value.measurements()
-            result[f.name] = value
-        result["outside"] = list(self.outside())
-        return result
+        measured = None if self.measured is None else self.measured.measurements()
+        return {**fields_of(self), "measured": measured, "outside": list(self.outside())}
 
 
 def power(log10: float) -> float:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-import numpy as np
-
+from .._keys import SeedLike
 from .._types import Array
+from ._plain import fields_of
 
 
 class Measurement(NamedTuple):
@@ -105,7 +105,7 @@ class Measured:
     layers: tuple[MeasuredLayer, ...]
     batch: int
     repeats: int
-    seed: Any
+    seed: SeedLike
     dtype: str
     singular_values: Array | None = field(default=None, compare=False)
     jacobian_mean: Measurement | None = None
@@ -127,16 +127,8 @@ class Measured:
         >>> simulate([Dense(64)], 16, repeats=2).to_dict()["repeats"]
         2
         """
-        rows = [{"name": layer.name, **layer.measurements()} for layer in self.layers]
-        result: dict[str, Any] = {
-            "batch": self.batch, "repeats": self.repeats, "seed": self.seed, "dtype": self.dtype, "layers": rows,
-        }  # fmt: skip
-        for key in ("jacobian_mean", "jacobian_variance", "jacobian_largest", "condition"):
-            value = getattr(self, key)
-            result[key] = None if value is None else value._asdict()
-        values = self.singular_values
-        result["singular_values"] = None if values is None else np.asarray(values, np.float64).tolist()
-        return result
+        layers = [{"name": layer.name, **layer.measurements()} for layer in self.layers]
+        return {**fields_of(self), "layers": layers}
 
     def __repr__(self) -> str:
         layers = len(self.layers)

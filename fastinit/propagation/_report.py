@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import math
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from .._args import check_bool, check_choice, check_int
 from ._layer_report import LayerReport
 from ._measured import Measured
 from ._phases import DepthScales, JacobianSpectrum
+from ._plain import fields_of, plain_json
 
 if TYPE_CHECKING:
     import os
@@ -237,23 +237,7 @@ class Report:
         >>> propagate([Dense(64)] * 3).to_dict()["depth"]
         3
         """
-        result: dict[str, Any] = {}
-        for f in fields(self):
-            value = getattr(self, f.name)
-            if f.name == "layers":
-                value = [row.to_dict() for row in value]
-            elif f.name == "measured":
-                value = None if value is None else value.to_dict()
-            elif f.name == "remedy":
-                value = None if value is None else dict(vars(value))
-            elif hasattr(value, "_asdict"):
-                value = value._asdict()
-            elif isinstance(value, tuple):
-                value = list(value)
-            result[f.name] = value
-        result["phase"] = self.phase
-        result["verdict"] = self.verdict
-        return result
+        return {**fields_of(self), "phase": self.phase, "verdict": self.verdict}
 
     def to_json(self, indent: int | str | None = 2) -> str:
         """`to_dict` as JSON; numbers that are not finite become strings such as "inf".
@@ -359,14 +343,3 @@ class Report:
         from ._table import render_html
 
         return render_html(self)
-
-
-def plain_json(value: Any) -> Any:
-    """With numbers that JSON lacks as strings."""
-    if isinstance(value, dict):
-        return {k: plain_json(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain_json(v) for v in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    return value

@@ -17,7 +17,7 @@ from ._types import Array, Progress
 _TEMPORARY = 1 << 26  # bytes of finished matrices that wait for their rounding
 
 
-class Plan(NamedTuple):
+class Axes(NamedTuple):
     """What the dimensions of a tensor of orthogonal matrices mean."""
 
     rows: tuple[int, ...]  # axes
@@ -72,22 +72,22 @@ def _flat(ranges: Sequence[range], shape: Sequence[int]) -> Array:
     return found
 
 
-def fill(target: Target, plan: Plan, key: Key, scale: float, method: str, progress: Progress | None) -> None:
+def fill(target: Target, axes: Axes, key: Key, scale: float, method: str, progress: Progress | None) -> None:
     """All matrices of the target."""
     if target.out.size == 0:
         return
     shape, ranges = target.shape, target.ranges()
-    out = target.out.transpose(*plan.batch, *plan.rows, plan.column)
-    lead = len(plan.batch)
+    out = target.out.transpose(*axes.batch, *axes.rows, axes.column)
+    lead = len(axes.batch)
     batch = math.prod(out.shape[:lead])
     keys = [key.bits]
-    if plan.batch:
-        numbers = _flat([ranges[a] for a in plan.batch], [shape[a] for a in plan.batch])
+    if axes.batch:
+        numbers = _flat([ranges[a] for a in axes.batch], [shape[a] for a in axes.batch])
         keys = fold_all(key.bits, numbers.tolist())
-    rows = _selection([ranges[a] for a in plan.rows], [shape[a] for a in plan.rows])
-    n_rows = math.prod(shape[a] for a in plan.rows)
-    columns = ranges[plan.column]
-    sizes = plan.sizes or (shape[plan.column],)
+    rows = _selection([ranges[a] for a in axes.rows], [shape[a] for a in axes.rows])
+    n_rows = math.prod(shape[a] for a in axes.rows)
+    columns = ranges[axes.column]
+    sizes = axes.sizes or (shape[axes.column],)
     begins = list(accumulate(sizes, initial=0))
     done = 0
     # The largest first: if memory does not suffice for it, nothing has been written.
@@ -102,7 +102,7 @@ def fill(target: Target, plan: Plan, key: Key, scale: float, method: str, progre
             share = _Share(progress, done / target.out.size, stack.size / target.out.size)
             _Stack(
                 stack, (n_rows, size), rows, _progression(range(part.start - begin, part.stop - begin, part.step)),
-                keys if plan.sizes is None else [fold_all(k, [j])[0] for k in keys], scale, method, target.threads,
+                keys if axes.sizes is None else [fold_all(k, [j])[0] for k in keys], scale, method, target.threads,
             ).fill(share)  # fmt: skip
             if not inside:
                 view[...] = stack.reshape(view.shape)

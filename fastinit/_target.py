@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -102,10 +103,10 @@ class Target:
 
     def matrix(self, index: tuple[Any, ...], row: int, column: int) -> Target:
         """The matrix of two axes at an index of the others (slices stand for those two)."""
-        part = object.__new__(Target)
-        part.shape, part.dtype, part.code = (self.shape[row], self.shape[column]), self.dtype, self.code
+        part = copy(self)
+        part.shape = (self.shape[row], self.shape[column])
         part.block = None if self.block is None else [self.block[row], self.block[column]]
-        part.base, part.steps, part.threads = 0, None, self.threads
+        part.base, part.steps = 0, None
         part.out = part.result = self.out[index] if row < column else self.out[index].T
         return part
 
@@ -117,9 +118,8 @@ class Target:
         begin = 0
         for size in sizes:
             first, last = span(local, begin, begin + size)
-            part = object.__new__(Target)
-            part.shape, part.dtype, part.code, part.block = self.shape, self.dtype, self.code, None
-            part.steps, part.threads = steps, self.threads
+            part = copy(self)
+            part.block, part.steps = None, steps
             part.out = part.result = self.out[(slice(None),) * axis + (slice(first, last),)]
             part.base = self.base + first * steps[axis] if part.out.size else 0
             parts.append(part)

@@ -12,7 +12,7 @@ from ._args import COMPLEX, check_bool, check_choice, check_progress, check_stor
 from ._fans import block_sizes, resolve_axes
 from ._gains import check_gain
 from ._keys import Key, SeedLike
-from ._orthogonal import Plan, fill
+from ._orthogonal import Axes, fill
 from ._run import clear, then
 from ._target import Target, global_shape
 from ._types import Array, AxisLike, DTypeLike, Progress, ShapeLike, Shard
@@ -127,7 +127,7 @@ def orthogonal(
     if method == "qr" and target.dtype.kind == "c":
         raise ValueError("method must be 'direct' for complex dtypes, got 'qr'")
     _check_scale(scale, "gain", target.dtype)
-    then(fill, target, Plan(rows, outputs[0], batch, sizes), Key(seed), scale, method, progress)
+    then(fill, target, Axes(rows, outputs[0], batch, sizes), Key(seed), scale, method, progress)
     return target.result
 
 
@@ -223,7 +223,7 @@ def _set_delta(
             return clear(target, target.out)
         index[axis] = local.index(n // 2)
     # First, as it may find too little memory; then zeros around it.
-    fill(target.matrix(tuple(index), in_axis, out_axis), Plan((0,), 1, (), None), key, scale, "direct", progress)
+    fill(target.matrix(tuple(index), in_axis, out_axis), Axes((0,), 1, (), None), key, scale, "direct", progress)
     for axis, centre in enumerate(index):
         if not isinstance(centre, slice):
             for side in (slice(centre), slice(centre + 1, None)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from types import MappingProxyType
 from typing import Any, NoReturn
 
@@ -132,11 +133,8 @@ class Spec:
     def __hash__(self) -> int:
         return hash((self.initializer, self.shape, frozenset(self.kwargs)))  # values may be slices or arrays
 
-    def _parts(self) -> tuple[Any, ...]:
-        return self.initializer, self.shape, dict(self.kwargs)
-
     def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, self._parts()
+        return partial(Spec, **self.kwargs), (self.initializer, self.shape)
 
     def __setattr__(self, name: str, value: Any) -> NoReturn:
         raise AttributeError(f"a Spec is immutable: cannot set {name}")
@@ -156,10 +154,6 @@ def _equal(a: Any, b: Any) -> bool:
     if isinstance(a, np.ndarray) or isinstance(b, np.ndarray):
         return isinstance(a, np.ndarray) and isinstance(b, np.ndarray) and a.dtype == b.dtype and np.array_equal(a, b)
     return bool(a == b)
-
-
-def _rebuild(initializer: Any, shape: Any, kwargs: dict[str, Any]) -> Spec:
-    return Spec(initializer, shape, **kwargs)
 
 
 def initialize(

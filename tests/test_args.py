@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import fastinit as fi
-from fastinit._args import _overlaps_itself
+from fastinit._args import FORMATS, _overlaps_itself
 from fastinit._target import Target
 
 
@@ -110,6 +110,12 @@ def test_numbers(number: Any) -> None:
 def test_not_numbers(number: Any) -> None:
     with pytest.raises(TypeError, match="std must be a real number"):
         fi.normal(5, std=number)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_the_ends_of_every_format(name: str) -> None:
+    limits = ml_dtypes.finfo(fi.zeros(0, dtype=name).dtype)
+    assert FORMATS[name][1:] == (float(limits.max), float(limits.smallest_subnormal))
 
 
 def test_bools_of_both_kinds() -> None:

@@ -304,19 +304,23 @@ def test_progress_may_stop_the_work() -> None:
 
 @pytest.mark.parametrize("method", METHODS)
 def test_interrupt(method: str) -> None:
-    sent = []
+    def late() -> float:
+        sent = []
 
-    def send() -> None:
-        sent.append(time.perf_counter())
-        signal.raise_signal(signal.SIGINT)
+        def send() -> None:
+            sent.append(time.perf_counter())
+            signal.raise_signal(signal.SIGINT)
 
-    timer = threading.Timer(0.15, send)
-    timer.start()
-    with pytest.raises(KeyboardInterrupt):
-        fi.orthogonal((100, 3000, 3000), batch_axis=0, method=method, seed=0)
-    # The promise is 0.2 s; the rest is for a machine that does other things too.
-    assert time.perf_counter() - sent[0] < 1.0
-    timer.join()
+        timer = threading.Timer(0.15, send)
+        timer.start()
+        with pytest.raises(KeyboardInterrupt):
+            fi.orthogonal((100, 3000, 3000), batch_axis=0, method=method, seed=0)
+        end = time.perf_counter()
+        timer.join()
+        return end - sent[0]
+
+    # The best of several, as the machine may do other things too.
+    assert any(late() < 0.2 for _ in range(5))
 
 
 def test_no_second_matrix_in_python() -> None:

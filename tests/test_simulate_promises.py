@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
-import textwrap
 from typing import Any
 
 import ml_dtypes
 import numpy as np
 import pytest
+from processes import added_memory, run
 
 import fastinit as fi
 from fastinit import _core
@@ -33,16 +32,12 @@ def text(measured: P.Measured) -> str:
 
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
 def test_threads_and_isas(dtype: str) -> None:
-    before = _core.isa()
     found = set()
-    try:
-        for isa in fi.available_isas():
-            _core.set_isa(isa)
-            for threads in (1, 2, 5):
-                measured = P.simulate(EVERY, 130, repeats=1, dtype=dtype, jacobian=False, num_threads=threads)
-                found.add(text(measured))
-    finally:
-        _core.set_isa(before)
+    for isa in fi.available_isas():
+        _core.set_isa(isa)
+        for threads in (1, 2, 5):
+            measured = P.simulate(EVERY, 130, repeats=1, dtype=dtype, jacobian=False, num_threads=threads)
+            found.add(text(measured))
     assert len(found) == 1
     assert all(row.nonfinite.value == 0.0 for row in measured.layers)
 
@@ -175,11 +170,6 @@ def test_an_error_in_progress_stops() -> None:
         P.simulate([P.Dense(512), P.Activation("mish")] * 40, 512, progress=stop)
 
 
-def python(code: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-c", textwrap.dedent(code)], env=dict(os.environ), capture_output=True,
-                          text=True, check=False, timeout=120)  # fmt: skip
-
-
 @pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals")
 def test_ctrl_c() -> None:
     code = """
@@ -201,25 +191,15 @@ def test_ctrl_c() -> None:
             sys.exit(0 if late < 0.2 else 3)
         sys.exit(4)
     """
-    done = python(code)
+    done = run(code)
     assert done.returncode == 0, (done.stdout, done.stderr)
 
 
 def peak_megabytes(depth: int, width: int, batch: int) -> float:
-    """Of a process that simulates, above what it had before. Not ru_maxrss: a child inherits its parent's."""
-    code = f"""
-        import re
-        import fastinit.propagation as P
-        P.simulate([P.Dense(64), P.Activation("relu")], 8)
-        def peak():
-            return int(re.search(r"VmHWM:\\s+(\\d+) kB", open("/proc/self/status").read())[1])
-        before = peak()
-        P.simulate([P.Dense({width}), P.Activation("relu")] * {depth}, {batch}, repeats=1, jacobian=False)
-        print((peak() - before) / 1024)
-    """
-    done = python(code)
-    assert done.returncode == 0, done.stderr
-    return float(done.stdout)
+    """Of a process that simulates, above what it had before."""
+    warm = "import fastinit.propagation as P; P.simulate([P.Dense(64), P.Activation('relu')], 8)"
+    layers = f"[P.Dense({width}), P.Activation('relu')] * {depth}"
+    return added_memory(warm, f"P.simulate({layers}, {batch}, repeats=1, jacobian=False)") / 1024
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")

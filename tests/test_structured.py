@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import ml_dtypes
 import numpy as np
 import pytest
 from records import DTYPES, RECORDS, Record
@@ -119,17 +120,14 @@ def test_constants_are_rounded_as_astype_does(isa: str, dtype: str, n: int) -> N
     assert (fi.identity(3, 0.1, dtype=dtype) == fi.constant((), 0.1, dtype=dtype) * np.eye(3, dtype=x.dtype)).all()
 
 
-LARGEST = {"float16": 65504.0, "float8_e4m3fn": 448.0, "float8_e5m2": 57344.0, "float32": 3.4028234663852886e38}
-
-
-@pytest.mark.parametrize("dtype", LARGEST)
+@pytest.mark.parametrize("dtype", [d for d in DTYPES if d != "float64"])  # beyond which there are no numbers to give
 def test_constants_reach_the_largest_number_and_no_further(dtype: str) -> None:
-    top = LARGEST[dtype]
+    top = float(ml_dtypes.finfo(fi.zeros((), dtype=dtype).dtype).max)
     assert float(fi.constant((), -top, dtype=dtype)) == -top
     out = np.full(3, 7, fi.zeros((), dtype=dtype).dtype)
     for name, make in (("value", fi.constant), ("gain", fi.identity)):
         target = out if name == "value" else np.full((3, 3), 7, out.dtype)
-        with pytest.raises(ValueError, match=f"{name} must be finite in {dtype}"):
+        with pytest.raises(ValueError, match=f"{name} must be finite in (float32, in which )?{dtype}"):
             make(None, top * 1.1, out=target)
         assert (target == 7).all()
 

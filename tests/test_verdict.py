@@ -81,7 +81,7 @@ def test_remedies() -> None:
     r = propagate([x for d in given for x in (d, A("relu"))])
     assert r.remedy is not None and "multiply each weight so that sigma_w2 = 2" in r.remedy.change
     half = propagate([D(64, "variance_scaling", scale=1.9), A("relu")] * 100, dtype="float16")
-    assert half.dtype == "float16"
+    assert half.remedy is not None and half.remedy.change == "init 'orthogonal' with gain 1.414 (exact gain)"
     biased = propagate([D(512, "normal", std=0.02, bias_std=0.05**0.5), A("tanh")] * 60)
     assert biased.remedy is not None and biased.remedy.level == "good"
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 from collections.abc import Callable, Mapping
-from functools import partial
 from types import MappingProxyType
 from typing import Any, NoReturn
 
@@ -31,6 +32,21 @@ _RESERVED = ("seed", "out", "num_threads")
 _SHARED_WORK: Any = 10**6  # of NumPy's exact test for shared memory; beyond it, it counts as shared
 
 
+@functools.cache
+def parameters_of(name: str) -> tuple[str, ...]:
+    """Those of an initializer, in order."""
+    return tuple(inspect.signature(INITIALIZERS[name]).parameters)
+
+
+def check_arguments(initializer: str, kwargs: Mapping[str, Any], hidden: tuple[str, ...]) -> None:
+    """Known ones; `hidden` are those that a message does not offer."""
+    known = parameters_of(initializer)
+    strange = next((name for name in kwargs if name not in known[1:]), None)
+    if strange is not None:
+        takes = ", ".join(name for name in known[1:] if name not in hidden) or "none"
+        raise TypeError(f"{strange} is not an argument of {initializer}; it takes {takes}")
+
+
 class Spec:
     """How to make one tensor: an initializer, a shape, and the initializer's arguments.
 
@@ -50,7 +66,8 @@ class Spec:
     Raises
     ------
     TypeError, ValueError
-        `initializer` is neither a name nor callable, or an unknown name; `shape` is none.
+        `initializer` is neither a name nor callable, or an unknown name; `shape` is none; an argument that
+        the initializer does not have.
 
     Examples
     --------
@@ -76,10 +93,13 @@ class Spec:
         for name in _RESERVED:
             if name in kwargs:
                 raise TypeError(f"{name} belongs to initialize, not to a Spec")
-        object.__setattr__(self, "initializer", _name_of(initializer) or initializer)
+        own = _name_of(initializer)
+        if own is not None:
+            check_arguments(own, kwargs, _RESERVED)
+        object.__setattr__(self, "initializer", own or initializer)
         # An int stays one: identity reads it as the side of a square.
         object.__setattr__(self, "shape", dims[0] if is_int(shape) else dims)
-        if isinstance(self.initializer, str):  # lists such as blocks' sizes could change later
+        if own is not None:  # lists such as blocks' sizes could change later
             kwargs = {name: tuple(v) if isinstance(v, list) else v for name, v in kwargs.items()}
         object.__setattr__(self, "kwargs", MappingProxyType(kwargs))
 
@@ -134,7 +154,7 @@ class Spec:
         return hash((self.initializer, self.shape, frozenset(self.kwargs)))  # values may be slices or arrays
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return partial(Spec, **self.kwargs), (self.initializer, self.shape)
+        return functools.partial(Spec, **self.kwargs), (self.initializer, self.shape)
 
     def __setattr__(self, name: str, value: Any) -> NoReturn:
         raise AttributeError(f"a Spec is immutable: cannot set {name}")
@@ -143,7 +163,9 @@ class Spec:
         raise AttributeError(f"a Spec is immutable: cannot delete {name}")
 
 
-def _name_of(initializer: Any) -> str | None:
+def _name_of(initializer: str | Callable[..., Any]) -> str | None:
+    if isinstance(initializer, str):
+        return initializer
     try:
         return _NAME_OF.get(initializer)
     except TypeError:  # a callable without a hash

@@ -107,6 +107,25 @@ def test_pools_of_alike_pixels(padding: str, kind: str) -> None:
         assert found.mean() == pytest.approx(row.second, abs=3.0 * error + 0.02 * row.second), row.name
 
 
+@pytest.mark.parametrize(("activation", "convolutions", "behind"), [
+    ("sigmoid", 3, [P.Conv(32, 1, "lecun_normal")]), ("sigmoid", 2, [P.Conv(32, 1, "lecun_normal")]),
+    ("softplus", 3, [P.Conv(32, 1, "lecun_normal")]), ("sigmoid", 2, []),
+])  # fmt: skip
+def test_batch_norm_keeps_what_padding_made_unlike(activation: str, convolutions: int, behind: list[P.Layer]) -> None:
+    """Inputs share what they have at the edges, which behind BatchNorm is no mean of theirs."""
+    act = P.Activation(activation)
+    first = P.Conv(32, 3, "lecun_normal", image=8, fan_in=16)
+    layers = [first, act, *[P.Conv(32, 3, "lecun_normal"), act] * (convolutions - 1), *behind, P.BatchNorm(), act,
+              P.Conv(32, 1, "lecun_normal")]  # fmt: skip
+    report, measured = P.propagate(layers, batch=64), P.simulate(layers, 64, repeats=12, jacobian=False)
+    row, found = report.layers[0], measured.layers[0]
+    assert found.gradient is not None
+    assert row.gradient == pytest.approx(found.gradient.value, rel=0.12, abs=3.0 * found.gradient.error)
+    told, seen = report.layers[-3], measured.layers[-3]
+    assert told.name.endswith("BatchNorm") and seen.correlation is not None
+    assert told.correlation == pytest.approx(seen.correlation.value, abs=0.05)
+
+
 @pytest.mark.parametrize("groups", [1, 48])
 def test_units_of_groups_see_few_inputs(groups: int) -> None:
     """sqrt(2 / (9 * 48)) over draws of a depthwise convolution, whatever the number of inputs."""

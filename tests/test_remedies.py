@@ -67,7 +67,7 @@ NETS: dict[str, list[Layer]] = {
 
 def literally(layers: list[Layer], change: str) -> list[Layer]:
     """The words, applied to every layer with weights."""
-    if scaled := re.match(r"scale the \d+ residual branches by .* = ([\d.e-]+)$", change):
+    if scaled := re.match(r"give the \d+ residual branch(?:es)? the scale .* = ([\d.e-]+)$", change):
         return [Residual(x.layers, float(scaled[1]), x.skip) if isinstance(x, Residual) else x for x in layers]
     if change.startswith("leave the normalizations out, and "):
         layers = [x for x in layers if not isinstance(x, LayerNorm)]

@@ -24,6 +24,8 @@ BLOCKS: dict[str, list[Layer]] = {
     "lecun": chain("relu", [D(256), R, D(256, "lecun_normal")], -1.0),
     "tanh": chain("tanh", [D(256), A("tanh"), D(256)], 0.5),
     "elu": chain("elu", [D(256), A("elu"), D(256, "lecun_normal")], 0.5),
+    "before the weights": [D(256), *[R, Residual([R, D(256)])] * 4, D(10)],
+    "tanh before the weights": [D(256), *[A("tanh"), Residual([A("tanh"), D(256)], 0.7)] * 4, D(10)],
     "BatchNorm": [D(256), BatchNorm(), R, *[Residual([D(256), BatchNorm(), R, D(256), BatchNorm()]), R] * 4, D(10)],
     "images": [Conv(64, 3, image=16, fan_in=3), BatchNorm(), R, Pool(2, "max"),
                *[Residual([Conv(64, 3), BatchNorm(), R, Conv(64, 3), BatchNorm()]), R] * 2, Conv(64, 3, padding="valid")],

@@ -299,13 +299,22 @@ def _residual(node: Node, layer: Residual, g: Gradient, batch: int, weight: floa
         g.width, log_total, moved.pull + joint.pull, joint.own + weight * weight * fresh,
         joint.pair + weight * weight * fresh * math.sqrt(g.square * end.square),
         square=((1.0 - part) * math.sqrt(g.square) + part * math.sqrt(end.square)) ** 2,
-        by_cell=None if g.by_cell is None else part + (1.0 - part) * g.by_cell,
+        by_cell=_by_cell(g, end, part),
         profile=mixed(g.profile, end.profile, 1.0 - part), common=(1.0 - part) * g.common + part * end.common,
         excess=min(1.0, max(-1.0 / g.width, excess)), pixels=g.pixels, reach=g.reach,
         together=(1.0 - part) * g.together + part * end.together, bend=(1.0 - part) * g.bend * skip**2 + part * end.bend,
         grown=g.grown + (log_total - plain if plain > -math.inf else 0.0),
     )  # fmt: skip
     return rows, after
+
+
+def _by_cell(g: Gradient, end: Gradient, part: float) -> Array | None:
+    """Of skip and branch together, by the cells that both have from the block's input."""
+    if g.by_cell is None and end.by_cell is None:
+        return None
+    one, two = (np.ones(1) if of.by_cell is None else of.by_cell for of in (g, end))
+    mixed_cells: Array = (1.0 - part) * one + part * two
+    return mixed_cells
 
 
 def _shares(layer: Residual, x: Signal, f: Signal, y: Signal) -> tuple[float, float]:

@@ -56,13 +56,14 @@ def _sizes(given: Array | None, layers: tuple[Layer, ...]) -> tuple[int | None, 
 def random_input(network: Network, variance: float, mean: float) -> Signal:
     q = variance + mean * mean
     share = mean * mean / q if q else 0.0
+    part = variance / q if q else 0.0
     # of x^2 about its mean for N(mean, variance)
-    spread = (2.0 * variance * variance + 4.0 * mean * mean * variance) / (q * q) if q else 0.0
+    spread = 2.0 * part * part + 4.0 * share * part
     units = columns(network.fan_in, network.image)
     ratio = math.copysign(math.sqrt(share), mean)
     noise = gaussian_noise(units, ratio, 0.0)[0]
     return Signal(
-        network.fan_in, log(q), ratio, share, 1.0 + spread, variance / q if q else math.nan, Transfer(own=noise),
+        network.fan_in, log(q), ratio, share, 1.0 + spread, part if q else math.nan, Transfer(own=noise),
         scatter=(1.0 - share) ** 2 / network.fan_in,
     )  # fmt: skip
 

@@ -80,7 +80,9 @@ def batch_norm(step: Step, x: Signal, batch: int, units: Units, channels: Channe
     uneven = units.inverse + (kurtosis - 1.0) / m
     rest = math.exp(log(layer.eps) - log_divisor) if layer.eps else 0.0
     full = 1.0 - rest
-    below = min(1.0, gap / max(kept, 1e-12))
+    # channels in which padding adds less to v keep more of what inputs differ by
+    more = math.exp(max(0.0, channels.inverse - _inverse(x))) if channels else 1.0
+    below = min(1.0, gap / max(kept, 1e-12) * more)
     # over the inputs mean and second moment are held, but not the shape
     scatter, by = _batch_shape(x, max(kept * kept, 1e-12))
     noise = np.diag((0.0, ((rest * full) ** 2 * uneven + units.scatter) / x.width, 0.0))
@@ -144,6 +146,11 @@ class Units(NamedTuple):
     met: float = 0.0  # ln of E w^2 f'^2 / (v + eps), over E w^2 E f'^2 / (v + eps): a gradient meets w again
 
 
+def _inverse(x: Signal) -> float:
+    """ln (E v E 1/v) of v that is chi-squared over the independent weights of a unit."""
+    return -math.log1p(-2.0 / (x.inputs or max(3.0, x.width)))
+
+
 def units_of(step: Step, x: Signal, batch: int, channels: Channels | None) -> Units:
     """By the activation that made x, if one did: what its inputs h share over the batch sets a unit's mean and v.
 
@@ -155,7 +162,7 @@ def units_of(step: Step, x: Signal, batch: int, channels: Channels | None) -> Un
     if x.origin is None or abs(x.log_q) > NEAR:
         log_part = x.log_q + log(_kept(x, channels))
         full = exp(2.0 * (log_part - log_add(log_part, log(layer.eps)))) if log_part > -math.inf else 0.0
-        by_weights = channels.inverse if channels else -math.log1p(-2.0 / inputs)
+        by_weights = channels.inverse if channels else _inverse(x)
         return Units(inverse=full * by_weights, met=full * (channels.met if channels else -by_weights))
     h, eps, m = x.origin, layer.eps, max(batch * step.places, 4)
     square = h.mean * h.mean

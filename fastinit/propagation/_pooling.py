@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from itertools import takewhile
 
 import numpy as np
 
@@ -11,7 +12,8 @@ from .. import _core
 from .._activations import resolve
 from .._types import Array
 from ._fluctuation import Transfer
-from ._layers import Pool
+from ._layers import Activation, Dropout, Pool
+from ._linear_layers import Conv
 from ._network import Step
 from ._node import Node
 from ._normalization import Channels
@@ -22,6 +24,7 @@ from ._weights import ONE_TAP
 
 #: Taps of a kernel, of whose patches the covariance over places is taken apart.
 _MOST_TAPS = 256
+_EDGES = 4.0  # of an image
 _LINEAR = resolve("linear", {})
 
 
@@ -123,6 +126,18 @@ def channel_variances(conv: Node) -> Channels | None:
     return Channels(part * (drawn + fixed) / told, share * log(inverse), share * log(met))
 
 
+def of_gap(x: Signal, gap: float) -> Channels:
+    """Of channels of which two inputs at two places have 1 - cosine `gap`, and at one place less.
+
+    What all inputs have at a place differs along the edges of an image, by sums of weights of their own.
+    """
+    n = max(_EDGES + 3.0, x.inputs or x.width)
+    own = x.below / gap / n
+    eigen = np.array([own, own + (1.0 - x.below / gap) / _EDGES])
+    inverse, met = _of_inverse(eigen, np.ones(2), np.array([n - _EDGES, _EDGES]), 1.0)
+    return Channels(min(1.0, gap), log(inverse), log(met))
+
+
 def _of_inverse(eigen: Array, inside: Array, count: Array, each: float) -> tuple[float, float]:
     """E 1/v, and E w' R w / v over tr R E 1/v, R diagonal `inside`; so many times each."""
     log_u = np.linspace(-25.0, 25.0, 501)
@@ -143,6 +158,21 @@ def overlap(conv: Step, size: int) -> float:
         one *= float(windows_of.sum()) / (len(windows_of) * size)
     k = size ** len(conv.image_out)
     return (k * both - one) / ((k - 1.0) * one) if k > 1 else 1.0
+
+
+def gap_of_places(nodes: list[Node]) -> float:
+    """1 - cosine of two places of two inputs, which zero padding of the convolutions so far makes unlike."""
+    since = takewhile(lambda node: isinstance(node.step.layer, (Conv, Activation, Dropout)), reversed(nodes))
+    gap = 0.0
+    for node in reversed([*since]):
+        x, layer = node.before, node.step.layer
+        gap = max(gap, x.below)
+        if isinstance(layer, Conv):
+            kept = node.after.elastic / x.elastic if x.elastic else 1.0  # without the bias
+            gap = kept * (1.0 - shared_taps(node.step) * (1.0 - gap))
+        elif isinstance(layer, Activation) and abs(x.log_q) < NEAR:
+            gap = mapped_below(layer.function, x.log_q, x.mean, gap)[0]
+    return gap
 
 
 def pixels_alike(x: Signal, shared: float = 1.0) -> float:

@@ -16,7 +16,7 @@ from ._inputs import Input
 from ._layers import Activation, Dropout, Layer, LayerNorm, Residual, flattened, replaced
 from ._linear_layers import Conv, Dense, Gated
 from ._network import Network, resolve_network
-from ._report import LEVELS, Remedy, Report
+from ._report import LEVELS, Remedy, Report, counted
 from ._signal import LN10, NEAR, exp, log, log_add
 from ._verdict import THRESHOLDS, grade_of, graded, rank_of
 
@@ -102,7 +102,8 @@ def _candidates(layers: tuple[Layer, ...], report: Report) -> Iterator[Change | 
     if blocks:
         scale = 1.0 / math.sqrt(blocks)
         scaled = [Residual(x.layers, scale, x.skip) if isinstance(x, Residual) else x for x in layers]
-        yield Change(f"scale the {blocks} residual branches by 1/sqrt({blocks}) = {scale:.4g}", scaled, None)
+        branches = counted(blocks, "residual branch", "residual branches")
+        yield Change(f"give the {branches} the scale 1/sqrt({blocks}) = {scale:.4g}", scaled, None)
     active = [layer for layer in flat if isinstance(layer, Activation)]
     keep, dropped = _kept(flat)
     if not active or any(isinstance(layer, Gated) for layer in flat):

@@ -16,7 +16,7 @@ from .._args import check_fits, check_number, is_real, named_errors
 from .._keys import Key
 from .._run import CONSTANT, NORMAL, TRUNCATED, TRUNCATED_ABSOLUTE, UNIFORM, collecting
 from .._types import Array
-from ..spec import INITIALIZERS
+from ..spec import INITIALIZERS, check_arguments, parameters_of
 
 #: Initializers that orthogonalize: known by their second moment, E W^2 = g^2 / max(fan_in, fan_out).
 ORTHOGONAL = ("orthogonal", "delta_orthogonal")
@@ -164,6 +164,8 @@ def check_init(init: Any, kwargs: dict[str, Any]) -> None:
     for name in _FOREIGN:
         if name in kwargs:
             raise TypeError(f"{name} is not an argument of a layer's initializer")
+    if isinstance(init, str):
+        check_arguments(init, kwargs, (*_FOREIGN, "fan_in", "groups", "progress"))
 
 
 class _Moments(NamedTuple):
@@ -310,11 +312,6 @@ def _of_init(
         count = min(_DRAWS, -(-_ENOUGH // math.prod(shape)))
         draws = [drawn(init, shape, seed=Key(0).fold_in(i), **kwargs).ravel() for i in range(count)]
         return _of_array(finite_array(np.concatenate(draws), "the drawn weights"))
-    known = _parameters(init)
-    strange = next((k for k in kwargs if k not in known), None)
-    if strange is not None:
-        takes = ", ".join(k for k in known[1:] if k not in (*_FOREIGN, "fan_in", "groups", "progress")) or "none"
-        raise TypeError(f"{strange} is not an argument of {init}; it takes {takes}")
     if init in ORTHOGONAL:
         return _of_orthogonal(init, shape, kwargs)
     if init in ("zeros", "ones", "constant"):
@@ -322,7 +319,7 @@ def _of_init(
         INITIALIZERS[init](1, **kwargs)
         value = float(value)
         return _Moments(None, value, value * value)
-    fans = {"fan_in": fan_in, "fan_out": fan_out} if "fan_in" in known else {}
+    fans = {"fan_in": fan_in, "fan_out": fan_out} if "fan_in" in parameters_of(init) else {}
     with collecting() as plan:
         INITIALIZERS[init]((1,) * (len(shape) - 1) + (groups,), seed=0, **{**fans, **kwargs})
     size = math.prod(shape)
@@ -345,12 +342,7 @@ def _kept(shape: tuple[int, ...], kwargs: dict[str, Any]) -> int:
 
 
 def _parameters(init: Init) -> tuple[str, ...]:
-    return _parameters_of(init) if isinstance(init, str) else tuple(inspect.signature(init).parameters)
-
-
-@functools.cache
-def _parameters_of(name: str) -> tuple[str, ...]:
-    return tuple(inspect.signature(INITIALIZERS[name]).parameters)
+    return parameters_of(init) if isinstance(init, str) else tuple(inspect.signature(init).parameters)
 
 
 def _law_moments(law: Law) -> tuple[float, float]:

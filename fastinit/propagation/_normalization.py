@@ -17,6 +17,8 @@ from ._signal import NEAR, Signal, exp, grid, log, log_add
 #: The part of E x^2 that all units share from which it is most of what E x^2 fluctuates by.
 _SHARED = 0.05
 
+#: The part of E x^2 that a BatchNorm keeps of inputs which share nothing.
+_ALL = 0.99
 #: Kurtosis over the number of inputs, from which first orders in 1 / inputs no longer do.
 _FEW = 0.25
 
@@ -86,6 +88,10 @@ def batch_norm(step: Step, x: Signal, batch: int, units: Units, channels: Channe
     # over the inputs mean and second moment are held, but not the shape
     scatter, by = _batch_shape(x, max(kept * kept, 1e-12))
     noise = np.diag((0.0, ((rest * full) ** 2 * uneven + units.scatter) / x.width, 0.0))
+    if x.origin is None and kept > _ALL:  # no input is divided by its own length; their mean square is fixed
+        own, pair = (float(of[SECOND, SECOND]) for of in (x.state.own, x.state.pair))
+        by.matrix[SECOND, SECOND] = 1.0
+        by.own[SECOND, SECOND], by.pair[SECOND, SECOND] = -pair, -pair - max(0.0, own - pair) / max(batch - 1, 1)
     after = Signal(
         x.width, log_part - log_divisor + log(units.kept) + math.log1p(-rest * (1.0 / m + full * uneven)), 0.0, 0.0,
         kurtosis * (m - 1.0) / (m + 1.0), below, Transfer(by.matrix, by.own + noise, by.pair + noise).after(x.state),

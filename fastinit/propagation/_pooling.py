@@ -169,7 +169,8 @@ def gap_of_places(nodes: list[Node]) -> float:
         gap = max(gap, x.below)
         if isinstance(layer, Conv):
             kept = node.after.elastic / x.elastic if x.elastic else 1.0  # without the bias
-            gap = kept * (1.0 - shared_taps(node.step) * (1.0 - gap))
+            # a mean of the weights adds up what all units share, which is not followed
+            gap = 0.0 if node.step.weights[0].mean else kept * (1.0 - shared_taps(node.step) * (1.0 - gap))
         elif isinstance(layer, Activation) and abs(x.log_q) < NEAR:
             gap = mapped_below(layer.function, x.log_q, x.mean, gap)[0]
     return gap

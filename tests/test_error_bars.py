@@ -206,9 +206,9 @@ def test_batch_norm_behind_activations(activation: str, bias: float) -> None:
 
 def test_long_inputs_stay_long_behind_batch_norm() -> None:
     """It divides no input by its own length, which gated units square, block after block."""
-    blocks = [P.Residual([P.BatchNorm(), P.Gated(128, activation="silu", init="he_normal")])] * 3
-    measured = P.simulate([D(64), *blocks, D(10)], 64, repeats=40, jacobian=False)
-    for row, found in zip(P.propagate([D(64), *blocks, D(10)], batch=64).layers, measured.layers, strict=True):
+    blocks = [P.Residual([P.BatchNorm(), P.Gated(256, activation="silu", init="he_normal")])] * 3
+    measured = P.simulate([D(128), *blocks, D(10)], 64, repeats=40, jacobian=False)
+    for row, found in zip(P.propagate([D(128), *blocks, D(10)], batch=64).layers, measured.layers, strict=True):
         for value, seen in ((row.second, found.second), (row.gradient, found.gradient)):
             assert value == pytest.approx(seen.value, rel=0.12, abs=4.0 * seen.error), row.name
 

@@ -17,17 +17,7 @@ from ._network import Step
 from ._node import GateStatistics, Node
 from ._normalization import batch_norm, norm, units_of
 from ._pointwise import Branch, activation_step, depends_on_its_input, pointwise, with_masks
-from ._pooling import (
-    at_largest,
-    channel_variances,
-    gap_of_places,
-    mean_of,
-    of_gap,
-    overlap,
-    pixels_alike,
-    pool,
-    shared_taps,
-)
+from ._pooling import at_largest, channels_behind, mean_of, overlap, pixels_alike, pool, shared_taps
 from ._profile import evenness, profile_behind, raised, tap_fraction
 from ._signal import NEAR, Curve, Origin, Signal, UnitLaw, exp, grid, log, log_add, mapped_below, scaled_moments
 from ._sum import sum_with_branch
@@ -40,8 +30,6 @@ _SHARED = 0.1
 _MIXED = 1.5
 #: The part of the taps that places of a window share, below which padding makes them unlike.
 _INSIDE = 0.9
-#: What padding adds to 1 - cosine of two places, from which it counts.
-_UNLIKE = 1e-3
 
 
 def walk(steps: tuple[Step, ...], signal: Signal, batch: int) -> tuple[Node, ...]:
@@ -89,9 +77,7 @@ def _with_law(x: Signal, values: Array) -> Signal:
 def _behind_batch_norm(step: Step, x: Signal, batch: int, nodes: list[Node]) -> Node:
     """Of steep units, and by weights that made v large, gradients are divided by more: in the nodes before."""
     padded = bool(nodes) and isinstance(nodes[-1].step.layer, Conv)
-    channels = channel_variances(nodes[-1]) if padded else None
-    if x.apart is None and (gap := gap_of_places(nodes)) > (channels.part if channels else x.below) + _UNLIKE:
-        channels = of_gap(x, gap)
+    channels = channels_behind(nodes, x)
     active = bool(nodes) and isinstance(nodes[-1].step.layer, Activation)
     units = units_of(step, x, batch, channels)
     node = batch_norm(step, x, batch, units, channels)

@@ -25,6 +25,7 @@ from ._weights import ONE_TAP
 #: Taps of a kernel, of whose patches the covariance over places is taken apart.
 _MOST_TAPS = 256
 _EDGES = 4.0  # of an image
+_UNLIKE = 1e-3  # what padding adds to 1 - cosine of two places, from which it counts
 _LINEAR = resolve("linear", {})
 
 
@@ -88,6 +89,13 @@ def shared_taps(step: Step) -> float:
     return (both - one) / (one * (places - 1.0))
 
 
+def channels_behind(nodes: list[Node], x: Signal) -> Channels | None:
+    """By the zero padding of the convolution next before, or of those before that."""
+    last = channel_variances(nodes[-1]) if nodes and isinstance(nodes[-1].step.layer, Conv) else None
+    gap = 0.0 if x.apart is not None else _gap_of_places(nodes)
+    return _of_gap(x, gap) if gap > (last.part if last else x.below) + _UNLIKE else last
+
+
 def channel_variances(conv: Node) -> Channels | None:
     """Behind zero padding; of larger kernels not told.
 
@@ -126,7 +134,7 @@ def channel_variances(conv: Node) -> Channels | None:
     return Channels(part * (drawn + fixed) / told, share * log(inverse), share * log(met))
 
 
-def of_gap(x: Signal, gap: float) -> Channels:
+def _of_gap(x: Signal, gap: float) -> Channels:
     """Of channels of which two inputs at two places have 1 - cosine `gap`, and at one place less.
 
     What all inputs have at a place differs along the edges of an image, by sums of weights of their own.
@@ -160,7 +168,7 @@ def overlap(conv: Step, size: int) -> float:
     return (k * both - one) / ((k - 1.0) * one) if k > 1 else 1.0
 
 
-def gap_of_places(nodes: list[Node]) -> float:
+def _gap_of_places(nodes: list[Node]) -> float:
     """1 - cosine of two places of two inputs, which zero padding of the convolutions so far makes unlike."""
     since = takewhile(lambda node: isinstance(node.step.layer, (Conv, Activation, Dropout)), reversed(nodes))
     gap = 0.0

@@ -75,6 +75,7 @@ private:
 // Runs body(poll), or body(poll, gil), without the GIL; a pending signal stops it and is raised.
 template <class Body>
 void without_gil(const Body& body) {
+    const DefaultMode mode;
     try {
         Unlocked gil;
         const Poll poll = [&gil, caller = std::this_thread::get_id()] {

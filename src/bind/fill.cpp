@@ -45,6 +45,7 @@ Job job_from(const py::tuple& t) {
 }
 
 void fill_jobs(const py::list& list, int threads) {
+    const DefaultMode mode;  // for what laws precompute, too
     std::vector<Job> jobs;
     jobs.reserve(list.size());
     for (const py::handle item : list) jobs.push_back(job_from(py::reinterpret_borrow<py::tuple>(item)));
@@ -73,6 +74,7 @@ void affine(py::array_t<T> x, const py::array_t<T>& scale, const py::array_t<T>&
         }
     }
     const auto n = static_cast<std::size_t>(x.size());
+    const DefaultMode mode;
     if constexpr (sizeof(T) == 4) {
         kernels().affine_f32(n, x.mutable_data(), scale.data(), shift.data());
     } else {

@@ -90,6 +90,7 @@ void orthogonals(const py::array& out, std::int64_t order, std::int64_t first, s
     const bool inside = order >= 0 && order <= rows && first >= 0 && step >= 1 &&
                         (cols == 0 || first + (cols - 1) * step < order);
     if (!inside || (factored && cols != order)) throw py::value_error("columns and order of the matrices");
+    const DefaultMode mode;  // for the rounding of `scale`, too
     if (out.itemsize() == 8) {
         return orthogonal_as<double>(out, {{}, order, first, step, scale, {}, factored}, keys, threads, progress);
     }

@@ -37,7 +37,19 @@ constexpr auto kAwake = std::chrono::microseconds(50);
 
 using Clock = std::chrono::steady_clock;
 
+// By what it does: reading and setting the whole environment takes a quarter of a microsecond.
+bool rounds_and_underflows_by_default() {
+    const volatile double one = 1.0, little = 0x1p-60, subnormal = 0x1p-1074;
+    return one + little == 1.0 && one - little == 1.0 && subnormal * 2.0 != 0.0;
+}
+
 }  // namespace
+
+DefaultMode::DefaultMode() : other_(!rounds_and_underflows_by_default()) {
+    if (!other_) return;
+    std::fegetenv(&before_);
+    std::fesetenv(FE_DFL_ENV);
+}
 
 class Team::State {
 public:

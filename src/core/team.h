@@ -2,6 +2,7 @@
 // A team of threads that lives inside one call: nothing persists, so fork and
 // interpreter exit are safe. Chunks are claimed by an atomic counter.
 #pragma once
+#include <cfenv>
 #include <cstddef>
 #include <functional>
 #include <memory>
@@ -36,6 +37,22 @@ private:
     class State;
     std::unique_ptr<State> state_;  // none where one thread has nobody to ask
     int size_ = 1;
+};
+
+// The floating-point mode that values are promised in, whatever the calling thread has set (as flushing of
+// subnormal numbers, or a rounding): threads that begin within it inherit it.
+class DefaultMode {
+public:
+    DefaultMode();
+    ~DefaultMode() {
+        if (other_) std::fesetenv(&before_);
+    }
+    DefaultMode(const DefaultMode&) = delete;
+    DefaultMode& operator=(const DefaultMode&) = delete;
+
+private:
+    bool other_;
+    std::fenv_t before_;
 };
 
 // One stage by a team of its own.

@@ -36,24 +36,40 @@ template <class T>
 using MakePanel = std::function<void(const Matrix<T>& v, std::int64_t j, T* heads)>;
 
 template <class T>
+bool is_small(const OrthogonalJob<T>& job) {
+    return job.order <= kSmallOrder && job.out.rows <= kSmallRows;
+}
+
+template <class T>
+std::int64_t panel_width(const OrthogonalJob<T>& job) {
+    return is_small(job) ? job.order : panel_columns(job.order);
+}
+
+// All that grows with the matrix, before any of it is written.
+template <class T>
+void reserve_space(Team& team, ReflectorSpace<T>& space, const OrthogonalJob<T>& job) {
+    const auto panel = static_cast<std::size_t>(std::min(panel_width(job), job.order));
+    require_memory(4 * sizeof(T) * static_cast<std::size_t>(job.out.rows) * panel);
+    space.v.reserve(static_cast<std::size_t>(job.out.rows) * panel);
+    space.t.reserve(panel * panel + panel);
+    space.vt.reserve(static_cast<std::size_t>(job.out.rows) * panel);
+    reserve(space.left, static_cast<std::int64_t>(panel), job.out.rows, by_columns(job.out));
+    reserve(space.right, job.out.rows, static_cast<std::int64_t>(panel), by_columns(job.out));
+    space.join(team);
+}
+
+template <class T>
 class Accumulation {
 public:
     Accumulation(Team& team, ReflectorSpace<T>& space, const OrthogonalJob<T>& job, const MakePanel<T>& make)
-        : team_(team), space_(space), job_(job), make_(make), width_(small() ? job.order : panel_columns(job.order)) {
-        const auto panel = static_cast<std::size_t>(std::min(width_, job.order));
-        require_memory(4 * sizeof(T) * static_cast<std::size_t>(job.out.rows) * panel);
-        space.v.reserve(static_cast<std::size_t>(job.out.rows) * panel);
-        space.t.reserve(panel * panel + panel);
-        space.vt.reserve(static_cast<std::size_t>(job.out.rows) * panel);
-        reserve(space.left, static_cast<std::int64_t>(panel), job.out.rows, by_columns(job.out));
-        reserve(space.right, job.out.rows, static_cast<std::int64_t>(panel), by_columns(job.out));
-        space.join(team);
+        : team_(team), space_(space), job_(job), make_(make), width_(panel_width(job)) {
+        reserve_space(team, space, job);
     }
 
     // Q = H_1 ... H_n diag(signs), from the last panel to the first: rows above and columns left of
     // a panel are still those of the identity then, and are not touched.
     void run(const Progress& progress) {
-        if (small()) return run_small();
+        if (is_small(job_)) return run_small();
         const std::int64_t n = job_.order, panels = (n + width_ - 1) / width_;
         for (std::int64_t p = panels; p-- > 0;) {
             apply(p * width_, std::min(width_, n - p * width_));
@@ -63,8 +79,6 @@ public:
     }
 
 private:
-    bool small() const { return job_.order <= kSmallOrder && job_.out.rows <= kSmallRows; }
-
     // Columns of Q some at a time, all reflectors on each.
     void run_small() {
         const std::int64_t n = job_.order, rows = job_.out.rows;
@@ -198,6 +212,7 @@ void draw(Team& team, ReflectorSpace<T>& space, const OrthogonalJob<T>& job, con
 // The QR of the whole Gaussian matrix, in `out` itself.
 template <class T>
 void factor(Team& team, ReflectorSpace<T>& space, const OrthogonalJob<T>& job, const Progress& progress) {
+    reserve_space(team, space, job);
     const Matrix<T>& a = job.out;
     const std::int64_t chunks = (a.rows + kDrawRows - 1) / kDrawRows;
     const LawParams law = standard_normal<T>(job.key);

@@ -13,7 +13,12 @@ import numpy.typing as npt
 from numpy.random.bit_generator import ISeedSequence
 
 from . import _core
-from ._args import check_int, items_of
+from ._args import check_int, is_int, items_of
+
+_SEEDS = (
+    "None, a non-negative int, a sequence of one or more, a numpy SeedSequence, Generator, BitGenerator or "
+    "RandomState, or a fastinit.Key"
+)
 
 
 def _joined(words: Any) -> int:
@@ -45,7 +50,7 @@ def key_bits(seed: Any) -> int:
     elif isinstance(seed, np.random.RandomState):
         return _joined(seed.randint(0, 2**32, size=2, dtype=np.uint32))
     else:
-        sequence = np.random.SeedSequence(_entropy(seed))
+        sequence = np.random.SeedSequence(check_entropy(seed, _SEEDS))
     return _joined(sequence.generate_state(2, np.uint32))
 
 
@@ -56,11 +61,9 @@ def check_seed(seed: Any) -> None:
         key_bits(seed)
 
 
-def _entropy(seed: Any) -> int | list[int]:
-    message = (
-        "seed must be None, a non-negative int, a sequence of one or more, a numpy SeedSequence, Generator, "
-        f"BitGenerator or RandomState, or a fastinit.Key; got {seed!r}"
-    )
+def check_entropy(seed: Any, allowed: str) -> int | list[int]:
+    """A non-negative int, or a sequence of them."""
+    message = f"seed must be {allowed}; got {seed!r}"
     if isinstance(seed, (str, bytes)):
         raise TypeError(message)
     try:
@@ -150,10 +153,9 @@ class Key:
         if isinstance(data, str):
             text = b"s" + data.encode("utf-8", "surrogatepass")
         else:
-            try:
-                text = b"i%d" % operator.index(data)
-            except TypeError:
-                raise TypeError(f"data must be an int or a str, got {data!r}") from None
+            if not is_int(data):
+                raise TypeError(f"data must be an int or a str, got {data!r}")
+            text = b"i%d" % operator.index(data)
         return Key._from_bits(_core.philox_keys(self.bits, blake2b(text, digest_size=16).digest())[0])
 
     def split(self, n: int) -> list[Key]:

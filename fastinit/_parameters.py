@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -41,18 +41,19 @@ def holds(size: Shape, shape: Shape) -> bool:
 
 
 def parameter(value: Any, name: str) -> Array:
-    """As float64, finite."""
+    """As floats, finite."""
     try:
         values = np.asarray(value)
         large = values.dtype.kind == "O" and all(type(v) is int for v in values.flat)  # for NumPy's types
         if not large and values.dtype.kind not in "iuf" and code_of(values.dtype) is None:
             raise TypeError
-        values = values.astype(np.float64, copy=False)
+        if code_of(values.dtype) is None:
+            values = values.astype(np.float64)
     except (TypeError, ValueError):
         raise TypeError(f"{name} must be a real number or an array of them, got {value!r}") from None
     except OverflowError:
         raise ValueError(f"{name} must be finite, got {value!r}") from None
-    check_all(np.isfinite(values), name, "finite", values)
+    check_all(np.isfinite, name, "finite", values)
     return values
 
 
@@ -60,7 +61,7 @@ def loc_and_scale(loc: Any, scale: Any) -> tuple[Any, Any]:
     """Numbers, or arrays where one of them is; a scale of -0.0 is negative, as for NumPy."""
     if is_array(loc, "loc") or is_array(scale, "scale"):
         locs, scales = parameter(loc, "loc"), parameter(scale, "scale")
-        check_all(~np.signbit(scales), "scale < 0: scale", "non-negative", scales)
+        check_all(lambda s: ~np.signbit(s), "scale < 0: scale", "non-negative", scales)
         return locs, scales
     mean, std = check_number(loc, "loc"), check_number(scale, "scale", low=0.0)
     if math.copysign(1.0, std) < 0.0:
@@ -68,18 +69,25 @@ def loc_and_scale(loc: Any, scale: Any) -> tuple[Any, Any]:
     return mean, std
 
 
-def check_range(values: Array, name: str, dtype: np.dtype[Any], stays: Any) -> None:
-    """Parameters that stay finite in the arithmetic of `dtype` and as elements of type `stays`."""
+def check_range(
+    name: str, dtype: np.dtype[Any], stays: Any, *arrays: Array, of: Callable[..., Array] = np.positive
+) -> None:
+    """A function of parameters that stays finite in the arithmetic of `dtype` and as elements of type `stays`."""
     kind = np.float64 if dtype.itemsize == 8 else np.float32
+    finite = f"finite in {np.dtype(stays).name}"
+    check_all(lambda v: np.isfinite(v.astype(kind).astype(stays)), name, finite, *arrays, of=of)
+
+
+def check_all(
+    ok: Callable[[Array], Array], name: str, allowed: str, *arrays: Array, of: Callable[..., Array] = np.positive
+) -> None:
+    """A function of parameters, in float64; the message names its first value that is not `ok`."""
     with np.errstate(over="ignore", under="ignore"):
-        finite = np.isfinite(values.astype(kind).astype(stays))
-    check_all(finite, name, f"finite in {np.dtype(stays).name}", values)
-
-
-def check_all(ok: Any, name: str, allowed: str, values: Array) -> None:
-    """The message names the first value that is not `ok`."""
-    if not np.all(ok):
-        raise ValueError(f"{name} must be {allowed}, got {float(values[np.logical_not(ok)].flat[0])!r}")
+        for parts in _parts((), arrays):
+            values = of(*parts)
+            good = ok(values)
+            if not good.all():
+                raise ValueError(f"{name} must be {allowed}, got {float(values[~good][0])!r}")
 
 
 def window(loc: Array, scale: Array, lower: float, upper: float) -> tuple[Array, Array]:
@@ -88,19 +96,35 @@ def window(loc: Array, scale: Array, lower: float, upper: float) -> tuple[Array,
     return low, high
 
 
-def chunks(out: Array, kind: Any, p0: Array, p1: Array) -> Iterator[tuple[Array, Array, Array]]:
+def nearest_zero(loc: Array, scale: Array, lower: float, upper: float) -> Array:
+    """The number of the window next to zero, which the dtype has to hold."""
+    low, high = window(loc, scale, lower, upper)
+    return np.minimum(np.maximum(low, 0.0), high)
+
+
+def chunks(out: Array, kind: Any, *parameters: Array) -> Iterator[tuple[Array, ...]]:
     """Parts of `out` in logical order, of type `kind`, rounded as they are written, and the parameters of each.
 
     Each part must be written before the next is asked for.
     """
+    return _parts(((out, np.dtype(kind)),), parameters)
+
+
+def _parts(
+    written: Sequence[tuple[Array, np.dtype[Any]]], read: Sequence[Array]
+) -> Iterator[tuple[Array, ...]]:
+    """In logical order, broadcast together: no second array of their size is made, and Ctrl-C comes in between."""
+    modes: list[list[Literal["writeonly", "readonly"]]] = [["writeonly"] for _ in written]
+    modes += [["readonly"] for _ in read]
     parts = np.nditer(
-        (out, p0, p1),
+        [*(array for array, _ in written), *read],
         ["buffered", "copy_if_overlap", "external_loop", "zerosize_ok"],
-        [["writeonly"], ["readonly"], ["readonly"]],
-        op_dtypes=[np.dtype(kind), p0.dtype, p1.dtype],
+        modes,
+        op_dtypes=[*(kind for _, kind in written), *(np.dtype(np.float64) for _ in read)],
         order="C",
         casting="unsafe",
         buffersize=_CHUNK,
     )  # fmt: skip
     with closing(parts):
-        yield from parts
+        for part in parts:
+            yield part if isinstance(part, tuple) else (part,)

@@ -63,6 +63,11 @@ def at_once() -> AbstractContextManager[Any]:
     return _planning(None)
 
 
+def is_planned() -> bool:
+    """Whether what is written now is put off."""
+    return _local.plan is not None
+
+
 def run(
     target: Target,
     law: int,

@@ -9,12 +9,14 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
+from numpy.random.bit_generator import ISeedSequence
 
 from . import _core
 from ._args import check_int
-from ._keys import Key, check_seed, key_bits
+from ._keys import Key, check_entropy, key_bits
 
 _REENTRANT = type(threading.RLock())
+_SEEDS = "None, a non-negative int, a sequence of one or more, a numpy SeedSequence or a fastinit.Key"
 
 
 class Philox4x32(np.random.BitGenerator):
@@ -51,7 +53,8 @@ class Philox4x32(np.random.BitGenerator):
     """
 
     def __init__(self, seed: int | Sequence[int] | np.random.SeedSequence | Key | None = None) -> None:
-        check_seed(seed)
+        if seed is not None and not isinstance(seed, ISeedSequence):
+            check_entropy(seed, _SEEDS)
         # A Key has no SeedSequence; one of its bits serves `spawn`.
         super().__init__(np.random.SeedSequence(seed.bits) if isinstance(seed, Key) else seed)
         bits = seed.bits if isinstance(seed, Key) else key_bits(self.seed_seq)

@@ -89,12 +89,13 @@ def householder_qr(
         exponent = 0
     q = np.array(matrix, order="C")
     if exponent:
-        np.ldexp(q, -exponent, out=q)
+        with np.errstate(under="ignore"):
+            np.ldexp(q, -exponent, out=q)
     k = min(q.shape)
     r = np.empty((k, q.shape[1]), q.dtype)
     _core.qr(q, r, mode == "reduced", threads, progress)
     if exponent:
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", under="ignore"):
             np.ldexp(r, exponent, out=r)
         if not np.isfinite(r).all():
             raise ValueError(f"a must have columns of a length that {r.dtype} holds, got numbers up to {largest:g}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from ._parameters import (
     holds,
     is_array,
     loc_and_scale,
+    nearest_zero,
     parameter,
     shape_of,
     window,
@@ -55,7 +57,7 @@ class Generator:
         self._key = Key(seed)
         self._position = 0
         self._children = 0
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal's handler may draw too
 
     def _draw_key(self) -> int:
         """The key that this generator gives when it serves as a seed; it advances."""
@@ -95,14 +97,21 @@ class Generator:
 
     def __getstate__(self) -> dict[str, Any]:
         with self._lock:
-            return {"key": self._key, "position": self._position, "children": self._children}
+            return {name: value for name, value in vars(self).items() if name != "_lock"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self._key, self._position, self._children = state["key"], state["position"], state["children"]
-        self._lock = threading.Lock()
+        vars(self).update(state)
+        self._lock = threading.RLock()
 
     def __repr__(self) -> str:
         return f"Generator({self._key!r}, position={self._position})"
+
+    def _take(self, count: int) -> int:
+        """The first of as many places of the stream, which are this call's own."""
+        with self._lock:
+            first = self._position
+            self._position += count
+        return first
 
     def _fill(
         self, law: int, p0: float, p1: float, size: ShapeLike | None, dtype: DTypeLike | None, out: Array | None,
@@ -120,10 +129,8 @@ class Generator:
             check_fits(p1, "scale", target.dtype)
         if law == TRUNCATED and p1 > 0:
             check_window(p0 + lo * p1, p0 + hi * p1, target.dtype)
-        with self._lock:
-            target.base = self._position
-            self._position += target.out.size
-            run(target, law, p0, p1, self._key.bits, lo, hi)
+        target.base = self._take(target.out.size)
+        run(target, law, p0, p1, self._key.bits, lo, hi)
         return float(target.out) if scalar else target.result
 
     def random(
@@ -223,10 +230,8 @@ class Generator:
         if is_array(low, "low") or is_array(high, "high"):
             lows, highs = parameter(low, "low"), parameter(high, "high")
             shape_of(lows, highs, "low", "high")
-            with np.errstate(over="ignore"):
-                spans = highs - lows
-            check_all(spans >= 0, "high - low < 0: high - low", "non-negative", spans)
-            check_all(np.isfinite(spans), "high - low", "finite", spans)
+            check_all(lambda v: v >= 0, "high - low < 0: high - low", "non-negative", highs, lows, of=np.subtract)
+            check_all(np.isfinite, "high - low", "finite", highs, lows, of=np.subtract)
             return self._broadcast(UNIFORM, lows, highs, size, dtype, out, num_threads)
         return self._fill(UNIFORM, *check_ends(low, high), size, dtype, out, num_threads)
 
@@ -320,24 +325,24 @@ class Generator:
         if not holds(full.shape, shape):
             raise ValueError(f"size {full.shape} does not hold {names[0]} and {names[1]} of shape {shape}")
         kind = np.float64 if full.dtype.itemsize == 8 else np.float32
+        check_range(names[0], full.dtype, full.dtype, p0)
+        check_range(names[1], full.dtype, full.dtype if law == UNIFORM else kind, p1)
+        if law == UNIFORM:
+            check_range("high - low", full.dtype, kind, p1, p0, of=np.subtract)
+        if law == TRUNCATED:
+            nearest = partial(nearest_zero, lower=lo, upper=hi)
+            check_range("the window of lower and upper", full.dtype, full.dtype, p0, p1, of=nearest)
         with np.errstate(over="ignore", under="ignore"):
-            check_range(p0, names[0], full.dtype, full.dtype)
-            check_range(p1, names[1], full.dtype, full.dtype if law == UNIFORM else kind)
-            if law == UNIFORM:
-                check_range(p1 - p0, "high - low", full.dtype, kind)
-            if law == TRUNCATED:
-                low, high = window(p0, p1, lo, hi)
-                check_range(np.clip(0.0, low, high), "the window of lower and upper", full.dtype, full.dtype)
-            with self._lock:
-                self._draw_each(full.out, kind, law, p0, p1, lo, hi)
+            self._draw_each(full.out, kind, law, p0, p1, lo, hi)
         return full.result
 
     def _draw_each(self, out: Array, kind: DTypeLike, law: int, p0: Array, p1: Array, lo: float, hi: float) -> None:
         """Chunks of standard draws, and what the law makes of them: the operations of the kernels."""
+        first = self._take(out.size)
         for y, a, b in chunks(out, kind, p0, p1):
             part = Target(y.shape, kind, 0, None, None, 1)
-            part.base = self._position
-            self._position += y.size
+            part.base = first
+            first += y.size
             x = run(part, law, 0.0, 1.0, self._key.bits, lo, hi)
             shift, scale = a.astype(kind), b.astype(kind)
             if law == UNIFORM:

@@ -11,8 +11,8 @@ from . import _core
 from ._args import check_fits, check_int, check_number, check_shape, check_stored, check_within, is_int
 from ._fans import resolve_axes
 from ._keys import SeedLike, key_bits
-from ._parameters import check_range, holds, is_array, parameter
-from ._run import CONSTANT, NORMAL, run, then
+from ._parameters import check_range, chunks, holds, is_array, parameter
+from ._run import CONSTANT, NORMAL, is_planned, run, then
 from ._target import Target, global_shape, slice_of
 from ._types import Array, ArrayLike, AxisLike, DTypeLike, ShapeLike, Shard
 
@@ -60,8 +60,8 @@ def constant(
         if not holds(dims, values.shape):
             raise ValueError(f"value must broadcast to the shape {dims}, got shape {values.shape}")
         target = Target(dims, dtype, seed, out, shard, num_threads)
-        check_range(values, "value", target.dtype, target.dtype)
-        then(_set_each, target, _rounded(values, target.dtype))
+        check_range("value", target.dtype, target.dtype, values)
+        then(_set_each, target, values.copy() if is_planned() else values)  # before what a plan fills first
         return target.result
     number = check_number(value, "value")
     target = Target(dims, dtype, seed, out, shard, num_threads)
@@ -70,7 +70,11 @@ def constant(
 
 
 def _set_each(target: Target, values: Array) -> None:
-    target.out[...] = np.broadcast_to(values, target.shape)[tuple(map(slice_of, target.ranges()))]
+    """Through float32 where the dtype is narrower, as every law goes."""
+    block = np.broadcast_to(values, target.shape)[tuple(map(slice_of, target.ranges()))]
+    with np.errstate(all="ignore"):
+        for part, value in chunks(target.out, np.float32 if target.dtype.itemsize < 4 else target.dtype, block):
+            part[...] = value
 
 
 def _rounded(values: Any, dtype: np.dtype[Any]) -> Array:

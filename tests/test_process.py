@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import multiprocessing
 import os
+import platform
+import signal
 import sys
 import threading
 
@@ -61,6 +64,8 @@ def test_one_generator_from_many_threads() -> None:
 LONG = {
     "far tails": "fi._core.fill([(np.empty(2**20), 1, 2, 0.0, 1.0, 5.0, 6.0, 1, 0, None)] * 3000, 1)",
     "tall columns": "fi.sparse((2**32, 16), shard=(slice(0, 1), slice(None)), num_threads=2)",
+    "values of an array": "fi.constant((300_000, 1000), np.zeros(1000), dtype='float8_e5m2')",
+    "means of an array": "fi.default_rng(0).normal(np.zeros(1000), 1.0, (200_000, 1000), dtype='float8_e5m2')",
 }
 
 
@@ -86,6 +91,36 @@ def test_ctrl_c_stops_a_long_fill(call: str) -> None:
     """
     done = run(code)
     assert done.returncode == 0, (done.stdout, done.stderr)
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no timers on this system")
+def test_a_handler_of_signals_draws_from_the_generator_that_it_interrupts() -> None:
+    rng, drawn = fi.default_rng(0), []
+    before = signal.signal(signal.SIGALRM, lambda *_: drawn.append(rng.random()))
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+        while not drawn:
+            rng.normal(size=2**22)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert 0.0 <= drawn[0] < 1.0
+
+
+@pytest.mark.skipif(sys.platform != "linux" or platform.machine() != "x86_64", reason="knows the numbers of Linux")
+@pytest.mark.parametrize("mode", [0x400, 0x800, 0xC00])
+def test_values_do_not_follow_the_rounding_of_the_thread(mode: int) -> None:
+    """Nor its flushing of subnormal numbers, which is part of the same register."""
+    calls = [lambda: fi.normal(1001, seed=0), lambda: fi.orthogonal((40, 30), seed=0), lambda: fi.uniform(99, seed=0),
+             lambda: fi.normal(2**18, seed=0, num_threads=2), lambda: fi.truncated_normal(999, dtype="float16", seed=0)]
+    want = [call().tobytes() for call in calls]
+    libm = ctypes.CDLL("libm.so.6")
+    libm.fesetround(mode)
+    try:
+        got = [call().tobytes() for call in calls]
+        assert libm.fegetround() == mode
+    finally:
+        libm.fesetround(0)
+    assert got == want
 
 
 def test_environment_sets_threads() -> None:
@@ -148,6 +183,8 @@ FILLS = {
     "far tail": ("fi.truncated_normal(out=out(k)[:2**(k - 2)], lower=5, upper=6, num_threads=2)", 0),
     "shard": ("fi.normal((2**20, 2**20), shard=(slice(0, 2**20, 2**(20 - k)), slice(2**k)), out=out(k))", 0),
     "sparse": ("fi.sparse(out=out(k), num_threads=2)", 0),
+    "values of an array": ("fi.constant(out=out(k)[2**(k - 1):], value=out(k)[:2**(k - 1)])", 0),
+    "means of an array": ("fi.default_rng(0).normal(out(k)[:2**(k - 1)], 1.0, out=out(k)[2**(k - 1):])", 0),
     "new": ("kept = fi.normal((2**k, 2**k), num_threads=2)", 2**26),
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import pickle
 import threading
 import tracemalloc
@@ -215,6 +216,17 @@ class Own(fi.Generator):
     pass
 
 
+def test_a_subclass_keeps_what_it_adds() -> None:
+    class Named(fi.Generator):
+        name = ""
+
+    rng = Named(0)
+    rng.name = "a"
+    rng.random(3)
+    again = copy.deepcopy(rng)
+    assert (type(again), again.name, again.random()) == (Named, "a", rng.random())
+
+
 def test_spawned_generators_do_not_repeat() -> None:
     assert type(Own(0).spawn(1)[0]) is Own
     rng = fi.default_rng(0)
@@ -250,7 +262,7 @@ def test_bit_generator_takes_keys_and_checks_states() -> None:
         with pytest.raises(TypeError, match=whole(f"{name} must be an int, got 1.5")):
             move(1.5)
     for wrong in (1.5, "a"):
-        message = f"seed must be None, a non-negative int, ..., or a fastinit.Key; got {wrong!r}"
+        message = f"seed must be None, a non-negative int, ... or a fastinit.Key; got {wrong!r}"
         with pytest.raises(TypeError, match=whole(message)):
             fi.Philox4x32(wrong)
     assert bits.advance(-3).random_raw(4)[3] == words[0]

@@ -295,7 +295,8 @@ def _overlaps_itself(out: Array) -> bool:
 def check_array(out: Any) -> Array:
     """An array, of any dtype."""
     if not isinstance(out, np.ndarray):
-        raise TypeError(f"out must be a NumPy array, got {type(out).__name__}")
+        hint = "; of a tensor on the CPU, tensor.detach().numpy() shares the memory" if hasattr(out, "detach") else ""
+        raise TypeError(f"out must be a NumPy array, got {type(out).__name__}{hint}")
     return out
 
 

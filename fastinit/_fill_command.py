@@ -181,6 +181,8 @@ def _final_path(output: str) -> str:
         raise ValueError(f"--output must be in a folder that exists, got {output!r}")
     if os.path.basename(output) == "" or (os.path.exists(path) and not stat.S_ISREG(os.stat(path).st_mode)):
         raise ValueError(f"--output must name a regular file, got {output!r}")
+    if os.path.splitext(output)[1].lower() not in ("", ".npy"):
+        raise ValueError(f"--output must end in .npy, or have no suffix: the file is one of NumPy's; got {output!r}")
     return path
 
 

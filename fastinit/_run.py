@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from . import _core
+from ._args import named_errors
 from ._target import Target
 from ._types import Array
 
@@ -20,18 +21,20 @@ Job = tuple[Any, ...]
 class Plan:
     """Fills, and what follows them, put off so that one team of threads takes them all."""
 
-    __slots__ = ("jobs", "steps")
+    __slots__ = ("jobs", "name", "steps")
 
     def __init__(self) -> None:
         self.jobs: list[Job] = []
-        self.steps: list[tuple[Callable[..., Any], tuple[Any, ...]]] = []
+        self.name = ""  # of the tensor that is planned
+        self.steps: list[tuple[str, Callable[..., Any], tuple[Any, ...]]] = []
 
     def execute(self, threads: int) -> None:
         """The fills at once, then the steps in turn."""
         if self.jobs:
             _core.fill(self.jobs, threads)
-        for function, args in self.steps:
-            function(*args)
+        for name, function, args in self.steps:
+            with named_errors(name):
+                function(*args)
 
 
 class _Local(threading.local):
@@ -101,4 +104,4 @@ def then(function: Callable[..., Any], *args: Any) -> None:
     if _local.plan is None:
         function(*args)
     else:
-        _local.plan.steps.append((function, args))
+        _local.plan.steps.append((_local.plan.name, function, args))

@@ -40,15 +40,16 @@ def run_weights(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     result["tensors"], result["left_out"], result["layout"] = used, left, layout
     many = counted(len(used), "matrix", "matrices")
     lines = [f"{many} of {options.file} as {LAYOUTS[layout]}: {', '.join(used[:6])}{', ...' if len(used) > 6 else ''}"]
+    last = []
     if left:
         shapes = [f"{name} ({'x'.join(map(str, tensors[name].shape))})" for name in left[:6]]
         lines.append(f"left out, not in the chain: {', '.join(shapes)}{', ...' if len(left) > 6 else ''}")
         matrices = sum(_is_matrix(t) for t in tensors.values())
         if len(used) < matrices:
-            lines.append(f"the verdict is that of {len(used)} of {matrices} matrices, as if the others were not there")
+            last.append(f"The verdict is that of {len(used)} of {matrices} matrices, as if the others were not there.")
         if any(tensors[name].ndim > 2 for name in left):
-            lines.append("convolutions are not followed: the verdict is that of the matrices alone")
-    return result, "\n".join([*lines, "", text])
+            last.append("Convolutions are not followed: the verdict is that of the matrices alone.")
+    return result, "\n".join([*lines, "", text, *last])
 
 
 def read_tensors(file: str) -> dict[str, Array]:

@@ -80,7 +80,8 @@ def orthogonal(
     num_threads : int, optional
         Default `get_num_threads()`. Values do not depend on it.
     progress : callable, optional
-        Called now and then with the share of the work that is done, from 0 to 1.
+        Called now and then with the share of the work that is done, from 0 to 1. What it raises stops the
+        work, as Ctrl-C does, and leaves `out` half written.
 
     Returns
     -------

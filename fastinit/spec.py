@@ -238,8 +238,8 @@ def initialize(
             result[name] = specs[name].build(root.fold_in(name), arrays.get(name), num_threads)
 
     with collecting() as plan:
-        for name in own:
-            build(name)
+        for plan.name in own:
+            build(plan.name)
     # A user's function may read what it has filled, so it cannot be put off; those that write
     # into arrays of the caller come last.
     for name in sorted(foreign, key=arrays.__contains__):

@@ -163,7 +163,7 @@ def test_usage_errors(line: str, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_places_that_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for place in (tmp_path, tmp_path / "missing" / "w.npy", Path(os.devnull)):
+    for place in (tmp_path, tmp_path / "missing" / "w.npy", Path(os.devnull), tmp_path / "w.safetensors"):
         assert main(["fill", "normal", "3x3", "-o", str(place)]) == 2
         assert "--output must " in capsys.readouterr().err
     assert not list(tmp_path.iterdir())

@@ -249,7 +249,7 @@ def test_layout_of_weights_is_that_of_the_longer_chain(tmp_path: Path, capsys: p
     text = run(f"weights {path}", capsys)
     assert text.startswith(f"3 matrices of {path} as (in, out): fc1.weight, fc2.weight, fc3.weight\n")
     assert json.loads(run(f"weights {path} --json", capsys))["layout"] == "io"
-    assert "verdict is that of 1 of 3" in run(f"weights {path} --layout oi", capsys)
+    assert "The verdict is that of 1 of 3" in run(f"weights {path} --layout oi", capsys)
 
 
 def test_weights_of_a_model_that_begins_with_an_embedding(
@@ -261,7 +261,7 @@ def test_weights_of_a_model_that_begins_with_an_embedding(
     np.savez(path, **{n: rng.standard_normal(s) / s[1] ** 0.5 for n, s in shapes.items()})
     text = run(f"weights {path}", capsys)
     assert text.startswith(f"3 matrices of {path} as (out, in): q, up, down\nleft out, not in the chain: embed (1000x16)\n")
-    assert "the verdict is that of 3 of 4 matrices" in text
+    assert "The verdict is that of 3 of 4 matrices" in text
 
 
 @pytest.mark.parametrize("dtype", ["float8_e4m3fn", "float8_e5m2", "bfloat16", "float16", "float64"])
@@ -280,7 +280,7 @@ def test_what_is_no_matrix_is_left_out_or_refused(tmp_path: Path, capsys: pytest
         archive.writestr("notes.txt", "no array")
     text = run(f"weights {path}", capsys)
     assert "left out, not in the chain: conv (8x3x3x3), head (1x8), bias (8)" in text
-    assert "convolutions are not followed" in text
+    assert "Convolutions are not followed" in text
     assert json.loads(run(f"weights {path} --json", capsys))["left_out"] == ["conv", "head", "bias"]
     with path.open("wb") as stream:
         np.save(stream, np.ones((8, 8)))

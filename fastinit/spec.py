@@ -238,8 +238,9 @@ def initialize(
             result[name] = specs[name].build(root.fold_in(name), arrays.get(name), num_threads)
 
     with collecting() as plan:
-        for plan.name in own:
-            build(plan.name)
+        for name in own:
+            plan.name = name
+            build(name)
     # A user's function may read what it has filled, so it cannot be put off; those that write
     # into arrays of the caller come last.
     for name in sorted(foreign, key=arrays.__contains__):

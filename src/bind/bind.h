@@ -10,7 +10,6 @@
 #include <cstdint>
 #include <string>
 #include <thread>
-#include <type_traits>
 #include <vector>
 
 #include "core/kernels.h"
@@ -72,7 +71,7 @@ private:
     PyGILState_STATE state_;
 };
 
-// Runs body(poll), or body(poll, gil), without the GIL; a pending signal stops it and is raised.
+// Runs body(poll) without the GIL; a pending signal stops it and is raised.
 template <class Body>
 void without_gil(const Body& body) {
     const DefaultMode mode;
@@ -85,11 +84,7 @@ void without_gil(const Body& body) {
             gil.unlock();
             return stop;
         };
-        if constexpr (std::is_invocable_v<Body, const Poll&, Unlocked&>) {
-            body(poll, gil);
-        } else {
-            body(poll);
-        }
+        body(poll);
     } catch (const Interrupted&) {
         throw py::error_already_set();
     }

@@ -45,17 +45,11 @@ void multiply(const py::array& a, const py::array& b, const py::array& c, double
 }
 
 // Calls a Python function from work that has given up the GIL.
-Progress progress_from(const py::object& function, Unlocked& gil) {
+Progress progress_from(const py::object& function) {
     if (function.is_none()) return {};
-    return [&function, &gil](double done) {
-        gil.lock();
-        try {
-            function(done);
-        } catch (...) {
-            gil.unlock();
-            throw;
-        }
-        gil.unlock();
+    return [&function](double done) {
+        const Locked gil;
+        function(done);
     };
 }
 
@@ -77,8 +71,8 @@ void orthogonal_as(const py::array& out, const OrthogonalJob<T>& like, const std
                        out.strides(2) / item};
         jobs[i].key = key_from(keys[i]);
     }
-    without_gil([&](const Poll& poll, Unlocked& gil) {
-        orthogonal_all(jobs, threads, poll, progress_from(progress, gil));
+    without_gil([&](const Poll& poll) {
+        orthogonal_all(jobs, threads, poll, progress_from(progress));
     });
 }
 
@@ -116,8 +110,8 @@ void unitary_as(const py::array& out, double scale, const std::vector<std::uint6
                         out.strides(1) / static_cast<py::ssize_t>(sizeof(T)), 1});
         found.push_back(key_from(keys[i]));
     }
-    without_gil([&](const Poll& poll, Unlocked& gil) {
-        unitary_all(outs, found, static_cast<T>(scale), threads, poll, progress_from(progress, gil));
+    without_gil([&](const Poll& poll) {
+        unitary_all(outs, found, static_cast<T>(scale), threads, poll, progress_from(progress));
     });
 }
 
@@ -133,8 +127,8 @@ void qr_as(const py::array& a, const py::array& r, bool with_q, int threads, con
     const Matrix<T> q = matrix_from<T>(a, true), upper = matrix_from<T>(r, true);
     const std::int64_t order = std::min(q.rows, q.cols);
     if (upper.rows != order || upper.cols != q.cols) throw py::value_error("shape of r");
-    without_gil([&](const Poll& poll, Unlocked& gil) {
-        qr(q, upper, with_q, threads, poll, progress_from(progress, gil));
+    without_gil([&](const Poll& poll) {
+        qr(q, upper, with_q, threads, poll, progress_from(progress));
     });
 }
 

@@ -36,8 +36,7 @@ constexpr std::uint32_t kTwoOverPi[] = {
     0x3d0739f7, 0x8a5292ea, 0x6bfb5fb1, 0x1f8d5d08, 0x56033046, 0xfc7b6bab,
 };
 
-constexpr double kPi = 0x1.921fb54442d18p+1, kPiLo = 0x1.1a62633145c07p-53;
-constexpr double kRootHalf = 0x1.6a09e667f3bcdp-1;
+constexpr double kPiLo = 0x1.1a62633145c07p-53;
 
 // log(m 2^k (1 + g)) for m in [sqrt(1/2), sqrt(2)), f = m - 1 exact, |g| < 2^-52.
 inline double log_core(double f, int k, double g) {

@@ -4,7 +4,7 @@
 // operating system and instruction set: only + - * / and sqrt, no libm and no
 // fma.  Gains and truncation constants reach weights, so they go through here.
 // Errors are in units in the last place of the exact result, measured in
-// tests/test_special.py.  Includes only the standard library.
+// tests/test_special.py.
 #pragma once
 
 namespace fastinit::special {

@@ -9,8 +9,8 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
-#include <limits>
 
+#include "core/constants.h"
 #include "core/special.h"
 
 namespace fastinit::special {
@@ -38,8 +38,6 @@ constexpr double kTanh[] = {
 
 constexpr double kTanhTop = 0.5625;
 
-constexpr double kInf = std::numeric_limits<double>::infinity();
-constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 constexpr double kLn2Hi = 0x1.62e42fef00000p-1;  // 33 bits: k * kLn2Hi is exact
 constexpr double kLn2Lo = 0x1.473de6af278edp-34;
 constexpr double kLog2e = 0x1.71547652b82fep+0;

@@ -93,7 +93,6 @@ constexpr double kErfcxRestTail[] = {
 };
 
 constexpr double kRootPi = 0x1.c5bf891b4ef6bp+0;
-constexpr double kRootHalf = 0x1.6a09e667f3bcdp-1;
 constexpr double kRootHalfLo = -0x1.bdd3413b26456p-55;
 
 // c[0] + low + u (c[1] + c[2] u + ...) with the rounding of the last addition kept.

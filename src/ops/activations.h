@@ -2,7 +2,7 @@
 //
 // The table of activations: name, aliases, parameters, phi and phi', where they
 // bend, and closed Gaussian expectations.  A new activation is one struct and one
-// row in activations.cpp.  Includes only core/special.h (in the .cpp).
+// row in activations.cpp.
 #pragma once
 
 #include <cstddef>

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/constants.h"
 #include "core/special.h"
 #include "ops/quadrature.h"
 
@@ -18,10 +19,6 @@ namespace {
 
 namespace sp = special;
 
-constexpr double kPi = 3.14159265358979323846;
-constexpr double kInvPi = 0.318309886183790671538;
-constexpr double kInvSqrt2Pi = 0.398942280401432677940;
-constexpr double kRootHalf = 0.707106781186547524401;
 
 // Integral of g(x) over [low, high] by one panel.
 template <class G>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// What the exponential branch of ELU adds to the expectations of ReLU.  Includes activations.h.
+// What the exponential branch of ELU adds to the expectations of ReLU.
 #pragma once
 
 #include "ops/activations.h"

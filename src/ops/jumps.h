@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Where a function of which nothing is known jumps.  Includes activations.h.
+// Where a function of which nothing is known jumps.
 #pragma once
 
 #include <vector>

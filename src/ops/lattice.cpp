@@ -7,14 +7,13 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/constants.h"
 #include "core/special_core.h"
 #include "ops/smooth_pairs.h"
 
 namespace fastinit {
 namespace {
 
-constexpr double kPi = 3.14159265358979323846;
-constexpr double kPeak = 0.398942280401432677940;  // density of N(0, 1) at 0
 constexpr double kReach = 9.2;                     // deviations; exp(-42)
 constexpr double kDigits = 42.0;                   // exp(-42) x^6 is noise at x = 9.2
 
@@ -69,7 +68,7 @@ std::vector<double> lattice(double reach, double step) {
 }
 
 std::vector<double> weights(const std::vector<double>& u, double step, double q) {
-    const double scale = kPeak * step / std::sqrt(q), half = 0.5 / q;
+    const double scale = kInvSqrt2Pi * step / std::sqrt(q), half = 0.5 / q;
     std::vector<double> w;
     for (double x : u) w.push_back(scale * decay(half * x * x));
     return w;

@@ -8,6 +8,7 @@
 #include <cmath>
 #include <limits>
 
+#include "core/constants.h"
 #include "core/special.h"
 #include "ops/minimum.h"
 #include "ops/quadrature.h"
@@ -15,7 +16,6 @@
 namespace fastinit {
 namespace {
 
-constexpr double kInf = std::numeric_limits<double>::infinity();
 constexpr double kFlat = 1e-13;  // relative noise of a second moment
 constexpr double kLow = -27.631021115928548, kHigh = 27.631021115928548;  // log 1e-12, 1e12
 constexpr int kScan = 240;

@@ -2,7 +2,7 @@
 //
 // Mean-field maps of a wide random network and what follows from them: variance and
 // correlation maps, fixed points, critical line, depth scales, Jacobian spectrum.
-// sw, sb: fan_in * Var W and Var b.  Includes moments.h.
+// sw, sb: fan_in * Var W and Var b.
 #pragma once
 
 #include <vector>

@@ -20,11 +20,12 @@ Moments at_point(const Function& f, double h) {
     f.eval(&h, 1, &p, f.traits.has_derivative ? &d : nullptr);
     if (!f.traits.has_derivative) {
         const GaussRule& rule = gauss_rule();
+        constexpr std::size_t kMiddle = kOrder / 2 - 1;
         const double step = 1e-2 * (1.0 + std::fabs(h));
         std::vector<double> x, v, s;
-        for (double t : rule.x) x.push_back(h + step * (t - rule.x[9]));
+        for (double t : rule.x) x.push_back(h + step * (t - rule.x[kMiddle]));
         eval_panels(f, rule, x, {step}, &v, &s);
-        d = s[9];
+        d = s[kMiddle];
     }
     return {p, p * p, p * p * p * p, d, d * d, d * d * d * d, h * p * d};
 }

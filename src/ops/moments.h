@@ -2,7 +2,7 @@
 //
 // Gaussian expectations of an activation, one input or two correlated ones: closed
 // forms where they exist, else panels (one input), lattices, Hermite series or
-// two-dimensional panels (two inputs).  Includes smooth_pairs.h and the standard library.
+// two-dimensional panels (two inputs).
 #pragma once
 
 #include <vector>

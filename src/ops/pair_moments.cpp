@@ -9,6 +9,7 @@
 #include <cmath>
 #include <limits>
 
+#include "core/constants.h"
 #include "core/special_core.h"
 #include "ops/moments.h"
 #include "ops/quadrature.h"
@@ -19,7 +20,6 @@ namespace {
 
 constexpr double kNoise = 4e-16;
 constexpr double kAgree = 2e-13;  // of a sum of squares with the integral, both rounded
-constexpr double kPeak = 0.398942280401432677940;  // density of N(0, 1) at 0
 
 // c = 1 or c = -1.
 PairMoments degenerate(const Function& f, double q, bool same) {
@@ -146,7 +146,7 @@ void add_batch(const Plane& g, Batch* b, PairMoments* p) {
     for (std::size_t k = 0; k < count; ++k) {
         const Panel& panel = b->panels[k];
         const double one = g.s * g.a, two = g.s * panel.shift, sign = g.flip ? -1.0 : 1.0;
-        const double scale = panel.outer * panel.half * kPeak;
+        const double scale = panel.outer * panel.half * kInvSqrt2Pi;
         double *u = &b->h[k * order], *v = &b->h[n + k * order], *w = &b->weight[k * order];
         for (int i = 0; i < order; ++i) {
             const double y = panel.centre + panel.half * rule.x[i];

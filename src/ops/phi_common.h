@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/constants.h"
 #include "core/special_core.h"
 #include "ops/activations.h"
 #include "ops/skeleton.h"
@@ -20,10 +21,6 @@ namespace sp = special;
 // exp(-|x|), clamped where nothing depends on it any more; no branch.
 inline double exp_down(double x) { return sp::exp_plain(std::max(-std::fabs(x), -708.0)); }
 
-constexpr double kPi = 3.14159265358979323846;
-constexpr double kInvPi = 0.318309886183790671538;
-constexpr double kInvSqrt2Pi = 0.398942280401432677940;
-constexpr double kRootHalf = 0.707106781186547524401;
 constexpr double kSeluLambda = 1.05070098735548049342;
 constexpr double kSeluAlpha = 1.67326324235437728482;
 

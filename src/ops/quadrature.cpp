@@ -197,12 +197,12 @@ void kinks_among(const Function& f, const std::vector<double>& edges, std::vecto
 }  // namespace
 
 const GaussRule& gauss_rule() {
-    static const GaussRule r = make_rule(20, kNode20, kWeight20);
+    static const GaussRule r = make_rule(kOrder, kNode20, kWeight20);
     return r;
 }
 
 const GaussRule& gauss_rule2() {
-    static const GaussRule r = make_rule(16, kNode16, kWeight16);
+    static const GaussRule r = make_rule(kOrder2, kNode16, kWeight16);
     return r;
 }
 

@@ -3,7 +3,6 @@
 // Gauss-Legendre panels for Gaussian expectations of an activation: where the
 // panels must break (kinks, curvature near zero, the Gaussian itself), nodes and
 // weights, and the search for panels of a function of which nothing is known.
-// Includes activations.h.
 #pragma once
 
 #include <vector>

@@ -4,13 +4,13 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <utility>
+
+#include "core/constants.h"
 
 namespace fastinit::simulation {
 namespace {
 
-constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 constexpr Spread kNoSpread{kNan, kNan, kNan, kNan, kNan};
 constexpr std::int64_t kKept = std::int64_t{12} << 20;  // numbers that a trace keeps without checkpoints
 

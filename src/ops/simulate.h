@@ -27,7 +27,7 @@ public:
         Lease& operator=(Lease&& other) noexcept;
         ~Lease() { give_back(); }
         float* data() const { return buffer_.data(); }
-            void give_back();
+        void give_back();
 
     private:
         friend class Pool;

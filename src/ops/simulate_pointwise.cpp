@@ -4,12 +4,12 @@
 #include <cmath>
 #include <limits>
 
+#include "core/constants.h"
 #include "ops/simulate_steps.h"
 
 namespace fastinit::simulation {
 namespace {
 
-constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 constexpr double kLargest = std::numeric_limits<float>::max();
 constexpr double kBeyond = 1e30;  // a value this large at the largest number counts as infinite
 constexpr std::int64_t kColumns = 128;

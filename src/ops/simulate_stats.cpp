@@ -8,10 +8,11 @@
 #include <limits>
 #include <vector>
 
+#include "core/constants.h"
+
 namespace fastinit::simulation {
 namespace {
 
-constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 constexpr float kLargest = std::numeric_limits<float>::max();
 constexpr int kLanes = 4;  // sums side by side
 constexpr std::int64_t kRun = 128;

@@ -6,6 +6,7 @@
 
 #include <cmath>
 
+#include "core/constants.h"
 #include "core/special.h"
 
 namespace fastinit {
@@ -13,8 +14,6 @@ namespace {
 
 namespace sp = special;
 
-constexpr double kInvPi = 0.318309886183790671538;
-constexpr double kRootHalf = 0.707106781186547524401;
 
 }  // namespace
 

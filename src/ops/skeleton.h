@@ -2,7 +2,6 @@
 //
 // Closed pair expectations of GELU and erf, and the skeleton of a smooth activation: the
 // function of closed form from which it differs by a rest that decays on both sides.
-// Includes activations.h.
 #pragma once
 
 #include "ops/activations.h"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Two correlated inputs of an activation that is analytic in a strip.  Includes skeleton.h.
+// Two correlated inputs of an activation that is analytic in a strip.
 #pragma once
 
 #include <vector>

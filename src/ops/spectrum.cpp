@@ -2,8 +2,8 @@
 // The spectrum of the input-output Jacobian by S-transforms (Pennington et al. 2017).
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
+#include "core/constants.h"
 #include "core/special.h"
 #include "ops/mean_field.h"
 #include "ops/minimum.h"
@@ -12,7 +12,6 @@
 namespace fastinit {
 namespace {
 
-constexpr double kInf = std::numeric_limits<double>::infinity();
 
 // Distribution of phi'^2: values and weights, refined around the largest one so that
 // E[phi'^2 / (w - phi'^2)] is right for w close to it.

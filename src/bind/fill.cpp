@@ -75,21 +75,13 @@ void affine(py::array_t<T> x, const py::array_t<T>& scale, const py::array_t<T>&
     }
     const auto n = static_cast<std::size_t>(x.size());
     const DefaultMode mode;
-    if constexpr (sizeof(T) == 4) {
-        kernels().affine_f32(n, x.mutable_data(), scale.data(), shift.data());
-    } else {
-        kernels().affine_f64(n, x.mutable_data(), scale.data(), shift.data());
-    }
+    real_kernels<T>().affine(n, x.mutable_data(), scale.data(), shift.data());
 }
 
 template <class T>
 py::array_t<T> probe(int function, const py::array_t<T, py::array::c_style | py::array::forcecast>& x) {
     py::array_t<T> y(x.size());
-    if constexpr (sizeof(T) == 4) {
-        kernels().probe_f32(function, x.data(), y.mutable_data(), static_cast<std::size_t>(x.size()));
-    } else {
-        kernels().probe_f64(function, x.data(), y.mutable_data(), static_cast<std::size_t>(x.size()));
-    }
+    real_kernels<T>().probe(function, x.data(), y.mutable_data(), static_cast<std::size_t>(x.size()));
     return y;
 }
 

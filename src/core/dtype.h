@@ -18,6 +18,9 @@ enum class DType : int {
 };
 constexpr int kDTypes = 7;
 
+template <class T>
+constexpr DType kDTypeOf = sizeof(T) == 8 ? DType::float64 : DType::float32;  // of float and double
+
 constexpr std::size_t item_size(DType t) {
     switch (t) {
         case DType::float64: return 8;

@@ -59,6 +59,22 @@ struct GemmKernel {
 constexpr int kPanelColumns = 16;
 constexpr int kTriangle = 32;  // rows of a triangle, columns of a matrix in invert_triangle and reflect
 
+// What there is for float and double alike.
+template <class T>
+struct RealKernels {
+    GemmKernel<T> gemm;
+    // Householder factorization of a panel (kernels/panel.h), as a part of blocked ones.
+    void (*factor_panel)(std::int64_t rows, int cols, T* a, T* heads);
+    // t = u^-1 for an upper triangle u of n <= kTriangle rows, both `stride` apart; t is 0 below.
+    void (*invert_triangle)(int n, const T* u, T* t, std::int64_t stride);
+    // q (rows x kTriangle) = the product of `count` reflectors of small matrices, times q.
+    void (*reflect)(std::int64_t rows, std::int64_t count, const T* v, std::int64_t stride, const T* tau, T* q);
+    // x[i] = fma(x[i], scale[i], shift[i]): what a law does, with parameters for each element.
+    void (*affine)(std::size_t n, T* x, const T* scale, const T* shift);
+    // The mathematical functions of the kernels on whole arrays, for tests of their error.
+    void (*probe)(int function, const T* x, T* y, std::size_t n);
+};
+
 struct Kernels {
     const char* isa;
     int rank;  // a higher rank is preferred
@@ -69,30 +85,23 @@ struct Kernels {
     // Copies past the cache, any alignment. Other threads may read what is streamed after stream_fence().
     void (*copy_stream)(void* dst, const void* src, std::size_t bytes);
     void (*stream_fence)();
-    GemmKernel<float> gemm_f32;
-    GemmKernel<double> gemm_f64;
-    // Householder factorization of a panel (kernels/panel.h), as a part of blocked ones.
-    void (*factor_panel_f32)(std::int64_t rows, int cols, float* a, float* heads);
-    void (*factor_panel_f64)(std::int64_t rows, int cols, double* a, double* heads);
-    // t = u^-1 for an upper triangle u of n <= kTriangle rows, both `stride` apart; t is 0 below.
-    void (*invert_triangle_f32)(int n, const float* u, float* t, std::int64_t stride);
-    void (*invert_triangle_f64)(int n, const double* u, double* t, std::int64_t stride);
-    // q (rows x kTriangle) = the product of `count` reflectors of small matrices, times q.
-    void (*reflect_f32)(std::int64_t rows, std::int64_t count, const float* v, std::int64_t stride, const float* tau,
-                        float* q);
-    void (*reflect_f64)(std::int64_t rows, std::int64_t count, const double* v, std::int64_t stride,
-                        const double* tau, double* q);
-    // x[i] = fma(x[i], scale[i], shift[i]): what a law does, with parameters for each element.
-    void (*affine_f32)(std::size_t n, float* x, const float* scale, const float* shift);
-    void (*affine_f64)(std::size_t n, double* x, const double* scale, const double* shift);
-    // Probes: the mathematical functions of the kernels on whole arrays, for tests of their error.
-    void (*probe_f32)(int function, const float* x, float* y, std::size_t n);
-    void (*probe_f64)(int function, const double* x, double* y, std::size_t n);
+    RealKernels<float> f32;
+    RealKernels<double> f64;
 };
 
 // The table in use: the best that the CPU offers, or the one FASTINIT_ISA names.
 // Throws std::invalid_argument when FASTINIT_ISA asks for the impossible.
 const Kernels& kernels();
+
+template <class T>
+const RealKernels<T>& real_kernels() {
+    if constexpr (sizeof(T) == sizeof(float)) {
+        return kernels().f32;
+    } else {
+        return kernels().f64;
+    }
+}
+
 void set_kernels(const char* isa);
 std::size_t available_kernels(const Kernels** out, std::size_t capacity);
 

@@ -278,18 +278,11 @@ constexpr fastinit::Kernels kTable = {
     kStreamAlign,
     copy_stream,
     stream_fence,
-    {kTileRows, 2 * kLanes, gemm_tile<F32, float>, gemm_interleave<F32x4, std::int32_t, float>},
-    {kTileRows, 2 * kHalf, gemm_tile<F64, double>, gemm_interleave<F64x4, std::int64_t, double>},
-    factor_panel<F32, float>,
-    factor_panel<F64, double>,
-    invert_triangle<F32, float>,
-    invert_triangle<F64, double>,
-    reflect_columns<F32, float>,
-    reflect_columns<F64, double>,
-    affine<F32, float>,
-    affine<F64, double>,
-    probe_f32,
-    probe_f64,
+    {{kTileRows, 2 * kLanes, gemm_tile<F32, float>, gemm_interleave<F32x4, std::int32_t, float>},
+     factor_panel<F32, float>, invert_triangle<F32, float>, reflect_columns<F32, float>, affine<F32, float>, probe_f32},
+    {{kTileRows, 2 * kHalf, gemm_tile<F64, double>, gemm_interleave<F64x4, std::int64_t, double>},
+     factor_panel<F64, double>, invert_triangle<F64, double>, reflect_columns<F64, double>, affine<F64, double>,
+     probe_f64},
 };
 
 #if defined(FI_ISA_avx512)

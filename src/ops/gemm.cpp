@@ -15,17 +15,6 @@ constexpr std::int64_t kChunkRows = 312;
 constexpr std::int64_t kTileColumns = 256;   // of B for one thread: half a second-level cache of 512 KiB
 constexpr std::int64_t kPackChunk = 128;     // lines that a thread packs at once
 
-template <class T>
-const GemmKernel<T>& gemm_kernel();
-template <>
-const GemmKernel<float>& gemm_kernel() {
-    return kernels().gemm_f32;
-}
-template <>
-const GemmKernel<double>& gemm_kernel() {
-    return kernels().gemm_f64;
-}
-
 constexpr std::int64_t divide_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 constexpr std::int64_t round_up(std::int64_t a, std::int64_t b) { return divide_up(a, b) * b; }
 
@@ -113,7 +102,7 @@ void pack_strided(const T* data, std::int64_t line_stride, std::int64_t step_str
         if (line_stride == 1) {
             pack_consecutive(src, step_stride, n, steps, width, dst);
         } else if (step_stride == 1) {
-            gemm_kernel<T>().interleave(src, line_stride, n, steps, width, dst);
+            real_kernels<T>().gemm.interleave(src, line_stride, n, steps, width, dst);
         } else {
             for (std::int64_t l = 0; l < n; ++l) {
                 const T* line = src + l * line_stride;
@@ -132,7 +121,7 @@ void gemm(Team& team, GemmSpace<T>& space, const Source<T>& a, const Source<T>& 
         return gemm(team, space, b, a, depth, alpha, add, c.transposed());
     }
     if (c.rows == 0 || c.cols == 0) return;
-    const GemmKernel<T>& kernel = gemm_kernel<T>();
+    const GemmKernel<T>& kernel = real_kernels<T>().gemm;
     const std::int64_t most_rows = round_up(std::min(c.rows, kPackedLines), kernel.mr);
     const std::int64_t most_cols = round_up(std::min(c.cols, kPackedLines), kernel.nr);
     const std::int64_t most_depth = std::min(depth, kDepthBlock);
@@ -166,7 +155,7 @@ void gemm(Team& team, GemmSpace<T>& space, const Source<T>& a, const Source<T>& 
 
 template <class T>
 void reserve(Packed<T>& packed, std::int64_t lines, std::int64_t depth, bool by_columns) {
-    packed.width = by_columns ? gemm_kernel<T>().nr : gemm_kernel<T>().mr;
+    packed.width = by_columns ? real_kernels<T>().gemm.nr : real_kernels<T>().gemm.mr;
     packed.data.reserve(static_cast<std::size_t>(round_up(lines, packed.width) * depth));
 }
 
@@ -188,7 +177,7 @@ void pack(Team& team, const Source<T>& from, std::int64_t lines, std::int64_t de
 
 template <class T>
 void gemm(GemmSpace<T>& space, const Packed<T>& a, const Source<T>& b, T alpha, bool add, const Matrix<T>& c) {
-    const GemmKernel<T>& kernel = gemm_kernel<T>();
+    const GemmKernel<T>& kernel = real_kernels<T>().gemm;
     const bool swapped = by_columns(c);
     const int width = swapped ? kernel.mr : kernel.nr;
     const std::int64_t whole = round_up(a.lines, a.width);

@@ -6,13 +6,6 @@
 namespace fastinit {
 namespace {
 
-void factor_narrow(std::int64_t rows, int cols, float* a, float* heads) {
-    kernels().factor_panel_f32(rows, cols, a, heads);
-}
-void factor_narrow(std::int64_t rows, int cols, double* a, double* heads) {
-    kernels().factor_panel_f64(rows, cols, a, heads);
-}
-
 constexpr std::int64_t kUpdateColumns = 256;
 
 template <class T>
@@ -66,7 +59,7 @@ private:
             for (std::int64_t k = 0; k < v.cols; ++k) row[k] = a.at(i, k);
             std::fill(row + v.cols, row + kPanelColumns, T{0});
         }
-        factor_narrow(v.rows, static_cast<int>(v.cols), panel, &heads_.values[static_cast<std::size_t>(j)]);
+        real_kernels<T>().factor_panel(v.rows, static_cast<int>(v.cols), panel, &heads_.values[static_cast<std::size_t>(j)]);
         for (std::int64_t i = 0; i < v.rows; ++i) {
             const T* const row = panel + i * kPanelColumns;
             for (std::int64_t k = 0; k < v.cols; ++k) {

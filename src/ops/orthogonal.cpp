@@ -14,21 +14,11 @@ constexpr std::int64_t kDrawRows = 64;
 // Up to here reflectors are applied one by one: part of the number contract.
 constexpr std::int64_t kSmallOrder = 192, kSmallRows = 256;
 
-void reflect(std::int64_t rows, std::int64_t count, const float* v, std::int64_t stride, const float* tau, float* q) {
-    kernels().reflect_f32(rows, count, v, stride, tau, q);
-}
-void reflect(std::int64_t rows, std::int64_t count, const double* v, std::int64_t stride, const double* tau,
-             double* q) {
-    kernels().reflect_f64(rows, count, v, stride, tau, q);
-}
 constexpr std::int64_t kBlockColumns = 256;  // of Q for one thread: their packed operand stays in cache
-
-constexpr DType dtype_of(float) { return DType::float32; }
-constexpr DType dtype_of(double) { return DType::float64; }
 
 template <class T>
 LawParams standard_normal(Key key) {
-    return law_params({Asked::normal, 0.0, 1.0, 0.0, 0.0}, dtype_of(T{}), key, 0);
+    return law_params({Asked::normal, 0.0, 1.0, 0.0, 0.0}, kDTypeOf<T>, key, 0);
 }
 
 // Writes the reflectors of the panel that begins at column j, and their heads; see make_reflectors.
@@ -97,7 +87,7 @@ private:
                 k = job_.first + (l + c) * job_.step;
                 q.at(k, c) = std::signbit(heads[k]) ? T{-1} : T{1};
             }
-            reflect(rows, k + 1, v.data, n, tau, q.data);
+            real_kernels<T>().reflect(rows, k + 1, v.data, n, tau, q.data);
             for (std::int64_t i = 0; i < rows; ++i) {
                 for (std::int64_t c = 0; c < part.cols; ++c) part.at(i, c) = job_.scale * q.at(i, c);
             }
@@ -197,10 +187,10 @@ void draw(Team& team, ReflectorSpace<T>& space, const OrthogonalJob<T>& job, con
             const std::int64_t last = std::min(v.rows, first + kDrawRows);
             if (v.cols == job.order) {  // the rows follow one another
                 const auto count = static_cast<std::size_t>((last - first) * v.cols);
-                return generate(law, dtype_of(T{}), static_cast<std::uint64_t>(first * v.cols), count, &v.at(first, 0));
+                return generate(law, kDTypeOf<T>, static_cast<std::uint64_t>(first * v.cols), count, &v.at(first, 0));
             }
             for (std::int64_t i = first; i < last; ++i) {
-                generate(law, dtype_of(T{}), static_cast<std::uint64_t>((j + i) * job.order + j),
+                generate(law, kDTypeOf<T>, static_cast<std::uint64_t>((j + i) * job.order + j),
                          static_cast<std::size_t>(v.cols), &v.at(i, 0));
             }
         });
@@ -220,7 +210,7 @@ void factor(Team& team, ReflectorSpace<T>& space, const OrthogonalJob<T>& job, c
         const std::int64_t first = static_cast<std::int64_t>(chunk) * kDrawRows;
         Buffer<T> row(static_cast<std::size_t>(a.cols));
         for (std::int64_t i = first; i < std::min(a.rows, first + kDrawRows); ++i) {
-            generate(law, dtype_of(T{}), static_cast<std::uint64_t>(i * a.cols), static_cast<std::size_t>(a.cols),
+            generate(law, kDTypeOf<T>, static_cast<std::uint64_t>(i * a.cols), static_cast<std::size_t>(a.cols),
                      row.data());
             for (std::int64_t j = 0; j < a.cols; ++j) a.at(i, j) = row.data()[j];
         }

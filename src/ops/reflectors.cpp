@@ -20,17 +20,10 @@ void add_squares(const Matrix<T>& v, std::int64_t first, std::int64_t last, doub
     }
 }
 
-void invert_small(std::int64_t n, const float* u, float* t, std::int64_t stride) {
-    kernels().invert_triangle_f32(static_cast<int>(n), u, t, stride);
-}
-void invert_small(std::int64_t n, const double* u, double* t, std::int64_t stride) {
-    kernels().invert_triangle_f64(static_cast<int>(n), u, t, stride);
-}
-
 // t = u^-1 for an upper triangle u of n rows, both with rows `stride` apart; `scratch` holds n * n / 4.
 template <class T>
 void invert_upper(Team& team, GemmSpace<T>& space, std::int64_t n, const T* u, T* t, std::int64_t stride, T* scratch) {
-    if (n <= kTriangle) return invert_small(n, u, t, stride);
+    if (n <= kTriangle) return real_kernels<T>().invert_triangle(static_cast<int>(n), u, t, stride);
     const std::int64_t half = (n / 2 + kTriangle - 1) / kTriangle * kTriangle, rest = n - half;
     invert_upper(team, space, half, u, t, stride, scratch);
     invert_upper(team, space, rest, u + half * stride + half, t + half * stride + half, stride, scratch);

@@ -129,8 +129,7 @@ void complex_factor(Team& team, GemmSpace<T>& space, const Matrix<T>& v, const M
 template <class T>
 void unitary(Team& team, GemmSpace<T>& space, const Matrix<T>& out, T scale, Key key, const Progress& progress) {
     const std::int64_t m = out.rows, n = out.cols / 2, panels = (n + kPanel - 1) / kPanel;
-    const DType dtype = sizeof(T) == 8 ? DType::float64 : DType::float32;
-    const LawParams law = law_params({Asked::normal, 0.0, 1.0, 0.0, 0.0}, dtype, key, 0);
+    const LawParams law = law_params({Asked::normal, 0.0, 1.0, 0.0, 0.0}, kDTypeOf<T>, key, 0);
     Buffer<T> buffers[5];
     const auto size = [](std::int64_t rows, std::int64_t cols) { return static_cast<std::size_t>(2 * rows * cols); };
     const std::int64_t most = std::min(n, kPanel);
@@ -150,7 +149,7 @@ void unitary(Team& team, GemmSpace<T>& space, const Matrix<T>& out, T scale, Key
         team.run(static_cast<std::size_t>((rows + kDrawRows - 1) / kDrawRows), [&](std::size_t chunk, int) {
             const std::int64_t first = static_cast<std::int64_t>(chunk) * kDrawRows;
             for (std::int64_t i = first; i < std::min(rows, first + kDrawRows); ++i) {
-                generate(law, dtype, static_cast<std::uint64_t>(2 * ((j + i) * n + j)),
+                generate(law, kDTypeOf<T>, static_cast<std::uint64_t>(2 * ((j + i) * n + j)),
                          static_cast<std::size_t>(2 * width), &v.at(i, 0));
             }
         });

@@ -218,8 +218,8 @@ class Generator:
 
         Raises
         ------
-        ValueError
-            ``high < low``, or a bound or their difference is not finite.
+        TypeError, ValueError
+            An argument of a wrong type; ``high < low``, or a bound or their difference is not finite.
 
         Examples
         --------
@@ -256,8 +256,8 @@ class Generator:
 
         Raises
         ------
-        ValueError
-            ``scale < 0``, or a parameter is not finite.
+        TypeError, ValueError
+            An argument of a wrong type; ``scale < 0``, or a parameter is not finite.
 
         Examples
         --------
@@ -295,8 +295,9 @@ class Generator:
 
         Raises
         ------
-        ValueError
-            ``scale < 0``, ``lower >= upper``, or a parameter is not finite (bounds may be infinite).
+        TypeError, ValueError
+            An argument of a wrong type; ``scale < 0``, ``lower >= upper``, or a parameter is not finite, but for
+            bounds, which may be infinite.
 
         Examples
         --------

@@ -68,6 +68,11 @@ def isa() -> str:
     -------
     str
 
+    Raises
+    ------
+    ValueError
+        ``FASTINIT_ISA`` names none that is available here.
+
     Examples
     --------
     >>> import fastinit

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -25,6 +26,24 @@ def public() -> Iterator[tuple[str, Any]]:
 
 
 PUBLIC = dict(public())
+
+
+def described(text: str, section: str) -> set[str]:
+    """Names that a section begins its entries with."""
+    found = re.search(rf"^{section}\n-+\n(.*?)(?=^[A-Z]\w+\n-+\n|\Z)", text, re.M | re.S)
+    heads = [line for line in found[1].splitlines() if line and line[0] != " "] if found else []
+    return {name.strip(" *") for head in heads for name in head.split(" : ")[0].split(",")}
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_every_parameter_and_field_is_described(name: str) -> None:
+    value, text = PUBLIC[name], inspect.getdoc(PUBLIC[name]) or ""
+    if described(text, "Attributes"):
+        fields = getattr(value, "__dataclass_fields__", None) or getattr(value, "_fields", ())
+        assert described(text, "Attributes") >= set(fields)
+    else:
+        taken = set(inspect.signature(value).parameters) - {"self"}
+        assert described(text, "Parameters") >= taken
 
 
 @pytest.mark.parametrize("name", PUBLIC)

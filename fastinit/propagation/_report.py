@@ -64,6 +64,14 @@ class Report:
     ----------
     layers : tuple of LayerReport
         In execution order; the branch of a Residual comes before it.
+    dtype, batch : str, int
+        What was propagated: the dtype of the activations, and the number of inputs.
+    fan_in, fan_out : int
+        Units, or channels, of the input and of the output.
+    depth : int
+        Layers with weights.
+    input_second, input_correlation : float
+        Mean square of the input, and the cosine of two inputs.
     level : {"good", "warn", "bad"}
         The verdict: trains, trains with care, does not train.
     reasons : tuple of str
@@ -73,6 +81,8 @@ class Report:
     log10_gradient_ratio, log10_gradient_ratio_sd : float
         log10 of the squared length of the gradient by the first layer's outputs over that by the last
         one's, and of one input its standard deviation over draws at these widths.
+    log10_input_gradient : float
+        log10 of the mean square of the gradient by the input, for a standard normal one at the output.
     log10_signal_ratio : float
         log10 of the second moment of the last layer over that of the first.
     passing : float
@@ -106,6 +116,7 @@ class Report:
     loss_scale : float or None
         Power of two that keeps gradients from underflow in float16; None where none is needed, or helps.
     measured : Measured or None
+        What a simulation has measured, where `with_measured` has added it.
     """
 
     layers: tuple[LayerReport, ...]

@@ -41,7 +41,7 @@ FRAMEWORKS = ("torch", "jax", "keras", "dask")
 # The private modules that reach the core.
 GATES = {
     "_activations", "_args", "_keys", "_orthogonal", "_run",
-    *(f"propagation.{name}" for name in ("_node", "_pointwise", "_pooling", "_signal", "_simulate", "_units", "_weights")),
+    *(f"propagation._{name}" for name in "node pointwise pooling range signal simulate units weights".split()),
 }  # fmt: skip
 # What the package of propagation takes from the modules beside it.
 BESIDE = {"_activations", "_args", "_fans", "_gains", "_keys", "_run", "_types", "laws", "spec"}

@@ -15,6 +15,7 @@ from fastinit.propagation import (
     Dense,
     Residual,
     propagate,
+    simulate,
 )
 
 A, D = Activation, Dense
@@ -94,6 +95,16 @@ def test_loss_scale_and_half_precision() -> None:
     assert 10 ** (0.5 * smallest) * r.loss_scale >= 2.0**-20
     over = propagate([D(64, "normal", std=1.0), A("relu")] * 8, dtype="float16")
     assert over.level == "bad" and "overflow float16" in over.verdict and over.overflow["float32"] == 0.0
+
+
+def test_narrow_layers_leave_the_range_by_chance() -> None:
+    """The mean square of a deep narrow network is scattered over many decades."""
+    layers = [D(64, "variance_scaling", scale=1.2), A("relu")] * 60 + [D(64)]
+    told = propagate(layers, dtype="float16").layers[-1].underflow["float16"]
+    found = simulate(layers, 64, repeats=60, dtype="float16", jacobian=False).layers[-1].zero
+    assert found is not None
+    assert told == pytest.approx(found.value, abs=4.0 * found.error) and found.value > 0.15
+    assert 1e-4 < propagate([D(16, "variance_scaling", scale=2.6), A("relu")] * 60).overflow["float16"] < 2e-2
 
 
 def test_assert_trainable() -> None:

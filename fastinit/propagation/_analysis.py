@@ -21,6 +21,7 @@ from ._linear_layers import Conv, Dense
 from ._network import Network, columns
 from ._node import Node
 from ._phases import DepthScales, JacobianSpectrum
+from ._range import any_beyond, below, beyond
 from ._report import Report
 from ._signal import LN10, Signal, exp, fraction_always, slope_regions
 from ._spectrum import Spectrum, spectrum_through
@@ -64,7 +65,7 @@ def analyse(network: Network, start: Input, dtype: str, *, brief: bool = False) 
         passing=spectrum.passing,
         dead=_mean([r.dead for r in layers if r.dead is not None]) or 0.0,
         saturated=_mean([r.saturated for r in layers if r.saturated is not None and not r.zero]),
-        overflow={name: _any_overflow(layers, name) for name in formats},
+        overflow=_any_overflow(rows, formats),
         underflow={name: _worst(layers, "underflow", name) for name in formats},
         gradient_underflow={name: _worst(layers, "gradient_underflow", name) for name in formats},
         jacobian=_with_means(spectrum, jacobian, end) if means else jacobian,
@@ -116,12 +117,17 @@ def _row(back: Back, last: Node | None, batch: int, formats: tuple[str, ...]) ->
         saturated, zero, dead = _fractions(layer, x, batch)
     low, high = band(y.log_q, y.batch_variance(batch * node.step.places))
     g_low, g_high = band(g.log_g, g.variance(y, batch))
+    smallest = [FORMATS[n].smallest for n in formats]
     sigma_w2 = chi_par = chi_perp = None
     if weights:
         sigma_w2 = weights[-1].sigma_w2
         if isinstance(layer, (Dense, Conv)) and last is not None and isinstance(last.step.layer, Activation):
             chi_perp = sigma_w2 * exp(last.factor)
             chi_par = y.elastic / last.before.elastic * exp(y.log_q - last.before.log_q) if last.before.elastic else None
+
+    def by_format(values: list[float]) -> dict[str, float]:
+        return dict(zip(formats, values, strict=True))
+
     return LayerReport(
         name=node.step.name,
         width=node.step.fan_out,
@@ -142,9 +148,9 @@ def _row(back: Back, last: Node | None, batch: int, formats: tuple[str, ...]) ->
         saturated=saturated,
         zero=zero,
         dead=dead,
-        overflow={n: _beyond(y.log_q, FORMATS[n].largest) for n in formats},
-        underflow={n: _below(y.log_q, FORMATS[n].smallest) for n in formats},
-        gradient_underflow={n: _below(g.log_g, FORMATS[n].smallest) for n in formats},
+        overflow=by_format(beyond(y.log_q, _of_one(y), [FORMATS[n].largest for n in formats])),
+        underflow=by_format(below(y.log_q, _of_one(y), smallest)),
+        gradient_underflow=by_format(below(g.log_g, max(0.0, g.variance(y, 1)), smallest)),
         approximate=node.approximate or (isinstance(layer, Activation) and not x.gaussian and x.law is None),
     )
 
@@ -165,21 +171,16 @@ def _fractions(layer: Activation, x: Signal, batch: int) -> tuple[float, float, 
     )  # fmt: skip
 
 
-def _beyond(log_q: float, limit: float) -> float:
-    """P(abs(h) > limit) for h ~ N(0, q)."""
-    return math.erfc(exp(min(50.0, math.log(limit) - 0.5 * (log_q + math.log(2.0)))))
-
-
-def _below(log_q: float, tiny: float) -> float:
-    """P(h rounds to 0) for h ~ N(0, q): below half of the smallest number."""
-    if log_q == -math.inf:
-        return 1.0
-    return math.erf(exp(min(50.0, math.log(tiny) - math.log(2.0) - 0.5 * (log_q + math.log(2.0)))))
-
-
-def _any_overflow(layers: tuple[LayerReport, ...], name: str) -> float:
+def _any_overflow(rows: list[Back], formats: tuple[str, ...]) -> dict[str, float]:
     """P(an input overflows somewhere)."""
-    return -math.expm1(-sum(r.width * r.overflow[name] for r in layers))
+    numbers = [(y.log_q, _of_one(y), b.node.step.fan_out * b.node.step.places) for b in rows for y in (b.node.after,)]
+    log_q, variance, counts = np.array(numbers, np.float64).T
+    return dict(zip(formats, any_beyond(log_q, variance, counts, [FORMATS[n].largest for n in formats]), strict=True))
+
+
+def _of_one(y: Signal) -> float:
+    """Variance of the logarithm of one input's mean square, over draws."""
+    return max(0.0, float(y.state.own[SECOND, SECOND]))
 
 
 def _worst(layers: tuple[LayerReport, ...], field: str, name: str) -> float:

@@ -72,6 +72,8 @@ def batch_norm(step: Step, x: Signal, batch: int, units: Units, channels: Channe
     """
     layer = step.layer
     assert isinstance(layer, BatchNorm)
+    if batch * step.places < 2:  # a number less its own mean
+        return _silent(step, x, -math.inf)
     gap = 1.0 if math.isnan(x.below) else x.below
     kept = _kept(x, channels)
     log_part = x.log_q + log(kept)

@@ -54,7 +54,8 @@ def _symmetry_findings(report: Report) -> Iterator[Finding]:
 def _gradient_findings(report: Report) -> Iterator[Finding]:
     total = report.log10_gradient_ratio
     if total == -math.inf:
-        yield 2, "No gradient reaches the first layer: the network is dead."
+        if report.batch_norm != 1:  # which says so by itself
+            yield 2, "No gradient reaches the first layer: the network is dead."
         return
     grade = grade_of(abs(total), "gradient")
     if grade == 0:

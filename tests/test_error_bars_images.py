@@ -149,3 +149,10 @@ def test_maxima_at_the_border_of_stacked_convolutions() -> None:
     measured = P.simulate(layers, 16, repeats=16, jacobian=False).layers
     assert measured[2].gradient is not None
     assert report.layers[2].gradient == pytest.approx(measured[2].gradient.value, rel=0.05)
+
+
+def test_activations_of_few_alike_inputs_are_marked() -> None:
+    """A unit of nine weights has a cosine of its own, far from that of a typical one."""
+    stem = [P.Conv(64, 3, image=8, fan_in=16), P.Activation("relu"), P.Conv(64, 3, groups=64)]
+    assert P.propagate([*stem, P.Activation("relu")]).approximate == ("3: Activation(relu)",)
+    assert not P.propagate([*stem, P.BatchNorm(), P.Activation("relu")]).approximate

@@ -28,6 +28,8 @@ from ._weights import ONE_TAP, Weights
 _SHARED = 0.1
 #: The excess kurtosis of h that units of different scales, or biases, make, from which it is no Gaussian.
 _MIXED = 1.5
+#: Weights of a unit, below which what its inputs share is not that of a typical one, as behind depthwise convolutions.
+_FEW = 12
 #: The part of the taps that places of a window share, below which padding makes them unlike.
 _INSIDE = 0.9
 
@@ -242,7 +244,7 @@ def _activation(step: Step, x: Signal) -> Node:
         step, x, after, factor=factor, transfer=by, slope_kurtosis=m.slope_kurtosis, slope_share=min(1.0, max(0.0, new)),
         linear=m.linear, slopes=share, slopes_bend=_slopes_bend(f, x) if step.spatial else 0.0, steep=steep,
         pull=np.array(m.curve.slope[:3]) @ to_hermite(x.mean), pull_noise=m.curve.slope[3] / x.width, curve=m.curve,
-        passage=passage,
+        passage=passage, approximate=0.0 < x.inputs < _FEW and x.cosine > _SHARED,
     )  # fmt: skip
 
 

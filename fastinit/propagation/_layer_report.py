@@ -47,7 +47,7 @@ class LayerReport:
         gradient is.
     approximate : bool
         Something was left out: an activation, or a maximum of a window, sees what is not Gaussian (given units
-        of very different scales, say); a
+        of very different scales, or of few weights and inputs that are alike, as behind depthwise convolutions); a
         residual branch depends on its own input; the pixels of given images are alike where they are near; a
         BatchNorm stands behind a padded convolution whose places differ, or has too few inputs for the
         tails of its signal.

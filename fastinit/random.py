@@ -27,6 +27,8 @@ from ._run import NORMAL, TRUNCATED, UNIFORM, run
 from ._target import Target, global_shape
 from ._types import Array, ArrayLike, DTypeLike, ShapeLike
 
+_FAR = 4.0  # scales
+
 
 class Generator:
     """Draws with the methods and argument order of `numpy.random.Generator`.
@@ -314,7 +316,7 @@ class Generator:
         self, law: int, p0: Array, p1: Array, size: ShapeLike | None, dtype: DTypeLike | None, out: Array | None,
         num_threads: int | None, lo: float = 0.0, hi: float = 0.0,
     ) -> Array:
-        """With parameters for each element; the values are those of the same numbers."""
+        """With parameters for each element; values are those of the same numbers, of truncated normals to rounding."""
         names = ("low", "high") if law == UNIFORM else ("loc", "scale")
         shape = shape_of(p0, p1, *names)
         if size is None:
@@ -340,12 +342,14 @@ class Generator:
     def _draw_each(self, out: Array, kind: DTypeLike, law: int, p0: Array, p1: Array, lo: float, hi: float) -> None:
         """Chunks of standard draws, and what the law makes of them: the operations of the kernels."""
         first = self._take(out.size)
+        # between bounds far from zero, before loc is added, float32 has few numbers
+        within = np.float64 if max(lo, -hi) > _FAR else kind
         for y, a, b in chunks(out, kind, p0, p1):
-            part = Target(y.shape, kind, 0, None, None, 1)
+            part = Target(y.shape, within, 0, None, None, 1)
             part.base = first
             first += y.size
             x = run(part, law, 0.0, 1.0, self._key.bits, lo, hi)
-            shift, scale = a.astype(kind), b.astype(kind)
+            shift, scale = a.astype(within), b.astype(within)
             if law == UNIFORM:
                 last = np.nextafter(scale, shift)  # below the excluded bound, which rounding may reach
                 _core.affine(x, np.subtract(scale, shift, dtype=np.float64).astype(kind), shift)
@@ -354,7 +358,7 @@ class Generator:
                 _core.affine(x, scale, shift)
             if law == TRUNCATED:
                 low, high = window(a, b, lo, hi)
-                np.clip(x, low.astype(kind), high.astype(kind), out=x)
+                np.clip(x, low, high, out=x)
             y[...] = x
 
 

@@ -148,6 +148,12 @@ def test_arrays_of_parameters_move_truncated_draws(lower: float, upper: float, d
     assert got.max() <= want.dtype.type(0.3 + 1.7 * upper)
 
 
+def test_arrays_of_parameters_in_far_windows() -> None:
+    want = fi.default_rng(0).truncated_normal(-1000.0, 1.0, 1000.0, 1001.0, 10**5, dtype="float32")
+    got = fi.default_rng(0).truncated_normal(np.full(10**5, -1000.0), 1.0, 1000.0, 1001.0, dtype="float32")
+    assert np.abs(got - want).max() < 1e-7 and len(np.unique(got)) > 0.99 * 10**5
+
+
 def test_arrays_of_parameters_take_little_memory() -> None:
     out = np.empty((2**19, 4), np.float32)
     tracemalloc.start()

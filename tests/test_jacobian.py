@@ -44,7 +44,12 @@ CONVOLUTIONS: dict[str, list[Any]] = {
 }
 
 
-@pytest.mark.parametrize("layers", CONVOLUTIONS.values(), ids=CONVOLUTIONS)
+LARGE = ("fewer channels", "stride", "two inside")
+
+
+@pytest.mark.parametrize("layers", [
+    pytest.param(layers, id=name, marks=[pytest.mark.slow] * (name in LARGE)) for name, layers in CONVOLUTIONS.items()
+])  # fmt: skip
 def test_jacobian_of_convolutions(layers: list[Any]) -> None:
     """Against the singular values of real draws: at every frequency a matrix of the channels."""
     told, seen = propagate(layers).jacobian, simulate(layers, 4, seed=1, repeats=4)

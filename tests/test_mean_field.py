@@ -243,7 +243,7 @@ def test_jacobian_of_smooth_activations_against_matrices() -> None:
     assert np.var(values) / np.mean(values) ** 2 == pytest.approx(s.variance, rel=0.2)
 
 
-@pytest.mark.parametrize("depth", [1, 2])
+@pytest.mark.parametrize("depth", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_jacobian_edge_of_a_smooth_activation(depth: int) -> None:
     """Finite matrices lie below it by a few n^(-2/3) of it; beyond that, the draws' own error."""
     sw = 1 / moments("tanh", 1.0).dphi2

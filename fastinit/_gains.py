@@ -71,11 +71,10 @@ def gain(activation: ActivationLike, *, convention: str = "second_moment", **par
     """
     if not isinstance(activation, str) and not callable(activation):
         raise TypeError(f"activation must be a name or a function of an array, got {activation!r}")
-    torch = convention == "torch"  # whose names are its own
-    function = None if torch else resolve(activation, params)
-    check_choice(convention, "convention", CONVENTIONS)
-    if function is None:
+    if isinstance(convention, str) and convention == "torch":  # whose names are its own
         return _torch_gain(activation, params)
+    function = resolve(activation, params)
+    check_choice(convention, "convention", CONVENTIONS)
     second = function.second_moment(1.0)
     if convention == "variance":
         variance = function.variance(1.0)

@@ -13,6 +13,6 @@ ArrayLike = npt.ArrayLike
 DTypeLike = npt.DTypeLike
 Shape = tuple[int, ...]
 ShapeLike = SupportsIndex | Sequence[SupportsIndex]
-AxisLike = int | Sequence[int] | None
+AxisLike = ShapeLike | None
 Shard = slice | Sequence[slice]
 Progress = Callable[[float], Any]  # told the share done

@@ -174,6 +174,7 @@ def refuse(constant: str) -> None:
     raise AssertionError(f"{constant} is no JSON")
 
 
+@pytest.mark.slow
 def test_study_tells_inits_apart(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert convergence.main(["--quick", "--output", str(tmp_path)]) == 0
     stored = json.loads((tmp_path / "convergence.json").read_text(encoding="utf-8"), parse_constant=refuse)

@@ -301,6 +301,7 @@ def test_tour() -> None:
     assert fi.isa() in text
 
 
+@pytest.mark.slow
 def test_tour_command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     measured = _tour.measure(64)
     monkeypatch.setattr(_tour, "measure", lambda: measured)

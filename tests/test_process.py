@@ -106,21 +106,29 @@ def test_a_handler_of_signals_draws_from_the_generator_that_it_interrupts() -> N
     assert 0.0 <= drawn[0] < 1.0
 
 
-@pytest.mark.skipif(sys.platform != "linux" or platform.machine() != "x86_64", reason="knows the numbers of Linux")
-@pytest.mark.parametrize("mode", [0x400, 0x800, 0xC00])
-def test_values_do_not_follow_the_rounding_of_the_thread(mode: int) -> None:
-    """Nor its flushing of subnormal numbers, which is part of the same register."""
-    calls = [lambda: fi.normal(1001, seed=0), lambda: fi.orthogonal((40, 30), seed=0), lambda: fi.uniform(99, seed=0),
-             lambda: fi.normal(2**18, seed=0, num_threads=2), lambda: fi.truncated_normal(999, dtype="float16", seed=0)]
+# Bits of the register of control on x86-64.
+MODES = {"down": 0x2000, "up": 0x4000, "toward zero": 0x6000, "without subnormal numbers": 0x8040}
+
+
+@pytest.mark.skipif(sys.platform != "linux" or platform.machine() != "x86_64", reason="knows the register of x86-64")
+@pytest.mark.parametrize("mode", MODES)
+def test_values_do_not_follow_the_floating_point_mode_of_the_thread(mode: str) -> None:
+    calls = [lambda: fi.normal(1001, seed=0), lambda: fi.uniform(99, seed=0), lambda: fi.normal(99, std=1e-39, seed=0),
+             lambda: fi.normal(2**18, seed=0, num_threads=2), lambda: fi.truncated_normal(999, dtype="float16", seed=0),
+             lambda: fi.orthogonal((40, 30), gain=1e-39, seed=0), lambda: fi.orthogonal((300, 300), seed=0)]
     want = [call().tobytes() for call in calls]
-    libm = ctypes.CDLL("libm.so.6")
-    libm.fesetround(mode)
+    libm, usual = ctypes.CDLL("libm.so.6"), (ctypes.c_uint32 * 8)()
+    libm.fegetenv(usual)
+    other, after = (type(usual).from_buffer_copy(usual) for _ in range(2))
+    other[7] |= MODES[mode]
+    libm.fesetenv(other)
     try:
         got = [call().tobytes() for call in calls]
-        assert libm.fegetround() == mode
+        libm.fegetenv(after)
     finally:
-        libm.fesetround(0)
+        libm.fesetenv(usual)
     assert got == want
+    assert after[7] & MODES[mode] == MODES[mode]
 
 
 def test_environment_sets_threads() -> None:
@@ -241,3 +249,29 @@ def test_propagation_is_there_when_asked_for() -> None:
             print(error)
     """)
     assert done.stdout == "module 'fastinit' has no attribute 'nonesuch'\n", done.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits the address space")
+@pytest.mark.parametrize("method", ["direct", "qr"])
+def test_out_is_untouched_wherever_memory_ends(method: str) -> None:
+    code = f"""
+        import resource
+        import numpy as np, fastinit as fi
+        def size():
+            return int(next(s.split()[1] for s in open("/proc/self/status") if s.startswith("VmSize"))) * 1024
+        fi.orthogonal((300, 300), method="{method}", num_threads=1)
+        out = np.full((2000, 2000), 7, np.float32)
+        for more in range(0, 64, 2):
+            resource.setrlimit(resource.RLIMIT_AS, (size() + more * 2**20, -1))
+            try:
+                fi.orthogonal(out=out, method="{method}", num_threads=1)
+                break
+            except MemoryError:
+                pass
+            finally:
+                resource.setrlimit(resource.RLIMIT_AS, (-1, -1))
+            assert (out == 7).all(), more
+        assert 0 < more < 62, more
+    """
+    done = run(code)
+    assert done.returncode == 0, done.stderr

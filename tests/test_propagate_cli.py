@@ -109,6 +109,7 @@ def test_compare(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("propagate --compare --markdown", capsys).count("---|") == 11
 
 
+@pytest.mark.slow
 def test_the_tour_ends_with_the_comparison() -> None:
     depth = {name: {r["init"]: r for r in _tour.compare_depth(name)} for name in ("relu", "tanh")}
     for rows in depth.values():

@@ -173,7 +173,8 @@ def _fractions(layer: Activation, x: Signal, batch: int) -> tuple[float, float, 
 
 def _any_overflow(rows: list[Back], formats: tuple[str, ...]) -> dict[str, float]:
     """P(an input overflows somewhere)."""
-    numbers = [(y.log_q, _of_one(y), b.node.step.fan_out * b.node.step.places) for b in rows for y in (b.node.after,)]
+    nodes = [row.node for row in rows]
+    numbers = [(n.after.log_q, _of_one(n.after), n.step.fan_out * n.step.places) for n in nodes]
     log_q, variance, counts = np.array(numbers, np.float64).T
     return dict(zip(formats, any_beyond(log_q, variance, counts, [FORMATS[n].largest for n in formats]), strict=True))
 

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import ml_dtypes  # noqa: F401  (gives NumPy the names bfloat16 and float8_...)
 import pytest
 
 import fastinit as fi

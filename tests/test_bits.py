@@ -112,6 +112,29 @@ def test_streamed_from_any_address(isa: str, law: str, dtype: str) -> None:
         assert (raw[:begin] == 0xA5).all() and (raw[end:] == 0xA5).all(), offset
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_streamed_from_any_element(isa: str, dtype: str) -> None:
+    """A run that begins within a block of the tensor comes to whole blocks at another address."""
+    n = 2**21 // np.dtype(dtype).itemsize + 101
+    whole = fi.normal(n, seed=8, dtype=dtype)
+    raw = np.empty(whole.nbytes + 128, np.uint8)
+    base = -raw.ctypes.data % 64
+    for start in (1, 2, 3, 4, 7, 8, 16, 32, 48, 63, 64):
+        want = whole[start:].tobytes()
+        for offset in (0, 4, 60):
+            raw[:] = 0xA5
+            begin, end = base + offset, base + offset + len(want)
+            fi.normal(n, out=raw[begin:end].view(dtype), seed=8, shard=slice(start, None), num_threads=2)
+            assert raw[begin:end].tobytes() == want, (start, offset)
+            assert (raw[:begin] == 0xA5).all() and (raw[end:] == 0xA5).all(), (start, offset)
+
+
+def test_a_large_draw_of_a_generator_that_stands_within_a_block() -> None:
+    rng, whole = fi.default_rng(0), fi.default_rng(0).standard_normal(3 + 2**20, dtype="float32")
+    rng.standard_normal(3, dtype="float32")
+    assert rng.standard_normal(2**20, dtype="float32").tobytes() == whole[3:].tobytes()
+
+
 def drawn_view(data: st.DataObject, shape: tuple[int, ...], dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
     """Of a shape, with its axes in any order, steps of any sign and gaps; and the array of sevens that it lies in."""
     steps = [data.draw(st.sampled_from((1, 1, 2, 3, -1, -2))) for _ in shape]

@@ -59,13 +59,14 @@ void fill_run(const LawParams& law, DType dtype, std::uint64_t first, std::size_
     const GenerateFn straight =
         (stream ? k.stream : k.generate)[static_cast<int>(law.law)][static_cast<int>(dtype)];
     const GenerateFn make = k.generate[static_cast<int>(law.law)][static_cast<int>(dtype)];
-    const bool placed = straight != nullptr && (!stream || reinterpret_cast<std::uintptr_t>(dst) % k.stream_align == 0);
+    const std::size_t align = stream ? k.stream_align : 1;
     const std::size_t item = item_size(dtype);
     const std::size_t per_scratch = kScratch / item / kBlock;
     alignas(64) char scratch[kScratch];
     std::uint64_t number[kListed];
     while (count > 0) {
         const std::size_t skip = first % kBlock;
+        const bool placed = straight != nullptr && reinterpret_cast<std::uintptr_t>(dst) % align == 0;
         const bool direct = placed && skip == 0 && (count % kBlock == 0 || count >= per_scratch * kBlock);
         const std::size_t blocks = direct ? std::min(kListed, count / kBlock)
                                           : std::min(per_scratch, (skip + count + kBlock - 1) / kBlock);

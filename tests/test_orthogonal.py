@@ -13,21 +13,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from matrices import deviation, sign_fixed_qr
 from scipy import stats
 
 import fastinit as fi
 from fastinit import _core
-from fastinit.linalg import householder_qr
 
 METHODS = ("direct", "qr")
-
-
-def deviation(q: np.ndarray) -> float:
-    """Largest element of Q'Q - I along the shorter side, in units of eps sqrt(n)."""
-    x = q.astype(np.float64) if q.dtype == np.float32 else q.astype(np.longdouble)
-    tall = x if x.shape[0] >= x.shape[1] else x.T
-    n = tall.shape[1]
-    return float(abs(tall.T @ tall - np.eye(n)).max() / (np.finfo(q.dtype).eps * n**0.5)) if n else 0.0
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -79,43 +71,11 @@ def test_direct_is_stewarts_method(m: int, n: int) -> None:
         assert (fi.orthogonal((n, m), seed=3) == fi.orthogonal((m, n), seed=3).T).all()
 
 
-def sign_fixed_qr(a: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    q, r = np.linalg.qr(a)
-    signs = np.where(np.diag(r) < 0, -1.0, 1.0)
-    return q * signs, r * signs[:, None]
-
-
 @pytest.mark.parametrize(("m", "n"), [(1, 1), (17, 17), (40, 33), (300, 260), (700, 600)])
 def test_qr_is_that_of_the_normal_fill(m: int, n: int) -> None:
     q, _ = sign_fixed_qr(fi.normal((m, n), dtype="float64", seed=4))
     assert abs(fi.orthogonal((m, n), method="qr", dtype="float64", seed=4) - q).max() < 1e-12
     assert abs(fi.orthogonal((m, n), method="qr", seed=4) - q).max() < 1e-4
-
-
-@pytest.mark.parametrize("shape", [(0, 3), (3, 0), (1, 1), (5, 70), (70, 5), (130, 300), (520, 513)], ids=str)
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_householder_qr(shape: tuple[int, int], dtype: str) -> None:
-    a = fi.normal(shape, dtype=dtype, seed=5)
-    before = a.copy()
-    q, r = householder_qr(a)
-    assert (a == before).all()
-    assert q.shape == (shape[0], min(shape)) and r.shape == (min(shape), shape[1])
-    assert deviation(q) < 8
-    assert (np.tril(r, -1) == 0).all() and (np.diag(r) >= 0).all()
-    scale = np.finfo(dtype).eps * max(1, min(shape)) ** 0.5
-    if a.size:
-        assert abs(q.astype(np.float64) @ r - a).max() < 16 * scale * abs(a).max()
-        want = sign_fixed_qr(a.astype(np.float64))[1]
-        assert abs(np.linalg.norm(r, axis=0) - np.linalg.norm(want, axis=0)).max() < 1e2 * scale
-    assert householder_qr(np.asfortranarray(a), "r", num_threads=2).tobytes() == r.tobytes()
-
-
-@pytest.mark.parametrize("factor", [1e-36, 1e36, 0.0])
-def test_householder_qr_of_extreme_matrices(factor: float) -> None:
-    a = fi.normal((40, 20), seed=0) * np.float32(factor)
-    q, r = householder_qr(a)
-    assert deviation(q) < 8
-    assert abs(q @ (r / (factor or 1)) - a / (factor or 1)).max() < 1e-5
 
 
 def test_haar_one_by_one_and_determinants() -> None:
@@ -376,15 +336,3 @@ def test_out_is_untouched_on_error() -> None:
         with pytest.raises((ValueError, TypeError)):
             fi.orthogonal(out=out, **options)
     assert (out == 7).all()
-
-
-@pytest.mark.parametrize(("a", "mode", "error", "message"), [
-    (np.eye(3, dtype=int), "r", TypeError, "a must be of float32 or float64, got int64"),
-    (np.ones(3), "r", ValueError, "a must be a matrix, got 1 dimensions"),
-    (np.full((2, 2), NAN), "r", ValueError, "a must be finite"),
-    (np.full((9, 2), 3e38, np.float32), "r", ValueError, r"a must have columns of a length that float32 holds.*3e\+38"),
-    (np.eye(3), "full", ValueError, "mode must be one of reduced, r; got 'full'"),
-])  # fmt: skip
-def test_householder_qr_errors(a: np.ndarray, mode: str, error: type[Exception], message: str) -> None:
-    with pytest.raises(error, match=message):
-        householder_qr(a, mode)

@@ -94,6 +94,16 @@ def test_steep_functions_in_a_block_of_units(function: Any) -> None:
     assert measured.second.value == pytest.approx(report.layers[-1].second, abs=5.0 * measured.second.error)
 
 
+@pytest.mark.parametrize("steep", [300.0, 3e4, 1e7])
+def test_functions_that_turn_close_to_zero(steep: float) -> None:
+    """Nearer than any node of a panel of usual width."""
+    own, named = moments(lambda x: np.tanh(steep * x)), moments("tanh", steep**2)
+    assert own.dphi == pytest.approx(steep * named.dphi, rel=1e-10)
+    assert own.dphi2 == pytest.approx(steep**2 * named.dphi2, rel=1e-10)
+    swish = moments(lambda x: x / (1 + np.exp(-steep * x)))
+    assert swish.dphi2 - 0.5 == pytest.approx(0.0857638 / steep, rel=1e-3)
+
+
 def test_functions_of_half_a_line() -> None:
     """Behind a relu nothing asks for what lies left of 0."""
     layers = [D(64), A("relu"), A(lambda x: x**1.5), D(8)]

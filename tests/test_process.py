@@ -115,7 +115,8 @@ MODES = {"down": 0x2000, "up": 0x4000, "toward zero": 0x6000, "without subnormal
 def test_values_do_not_follow_the_floating_point_mode_of_the_thread(mode: str) -> None:
     calls = [lambda: fi.normal(1001, seed=0), lambda: fi.uniform(99, seed=0), lambda: fi.normal(99, std=1e-39, seed=0),
              lambda: fi.normal(2**18, seed=0, num_threads=2), lambda: fi.truncated_normal(999, dtype="float16", seed=0),
-             lambda: fi.orthogonal((40, 30), gain=1e-39, seed=0), lambda: fi.orthogonal((300, 300), seed=0)]
+             lambda: fi.orthogonal((40, 30), gain=1e-39, seed=0), lambda: fi.orthogonal((300, 300), seed=0),
+             lambda: np.array(fi.propagation.moments("gelu", 1.3))]
     want = [call().tobytes() for call in calls]
     libm, usual = ctypes.CDLL("libm.so.6"), (ctypes.c_uint32 * 8)()
     libm.fegetenv(usual)
@@ -170,6 +171,20 @@ def test_impossible_number_of_threads_is_an_error(value: str) -> None:
     assert done.stdout.splitlines() == [message] * 5
     done = run("from fastinit.__main__ import main; raise SystemExit(main(['info']))", FASTINIT_NUM_THREADS=value)
     assert (done.returncode, done.stderr) == (2, f"fastinit info: error: {message}\n")
+
+
+def test_impossible_instruction_set_is_an_error() -> None:
+    code = """
+        import fastinit
+        for call in (fastinit.Philox4x32, lambda seed: fastinit.normal(3, seed=seed)):
+            try:
+                call(0)
+            except ValueError as error:
+                print(error)
+    """
+    done = run(code, FASTINIT_ISA="mmx")
+    message = f"FASTINIT_ISA: 'mmx' is not available on this machine; available: {', '.join(fi.available_isas())}"
+    assert (done.returncode, done.stdout.splitlines()) == (0, [message] * 2), done.stderr
 
 
 def test_import_is_light() -> None:

@@ -42,6 +42,12 @@ def test_threads_and_isas(dtype: str) -> None:
     assert all(row.nonfinite.value == 0.0 for row in measured.layers)
 
 
+def test_overflow_on_every_isa(isa: str) -> None:
+    layers = [P.Dense(64, "normal", std=2.5e4), P.Activation("relu"), P.Dense(64), P.Activation("relu")]
+    got = P.simulate(layers, 64, repeats=1, dtype="float16", jacobian=False)
+    assert [row.nonfinite.value for row in got.layers] == [0.84716796875, 0.475341796875, 1.0, 1.0]
+
+
 def test_every_activation_on_every_isa(isa: str) -> None:
     layers: list[P.Layer] = []
     for name in known_activations():

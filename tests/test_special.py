@@ -23,10 +23,6 @@ def spread(*ranges: tuple[float, float], powers: tuple[float, float] | None = No
     return np.concatenate(parts)
 
 
-def log_cdf(x: mp.mpf) -> mp.mpf:
-    return mp.log(mp.ncdf(x)) if x < 1 else mp.log1p(-mp.ncdf(-x))
-
-
 CASES: dict[str, tuple[Real, np.ndarray, float]] = {
     "exp": (mp.exp, spread((-1, 1), (-708, 709.7), (-745, -707), powers=(-20, 0)), 1.0),
     "expm1": (mp.expm1, spread((-1.2, 1.2), (-45, 50), powers=(-20, 2.8)), 2.0),
@@ -35,13 +31,8 @@ CASES: dict[str, tuple[Real, np.ndarray, float]] = {
     "sin": (mp.sin, spread((-1, 1), (-100, 100), (-5e5, 5e5), powers=(-8, 308)), 1.0),
     "cos": (mp.cos, spread((-1, 1), (-100, 100), (-5e5, 5e5), powers=(-8, 308)), 1.0),
     "minus_sin": (lambda x: x - mp.sin(x), spread((-0.6, 0.6), (-9, 9), powers=(-8, 0)), 32.0),
-    "sinh": (mp.sinh, spread((-1, 1), (-710, 710), powers=(-9, 0)), 2.0),
-    "cosh": (mp.cosh, spread((-1, 1), (-710, 710)), 2.0),
     "tanh": (mp.tanh, spread((-0.6, 0.6), (-3, 3), (-25, 25), powers=(-20, 0)), 2.0),
-    "minus_tanh": (lambda x: x - mp.tanh(x), spread((-0.6, 0.6), (-3, 3), powers=(-8, 0)), 24.0),
     "atan": (mp.atan, spread((-1, 1), (-4, 4), powers=(-10, 20)), 1.0),
-    "asin": (mp.asin, spread((-1, 1), powers=(-10, -0.1)), 2.0),
-    "acos": (mp.acos, spread((-1, 1), (0.999999, 1)), 2.0),
     "erf": (mp.erf, spread((-1, 1), (-6, 6), powers=(-10, 0)), 2.0),
     "erfc": (mp.erfc, spread((-6, 6), (0, 3), (3, 26.5), (26.4, 27.2)), 2.0),
     "erfcx": (lambda x: mp.exp(x * x) * mp.erfc(x), spread((-2, 2), (0, 9), (-26, 26)), 2.0),
@@ -52,7 +43,6 @@ CASES: dict[str, tuple[Real, np.ndarray, float]] = {
     ),
     "normal_pdf": (mp.npdf, spread((-3, 3), (-37, 37)), 2.0),
     "normal_cdf": (mp.ncdf, spread((-3, 3), (-37, 0)), 4.0),
-    "log_normal_cdf": (log_cdf, spread((-3, 9), (-300, 0)), 4.0),
 }
 
 
@@ -98,8 +88,6 @@ def test_sine_near_multiples_of_pi() -> None:
         ("tanh", -math.inf, -1.0),
         ("atan", math.inf, math.pi / 2),
         ("atan", 1.0, math.pi / 4),
-        ("acos", -1.0, math.pi),
-        ("asin", 1.0, math.pi / 2),
         ("erf", math.inf, 1.0),
         ("erfc", -math.inf, 2.0),
         ("erfc", math.inf, 0.0),
@@ -116,13 +104,13 @@ def test_limits(name: str, x: float, value: float) -> None:
 def test_not_a_number() -> None:
     for name in CASES:
         assert math.isnan(_core.special(name, np.array([math.nan]))[0]), name
-    for name, x in (("log", -1.0), ("log1p", -2.0), ("sin", math.inf), ("cos", -math.inf), ("acos", 1.5)):
+    for name, x in (("log", -1.0), ("log1p", -2.0), ("sin", math.inf), ("cos", -math.inf)):
         assert math.isnan(_core.special(name, np.array([x]))[0]), name
 
 
 def test_signed_zero_and_odd_functions() -> None:
     x = spread((0, 3), (0, 30))
-    for name in ("sin", "sinh", "tanh", "atan", "asin", "erf", "minus_tanh"):
+    for name in ("sin", "tanh", "atan", "erf"):
         assert math.copysign(1.0, _core.special(name, np.array([-0.0]))[0]) == -1.0, name
         a, b = _core.special(name, x), _core.special(name, -x)
         np.testing.assert_array_equal(a, -b)

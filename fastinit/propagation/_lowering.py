@@ -153,7 +153,7 @@ def _maker(weights: Weights, seed: Key) -> Callable[[Array], None]:
 
 def _bias(weights: Weights, name: str, key: Key) -> Any:
     if weights.bias is not None:
-        return _given(np.ascontiguousarray(weights.bias, np.float32))
+        return _given(weights.bias)
     if weights.bias_std == 0.0:
         return None
     return (1, 0.0, weights.bias_std, 0.0, 0.0, key.fold_in(f"{name} bias").bits, weights.shape[-1])

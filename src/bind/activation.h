@@ -15,6 +15,7 @@ struct Activation {
     // Named activations run without the GIL.
     template <class Body>
     auto run(const Body& body) const {
+        const DefaultMode mode;
         if (python) return body(*f);
         const Unlocked released;
         return body(*f);

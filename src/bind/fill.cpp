@@ -62,6 +62,7 @@ void mask(py::array out, std::uint64_t key, std::int64_t rows, std::int64_t zero
 }
 
 py::tuple truncated(double a, double b) {
+    const DefaultMode mode;
     const TruncatedMoments m = truncated_moments(a, b);
     return py::make_tuple(m.mean, m.variance);
 }

@@ -55,7 +55,10 @@ void register_stream(py::module_& m) {
     m.def("philox", &philox_block, py::arg("key"), py::arg("c0"), py::arg("c1"), py::arg("c2"), py::arg("c3"));
     m.def("philox_keys", &philox_keys, py::arg("key"), py::arg("counters"));
     py::class_<WordStream>(m, "WordStream")
-        .def(py::init([](std::uint64_t key, std::uint64_t position) { return WordStream(key_from(key), position); }),
+        .def(py::init([](std::uint64_t key, std::uint64_t position) {
+                 kernels();  // an impossible FASTINIT_ISA is an error here, not within NumPy's C code
+                 return WordStream(key_from(key), position);
+             }),
              py::arg("key"), py::arg("position"))
         .def_property_readonly(
             "key", [](const WordStream& s) { return s.key().k0 | std::uint64_t{s.key().k1} << 32; })

@@ -64,7 +64,7 @@ template <class T>
 struct RealKernels {
     GemmKernel<T> gemm;
     // Householder factorization of a panel (kernels/panel.h), as a part of blocked ones.
-    void (*factor_panel)(std::int64_t rows, int cols, T* a, T* heads);
+    void (*factor_panel)(std::int64_t rows, int cols, T* a, T* heads, T* diagonal);
     // t = u^-1 for an upper triangle u of n <= kTriangle rows, both `stride` apart; t is 0 below.
     void (*invert_triangle)(int n, const T* u, T* t, std::int64_t stride);
     // q (rows x kTriangle) = the product of `count` reflectors of small matrices, times q.

@@ -228,32 +228,6 @@ double cos(double x) {
     return (q == 1 || q == 2) ? -v : v;
 }
 
-double sinh(double x) {
-    const double a = std::fabs(x);
-    double v;
-    if (a < 22.0) {
-        const double t = expm1(a);
-        v = 0.5 * (t + t / (t + 1.0));
-    } else if (a < 709.0) {
-        v = 0.5 * exp(a);
-    } else {
-        const double h = exp(0.5 * a);
-        v = 0.5 * h * h;
-    }
-    return x < 0 ? -v : (x == 0.0 ? x : v);
-}
-
-double cosh(double x) {
-    const double a = std::fabs(x);
-    if (a < 22.0) {
-        const double t = exp(a);
-        return 0.5 * t + 0.5 / t;
-    }
-    if (a < 709.0) return 0.5 * exp(a);
-    const double h = exp(0.5 * a);
-    return 0.5 * h * h;
-}
-
 double tanh(double x) {
     const double a = std::fabs(x);
     if (a < 0x1p-30) return x;
@@ -261,11 +235,6 @@ double tanh(double x) {
     if (x != x) return x;
     const double v = a > 20.0 ? 1.0 : 1.0 - 2.0 / (exp_core(2.0 * a, 0.0) + 1.0);
     return x < 0 ? -v : v;
-}
-
-double minus_tanh(double x) {
-    if (std::fabs(x) <= kTanhTop) return minus_tanh_small(x);
-    return x - tanh(x);
 }
 
 double atan(double x) {
@@ -307,9 +276,5 @@ double atan2(double y, double x) {
     }
     return std::signbit(y) ? -v : v;
 }
-
-double asin(double x) { return atan2(x, std::sqrt((1.0 - x) * (1.0 + x))); }
-
-double acos(double x) { return atan2(std::sqrt((1.0 - x) * (1.0 + x)), x); }
 
 }  // namespace fastinit::special

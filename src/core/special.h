@@ -17,14 +17,9 @@ double log1p(double x);            // 2 ulp
 double sin(double x);              // 1 ulp for every finite x
 double cos(double x);              // 1 ulp for every finite x
 double minus_sin(double x);        // x - sin(x) without cancellation near 0; 32 ulp
-double sinh(double x);             // 2 ulp
-double cosh(double x);             // 2 ulp
 double tanh(double x);             // 2 ulp
-double minus_tanh(double x);       // x - tanh(x) without cancellation near 0; 24 ulp
 double atan(double x);             // 1 ulp
 double atan2(double y, double x);  // 2 ulp, quadrants as in C
-double asin(double x);             // 2 ulp; |x| > 1 gives NaN
-double acos(double x);             // 2 ulp; |x| > 1 gives NaN
 double erf(double x);              // 2 ulp
 double erfc(double x);             // 2 ulp, far tail and subnormal results included
 double erfcx(double x);            // exp(x^2) erfc(x); 2 ulp
@@ -32,7 +27,6 @@ double erfcx_rest(double x);       // 1 - sqrt(pi) x erfcx(x) for x >= 0; 4 ulp
 
 // Standard normal.
 double normal_pdf(double x);
-double normal_cdf(double x);      // 4 ulp, lower tail included
-double log_normal_cdf(double x);  // log of the above; 4 ulp, finite down to x = -1e153
+double normal_cdf(double x);  // 4 ulp, lower tail included
 
 }  // namespace fastinit::special

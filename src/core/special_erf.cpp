@@ -196,11 +196,4 @@ double normal_cdf(double x) {
     return v - v * (rest * 0x1.20dd750429b6dp+0 / erfcx_positive(a));
 }
 
-double log_normal_cdf(double x) {
-    if (x > -1.0) return x > 0.0 ? log1p(-normal_cdf(-x)) : log(normal_cdf(x));
-    if (x != x) return x;
-    const double a = -x * kRootHalf;
-    return log(0.5 * erfcx_positive(a)) - 0.5 * x * x;
-}
-
 }  // namespace fastinit::special

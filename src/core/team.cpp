@@ -13,7 +13,6 @@
 #include <mutex>
 #include <stdexcept>
 #include <string>
-#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -57,8 +56,8 @@ public:
         try {
             helpers_.reserve(static_cast<std::size_t>(threads - 1));
             for (int i = 1; i < threads; ++i) helpers_.emplace_back([this, i] { help(i); });
-        } catch (const std::system_error&) {
-            // The system gives no more threads: those that started do the work.
+        } catch (const std::exception&) {
+            // The system gives no more threads, or no memory for them: those that started do the work.
         }
     }
 

@@ -39,7 +39,7 @@ private:
     int size_ = 1;
 };
 
-// The floating-point mode that values are promised in, whatever the calling thread has set (as flushing of
+// The floating-point mode that the core computes in, whatever the calling thread has set (as flushing of
 // subnormal numbers, or a rounding): threads that begin within it inherit it.
 class DefaultMode {
 public:

@@ -2,6 +2,7 @@
 // The micro-kernel of matrix products: a tile of C in registers, one fma per product in the
 // order of the depth, whatever the tile's size.
 #pragma once
+#include "core/kernels.h"
 #include "kernels/vec.h"
 
 namespace {

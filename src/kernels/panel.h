@@ -60,11 +60,26 @@ FI_INLINE void sweep(std::int64_t rows, int k, T* a, const T* w, T* dots) {
     }
 }
 
+// Below it squares lose digits, or 1 / square is infinite: what is left of a column that depends on others.
+template <class T>
+constexpr T kLeastSquare = sizeof(T) == 4 ? T(0x1p-72) : T(0x1p-900);
+template <class T>
+constexpr T kLift = sizeof(T) == 4 ? T(0x1p32) : T(0x1p256);
+
+// column *= kLift, which is exact; whether anything is in it.
+template <class T>
+bool lift(std::int64_t rows, T* column) {
+    bool any = false;
+    for (std::int64_t i = 0; i < rows; ++i) any |= (column[i * kPanelColumns] *= kLift<T>) != 0;
+    return any;
+}
+
 // Columns 0 ... cols - 1 of a (rows x kPanelColumns, row-major): reflectors in and below the
-// diagonal, R above it, and its diagonal in `heads`. One sweep over the rows for each column: it
-// applies a reflector and gathers the products that the next one needs.
+// diagonal, R above it, its diagonal beside, and in `heads` what a reflector, of any length, makes
+// of itself. One sweep over the rows for each column: it applies a reflector and gathers the
+// products that the next one needs.
 template <class V, class T>
-void factor_panel(std::int64_t rows, int cols, T* a, T* heads) {
+void factor_panel(std::int64_t rows, int cols, T* a, T* heads, T* diagonal) {
     T dots[kPanelColumns], w[kPanelColumns] = {};
     for (int k = 0; k < cols; ++k) {
         T* top = a + k * kPanelColumns;
@@ -77,9 +92,14 @@ void factor_panel(std::int64_t rows, int cols, T* a, T* heads) {
         } else {
             sweep<V, T>(rows - 1, 0, top + kPanelColumns, nullptr, dots);
         }
+        T unit = T(1);
+        const auto square = [&] { return dots[k] + top[k] * top[k]; };
+        while (k < rows - 1 && square() < kLeastSquare<T> && lift(rows - k, top + k)) {
+            unit /= kLift<T>;
+            sweep<V, T>(rows - k - 1, k, top + kPanelColumns, nullptr, dots);
+        }
         const T x = top[k];
-        const T square = dots[k] + x * x;
-        const T norm = sqrt(splat<V>(square))[0];
+        const T norm = sqrt(splat<V>(square()))[0];
         heads[k] = x < 0 ? norm : -norm;
         T pivot = x - heads[k];
         T scale = T(1) / (norm * (x < 0 ? -pivot : pivot));
@@ -87,6 +107,7 @@ void factor_panel(std::int64_t rows, int cols, T* a, T* heads) {
             heads[k] = x;
             pivot = scale = T(0);
         }
+        diagonal[k] = heads[k] * unit;
         for (int c = 0; c < kPanelColumns; ++c) {
             w[c] = c > k ? scale * (pivot * top[c] + dots[c]) : T(0);
             if (c > k) top[c] -= pivot * w[c];

@@ -147,10 +147,11 @@ FI_INLINE __m128d fma_to_odd(__m128d a, __m128d b, __m128d c) {
     const __m128d s = _mm_add_pd(p, c);
     const __m128d t = _mm_sub_pd(s, p);
     const __m128d e = _mm_add_pd(_mm_sub_pd(p, _mm_sub_pd(s, t)), _mm_sub_pd(c, t));
-    // Inexact and even: step one ulp towards the error, which makes the last bit odd.
+    // Inexact and even: step one ulp towards the error, which makes the last bit odd. Of an infinite
+    // sum the error is NaN, and there is no step.
     const __m128i bits = _mm_castpd_si128(s);
     const __m128i one = _mm_set1_epi64x(1);
-    const __m128d inexact = _mm_cmpneq_pd(e, _mm_setzero_pd());
+    const __m128d inexact = _mm_and_pd(_mm_cmpord_pd(e, e), _mm_cmpneq_pd(e, _mm_setzero_pd()));
     const __m128i even = _mm_sub_epi64(_mm_and_si128(bits, one), one);
     const __m128i move = _mm_and_si128(_mm_castpd_si128(inexact), even);
     // Same sign of s and e: away from zero (+1); else towards zero (-1).

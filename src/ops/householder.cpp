@@ -59,7 +59,9 @@ private:
             for (std::int64_t k = 0; k < v.cols; ++k) row[k] = a.at(i, k);
             std::fill(row + v.cols, row + kPanelColumns, T{0});
         }
-        real_kernels<T>().factor_panel(v.rows, static_cast<int>(v.cols), panel, &heads_.values[static_cast<std::size_t>(j)]);
+        T diagonal[kPanelColumns];
+        T* const heads = &heads_.values[static_cast<std::size_t>(j)];
+        real_kernels<T>().factor_panel(v.rows, static_cast<int>(v.cols), panel, heads, diagonal);
         for (std::int64_t i = 0; i < v.rows; ++i) {
             const T* const row = panel + i * kPanelColumns;
             for (std::int64_t k = 0; k < v.cols; ++k) {
@@ -69,7 +71,7 @@ private:
         }
         for (std::int64_t k = 0; k < v.cols; ++k) {
             heads_.pivots[static_cast<std::size_t>(j + k)] = v.at(k, k);
-            a.at(k, k) = heads_.values[static_cast<std::size_t>(j + k)];
+            a.at(k, k) = diagonal[k];
         }
     }
 

@@ -2,8 +2,8 @@
 // From the request of a caller to the constants of a kernel, in float64.
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
+#include "core/constants.h"
 #include "core/special.h"
 #include "ops/fill.h"
 #include "ops/truncated.h"
@@ -11,7 +11,6 @@
 namespace fastinit {
 namespace {
 
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr double kFar = 4.0;     // a window beyond this is solved in its own tail
 constexpr double kFast = 3.5;    // float32 arithmetic reaches so far ...
 constexpr double kNarrow = 0.5;  // ... in windows at least so wide
@@ -39,7 +38,7 @@ double in_sigmas(double bound, const Request& r) {
 
 // P(z > edge + width) / P(z > edge) for edge >= 4.
 double tail_ratio(double edge, double width) {
-    return width == kInfinity ? 0.0
+    return width == kInf ? 0.0
                               : special::exp(-width * (edge + 0.5 * width)) * mills_ratio(edge + width) /
                                     mills_ratio(edge);
 }
@@ -81,8 +80,7 @@ void set_truncated(LawParams& p, const Request& r, bool wide) {
                      : 1.0 - p.below - p.above;
     p.middle = 0.5 * (p.below - p.above);
     if (std::max(std::fabs(a), std::fabs(b)) < kFlat) {  // differences of what lies around 0, not around 1/2
-        constexpr double root_half = 0.70710678118654752440;
-        const double at_a = special::erf(a * root_half), at_b = special::erf(b * root_half);
+        const double at_a = special::erf(a * kRootHalf), at_b = special::erf(b * kRootHalf);
         p.mass = 0.5 * (at_b - at_a);
         p.middle = 0.25 * (at_b + at_a);
     }

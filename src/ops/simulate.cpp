@@ -29,7 +29,11 @@ Pool::Lease& Pool::Lease::operator=(Lease&& other) noexcept {
 }
 
 void Pool::Lease::give_back() {
-    if (pool_ != nullptr) pool_->free_.push_back({std::move(buffer_), size_});
+    try {
+        if (pool_ != nullptr) pool_->free_.push_back({std::move(buffer_), size_});
+    } catch (const std::bad_alloc&) {
+        // Called by destructors: where the list finds no memory, the buffer is freed.
+    }
     pool_ = nullptr;
     size_ = 0;
 }

@@ -10,12 +10,8 @@
 #include "core/special.h"
 
 namespace fastinit {
-namespace {
 
 namespace sp = special;
-
-
-}  // namespace
 
 PairMoments gelu_pair(double q, const Correlation& r) {
     // with k = c q, g = 1 + q, d^2 = g^2 - k^2 and a = atan2(k, d), 2 pi E =

@@ -4,14 +4,15 @@
 
 #include <algorithm>
 
+#include "core/constants.h"
 #include "core/special.h"
 #include "ops/quadrature.h"
 
 namespace fastinit {
 
 double mills_ratio(double x) {
-    constexpr double root_half = 0.70710678118654752440, root_half_pi = 1.25331413731550025121;
-    return root_half_pi * special::erfcx(x * root_half);
+    constexpr double root_half_pi = 1.25331413731550025121;
+    return root_half_pi * special::erfcx(x * kRootHalf);
 }
 
 TruncatedMoments truncated_moments(double a, double b) {

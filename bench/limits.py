@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import importlib.util
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -12,22 +13,30 @@ from threadpoolctl import threadpool_limits
 
 import fastinit as fi
 
-from .peers import seconds
+from .peers import as_torch, seconds
 
 THREADS = sorted({1, fi.get_num_threads()})  # fills are timed on one, and on all
 _BYTE = 0x3F  # not zero: some CPUs clear whole lines at twice the speed of any other value
 
 
 def store(out: np.ndarray, threads: int) -> Callable[[], Any]:
-    """Writes every byte of an array, the faster way of two: no fill can take less time than its stores.
+    """Writes every byte of an array, the fastest way found: no fill can take less time than its stores.
 
     The C library's memset does not stream what it takes for a part of the caches, which can be
-    hundreds of MiB; fastinit's constants stream from 2 MiB on, and compute nothing.
+    hundreds of MiB; fastinit's constants stream from 2 MiB on, and compute nothing; torch's threads
+    are awake already. One thread alone may be faster than several, which must be told to begin.
     """
     number = np.full(4, _BYTE, np.uint8).view(np.float32)[0]
     numbers = out.reshape(-1).view(np.float32)
-    ways = [_memset(out, threads), lambda: fi.constant(value=number, out=numbers, num_threads=threads)]
+    ways = [way for count in {1, threads} for way in (_memset(out, count), _constant(numbers, number, count))]
+    if importlib.util.find_spec("torch"):
+        tensor = as_torch(numbers, threads)
+        ways.append(lambda: tensor.fill_(float(number)))
     return min(ways, key=seconds)
+
+
+def _constant(out: np.ndarray, number: np.float32, threads: int) -> Callable[[], Any]:
+    return lambda: fi.constant(value=number, out=out, num_threads=threads)
 
 
 def _memset(out: np.ndarray, threads: int) -> Callable[[], Any]:

@@ -175,8 +175,9 @@ def compute_fans(
     in_axis, out_axis, batch_axis : int or sequence of int, optional
         The same by numbers; the default is -2, -1 and none.
     groups : int, default 1
-        Groups of a convolution. The input axis holds the inputs of one group (as in all
-        frameworks), the output axis the outputs of all groups.
+        Groups of a convolution. The input axis holds the inputs of one group, the output axis the
+        outputs of all groups, as frameworks store it. PyTorch's transposed convolutions, whose input
+        axis holds all inputs, and Keras' depthwise kernels store it otherwise: give `fan_in` and `fan_out`.
     blocks : int or sequence of int, optional
         Number, or sizes, of weights stored side by side along the output axis: fused QKV,
         gates of an LSTM. The fans are those of one block.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
+from numbers import Real
 from typing import Any, Literal
 
 import numpy as np
@@ -44,11 +45,13 @@ def parameter(value: Any, name: str) -> Array:
     """As floats, finite."""
     try:
         values = np.asarray(value)
-        large = values.dtype.kind == "O" and all(type(v) is int for v in values.flat)  # for NumPy's types
-        if not large and values.dtype.kind not in "iuf" and code_of(values.dtype) is None:
+        # ints too large for NumPy's types, and fractions
+        real = values.dtype.kind == "O" and all(isinstance(v, Real) and not isinstance(v, bool) for v in values.flat)
+        if not real and values.dtype.kind not in "iuf" and code_of(values.dtype) is None:
             raise TypeError
         if code_of(values.dtype) is None:
-            values = values.astype(np.float64)
+            with np.errstate(over="ignore", under="ignore"):
+                values = values.astype(np.float64)
     except (TypeError, ValueError):
         raise TypeError(f"{name} must be a real number or an array of them, got {value!r}") from None
     except OverflowError:

@@ -34,12 +34,13 @@ def run_weights(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     check_common(options)
     options = settled(options)
     tensors = read_tensors(options.file)
-    layout, used = _longest_layout(tensors, options.layout)
+    layout, used, tie = _likely_layout(tensors, options.layout)
     layers, left = chain_of(tensors, used, options.activation, layout)
     result, text = report_of(layers, options)
     result["tensors"], result["left_out"], result["layout"] = used, left, layout
     many = counted(len(used), "matrix", "matrices")
-    lines = [f"{many} of {options.file} as {LAYOUTS[layout]}: {', '.join(used[:6])}{', ...' if len(used) > 6 else ''}"]
+    read_as = LAYOUTS[layout] + (", which its shapes do not tell (--layout does)" if tie else "")
+    lines = [f"{many} of {options.file} as {read_as}: {', '.join(used[:6])}{', ...' if len(used) > 6 else ''}"]
     last = []
     if left:
         shapes = [f"{name} ({'x'.join(map(str, tensors[name].shape))})" for name in left[:6]]
@@ -154,15 +155,20 @@ def _bias_of(name: str, tensors: dict[str, Array], units: int) -> str | None:
     return None
 
 
-def _longest_layout(tensors: dict[str, Array], layout: str | None) -> tuple[str, list[str]]:
-    """The layout in which more matrices fit one behind the other, where none is asked for; and their names."""
+def _likely_layout(tensors: dict[str, Array], layout: str | None) -> tuple[str, list[str], bool]:
+    """Where none is asked for, that in which biases are as long as their matrices' outputs, then that in which more
+    matrices fit one behind the other; their names; and whether another is as likely."""
     shapes = {name: tensor.shape for name, tensor in tensors.items() if _is_matrix(tensor)}
     chains = {
         name: _longest_chain(shapes if name == "io" else {n: s[::-1] for n, s in shapes.items()})
         for name in ((*LAYOUTS,) if layout is None else (layout,))
     }
-    best = max(chains, key=lambda name: len(chains[name]))
-    return best, chains[best]
+    votes = {
+        name: (sum(_bias_of(n, tensors, s[name.index("o")]) is not None for n, s in shapes.items()), len(chain))
+        for name, chain in chains.items()
+    }
+    best = max(votes, key=lambda name: votes[name])
+    return best, chains[best], list(votes.values()).count(votes[best]) > 1
 
 
 def chain_of(

@@ -131,7 +131,7 @@ class Philox4x32(np.random.BitGenerator):
         return self
 
     def jumped(self, jumps: int = 1) -> Philox4x32:
-        """A new generator, `jumps` times 2**60 words ahead.
+        """A new generator, `jumps` times 2**44 words ahead (modulo 2**64: there are 2**20 such streams).
 
         Parameters
         ----------
@@ -150,10 +150,10 @@ class Philox4x32(np.random.BitGenerator):
         Examples
         --------
         >>> from fastinit import Philox4x32
-        >>> Philox4x32(0).jumped().state["state"]["position"] == 2**60
+        >>> Philox4x32(0).jumped().state["state"]["position"] == 2**44
         True
         """
-        by = check_int(jumps, "jumps") * 2**60
+        by = check_int(jumps, "jumps") * 2**44
         other = _philox(type(self), self.seed_seq)
         other._restart(self._stream.key, (self._stream.position + by) % 2**64)
         return other

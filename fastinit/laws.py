@@ -250,12 +250,10 @@ def _sigma_for_std(mean: float, std: float, lower: float, upper: float) -> float
         return sigma * math.sqrt(_core.truncated_moments((lower - mean) / sigma, (upper - mean) / sigma)[1])
 
     small, large = std, std
-    for _ in range(60):
-        if reached(large) >= std:
-            break
+    while reached(large) < std:
         large *= 2.0
-    else:
-        raise ValueError(f"std {std!r} cannot be reached within [{lower!r}, {upper!r}]")
+        if large > 1e300:
+            raise ValueError(f"std {std!r} cannot be reached within [{lower!r}, {upper!r}]")
     for _ in range(80):
         middle = 0.5 * (small + large)
         if reached(middle) < std:

@@ -50,7 +50,7 @@ def check_arguments(initializer: str, kwargs: Mapping[str, Any], hidden: tuple[s
 class Spec:
     """How to make one tensor: an initializer, a shape, and the initializer's arguments.
 
-    A value: immutable, picklable, equal to a Spec of the same parts.
+    A value: immutable, picklable, equal to a Spec of the same parts. Of lists and arrays it keeps copies.
 
     Parameters
     ----------
@@ -99,8 +99,8 @@ class Spec:
         object.__setattr__(self, "initializer", own or initializer)
         # An int stays one: identity reads it as the side of a square.
         object.__setattr__(self, "shape", dims[0] if is_int(shape) else dims)
-        if own is not None:  # lists such as blocks' sizes could change later
-            kwargs = {name: tuple(v) if isinstance(v, list) else v for name, v in kwargs.items()}
+        if own is not None:
+            kwargs = {name: _frozen(v) for name, v in kwargs.items()}
         object.__setattr__(self, "kwargs", MappingProxyType(kwargs))
 
     def build(self, seed: SeedLike = None, out: Array | None = None, num_threads: int | None = None) -> Any:
@@ -172,9 +172,20 @@ def _name_of(initializer: str | Callable[..., Any]) -> str | None:
         return None
 
 
+def _frozen(value: Any) -> Any:
+    """Of what could change later, such as a list of blocks' sizes or an array of values, a copy that cannot."""
+    if isinstance(value, np.ndarray):
+        value = value.copy()
+        value.flags.writeable = False
+        return value
+    return tuple(map(_frozen, value)) if isinstance(value, (list, tuple)) else value
+
+
 def _equal(a: Any, b: Any) -> bool:
     if isinstance(a, np.ndarray) or isinstance(b, np.ndarray):
         return isinstance(a, np.ndarray) and isinstance(b, np.ndarray) and a.dtype == b.dtype and np.array_equal(a, b)
+    if isinstance(a, tuple) and isinstance(b, tuple):
+        return len(a) == len(b) and all(map(_equal, a, b))
     return bool(a == b)
 
 

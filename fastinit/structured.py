@@ -155,8 +155,8 @@ def ones(
 
 def identity(
     shape: ShapeLike | None = None,
-    gain: float = 1.0,
     *,
+    gain: float = 1.0,
     dtype: DTypeLike | None = None,
     seed: SeedLike = None,
     out: Array | None = None,
@@ -323,7 +323,8 @@ def sparse(
         Two dimensions, by default (in, out).
     sparsity : float
         Fraction of *zeros* among the weights of each output, in [0, 1]: ``ceil(sparsity * in)``
-        of them, as in PyTorch.
+        of them, as in Martens' paper. PyTorch counts in each column, which is an input of its
+        weights (out, in): that is what leaving `layout` out gives for them.
     std : float
         Of the others; finite, ``>= 0``.
     layout : {"io", "oi"}, optional

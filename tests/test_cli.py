@@ -58,7 +58,7 @@ FILLS = [
     ("identity 5", lambda: fi.identity(5)),
     ("orthogonal 9x5 --dtype complex64", lambda: fi.orthogonal((9, 5), dtype="complex64", seed=0)),
     ("truncated_normal 50 --lower -infinity --upper 1", lambda: fi.truncated_normal(50, lower=-np.inf, upper=1.0, seed=0)),
-    ("identity 9x5 --gain 2", lambda: fi.identity((9, 5), 2.0)),
+    ("identity 9x5 --gain 2", lambda: fi.identity((9, 5), gain=2.0)),
     ("dirac 3x4x4", lambda: fi.dirac((3, 4, 4))),
     ("constant 11 --value -0.5", lambda: fi.constant(11, -0.5)),
     ("ones 1x1000 --dtype float64", lambda: fi.ones((1, 1000), dtype="float64")),

@@ -253,6 +253,20 @@ def test_layout_of_weights_is_that_of_the_longer_chain(tmp_path: Path, capsys: p
     assert "The verdict is that of 1 of 3" in run(f"weights {path} --layout oi", capsys)
 
 
+@pytest.mark.parametrize("layout", ["io", "oi"])
+def test_biases_tell_the_layout_of_weights(layout: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of an autoencoder, whose matrices form a chain both ways."""
+    path, step = tmp_path / "model.npz", 1 if layout == "io" else -1
+    shapes = {"w1": (784, 256)[::step], "w2": (256, 784)[::step]}
+    weights = fi.initialize({name: fi.Spec("he_normal", shape, layout=layout) for name, shape in shapes.items()})
+    np.savez(path, **weights, b1=np.zeros(256), b2=np.zeros(784))
+    result = json.loads(run(f"weights {path} --json", capsys))
+    assert (result["layout"], result["left_out"]) == (layout, [])
+    assert abs(result["log10_gradient_ratio"]) < 0.1
+    np.savez(path, **weights)
+    assert "as (out, in), which its shapes do not tell (--layout does): w1, w2" in run(f"weights {path}", capsys)
+
+
 def test_weights_of_a_model_that_begins_with_an_embedding(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -261,7 +275,8 @@ def test_weights_of_a_model_that_begins_with_an_embedding(
     path = tmp_path / "model.npz"
     np.savez(path, **{n: rng.standard_normal(s) / s[1] ** 0.5 for n, s in shapes.items()})
     text = run(f"weights {path}", capsys)
-    assert text.startswith(f"3 matrices of {path} as (out, in): q, up, down\nleft out, not in the chain: embed (1000x16)\n")
+    assert "as (out, in), which its shapes do not tell (--layout does): q, up, down\n" in text
+    assert "\nleft out, not in the chain: embed (1000x16)\n" in text
     assert "The verdict is that of 3 of 4 matrices" in text
 
 

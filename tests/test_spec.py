@@ -181,3 +181,15 @@ def test_lists_in_a_spec_cannot_change_it() -> None:
     assert spec == fi.Spec("he_normal", (4, 6), blocks=(2, 4))
     assert hash(spec) == hash(fi.Spec("he_normal", (4, 6), blocks=[2, 4]))
     assert len({fi.Spec("normal", 4, shard=(slice(0, 2),)), fi.Spec("normal", 4, shard=(slice(0, 2),))}) == 1
+
+
+def test_a_spec_keeps_copies_of_lists_and_arrays() -> None:
+    array, rows = np.ones((2, 2)), [[1.0, 2.0], [3.0, 4.0]]
+    specs = [Spec("constant", (2, 2), value=array), Spec("constant", (2, 2), value=rows)]
+    want = [spec.build() for spec in specs]
+    copies = pickle.loads(pickle.dumps(specs))
+    array[0, 0] = rows[0][0] = 9.0
+    assert [spec.build().tolist() for spec in specs] == [w.tolist() for w in want]
+    assert specs == copies and specs[0] != specs[1]
+    nested = [Spec("constant", (2, 2), value=[np.ones(2), np.full(2, top)]) for top in (1, 1, 2)]
+    assert nested[0] == nested[1] != nested[2]

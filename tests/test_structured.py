@@ -117,7 +117,7 @@ def test_constants_are_rounded_as_astype_does(isa: str, dtype: str, n: int) -> N
         x = fi.constant(n, value, dtype=dtype, num_threads=2)
         want = np.full(n, value, np.float64 if dtype == "float64" else np.float32).astype(x.dtype)
         assert x.tobytes() == want.tobytes()
-    assert (fi.identity(3, 0.1, dtype=dtype) == fi.constant((), 0.1, dtype=dtype) * np.eye(3, dtype=x.dtype)).all()
+    assert (fi.identity(3, gain=0.1, dtype=dtype) == fi.constant((), 0.1, dtype=dtype) * np.eye(3, dtype=x.dtype)).all()
 
 
 @pytest.mark.parametrize("dtype", [d for d in DTYPES if d != "float64"])  # beyond which there are no numbers to give
@@ -129,7 +129,7 @@ def test_constants_reach_the_largest_number_and_no_further(dtype: str) -> None:
     for name, make in (("value", fi.constant), ("gain", fi.identity)):
         target = out if name == "value" else np.full((3, 3), 7, out.dtype)
         with pytest.raises(ValueError, match=f"{name} must be finite in {where}, got"):
-            make(None, top * 1.1, out=target)
+            make(out=target, **{name: top * 1.1})
         assert (target == 7).all()
 
 
@@ -152,7 +152,7 @@ def test_dirac_of_a_batch_has_a_kernel_for_each() -> None:
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float8_e5m2"])
 def test_rounding_heeds_no_error_state(dtype: str) -> None:
     with np.errstate(all="raise"):
-        for x in (fi.identity(3, 1e-42, dtype=dtype), fi.constant(3, 1e-42, dtype=dtype)):
+        for x in (fi.identity(3, gain=1e-42, dtype=dtype), fi.constant(3, 1e-42, dtype=dtype)):
             assert not x.any()
         assert fi.orthogonal((64, 64), seed=0, dtype=dtype).any()
         assert fi.delta_orthogonal((3, 64, 64), seed=0, dtype=dtype).any()

@@ -14,6 +14,7 @@ from fastinit.propagation import (
     Conv,
     Dense,
     Residual,
+    moments,
     propagate,
     simulate,
 )
@@ -114,3 +115,20 @@ def test_assert_trainable() -> None:
         fifty("tanh", "xavier_normal").assert_trainable("good")
     with pytest.raises(ValueError, match="allow must be one of good, warn"):
         fifty("tanh", "xavier_normal").assert_trainable("bad")
+
+
+def test_a_fixed_point_that_the_network_leaves_is_not_spoken_of() -> None:
+    """GELU's at q = 1, which its gain makes one: E x^2 starts above it and grows."""
+    grows = propagate([Dense(512, "he_normal", nonlinearity="gelu"), Activation("gelu")] * 50)
+    assert grows.log10_signal_ratio > 1.0 and grows.scales is None
+    assert not any("reach the correlation" in reason for reason in grows.reasons)
+    assert fifty("tanh", "xavier_normal").scales is not None
+
+
+@pytest.mark.parametrize("scale", [2.05, 2.08, 2.1, 2.12, 2.15])
+def test_near_an_unstable_fixed_point_second_order_terms_stay_small(scale: float) -> None:
+    """GELU's q map leaves its fixed point there, and fluctuations grow beyond what two orders of them can tell."""
+    report = propagate([Dense(512, "variance_scaling", scale=scale), Activation("gelu")] * 50)
+    seen = [row.second for row in report.layers[:-2:2]]
+    slopes = sum(math.log10(scale * moments("gelu", q).dphi2) for q in seen)
+    assert abs(report.log10_gradient_ratio - slopes) < 2.5

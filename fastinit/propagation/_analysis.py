@@ -70,7 +70,7 @@ def analyse(network: Network, start: Input, dtype: str, *, brief: bool = False) 
         gradient_underflow={name: _worst(layers, "gradient_underflow", name) for name in formats},
         jacobian=_with_means(spectrum, jacobian, end) if means else jacobian,
         condition=spectrum.condition,
-        scales=None if plain is None else _depth_scales(plain.function, plain.sigma_w2, plain.sigma_b2),
+        scales=None if plain is None else _scales_of(plain),
         symmetric=any(w.symmetric and w.shape[-1] > 1 for node in _before_head(nodes) for w in node.step.weights),
         silent_head=not whole,
         batch_norm=min((start.batch * b.node.step.places for b in rows if isinstance(b.node.step.layer, BatchNorm)),
@@ -225,6 +225,7 @@ class _Plain:
     sigma_b2: float
     orthogonal: bool
     log_q: float  # mean over the layers
+    ends: tuple[float, float]  # ln q behind the first weights and the last
     alike: bool  # one law, square
 
 
@@ -244,8 +245,18 @@ def _plain(nodes: tuple[Node, ...]) -> _Plain | None:
     return _Plain(
         next(iter(functions.values())), len(weights), math.exp(sum(math.log(w.sigma_w2) for w in inside) / len(inside)),
         sum(w.bias_second for w in inside) / len(inside), all(w.orthogonal for w in laws),
-        sum(n.before.log_q for n in active) / len(active), alike and len(active) == len(weights),
+        sum(n.before.log_q for n in active) / len(active), (active[0].before.log_q, active[-1].before.log_q),
+        alike and len(active) == len(weights),
     )  # fmt: skip
+
+
+def _scales_of(plain: _Plain) -> DepthScales | None:
+    """Those of the fixed point that the chain goes to; None where it leaves the one met from q = 1 behind."""
+    scales = _depth_scales(plain.function, plain.sigma_w2, plain.sigma_b2)
+    if scales is None:
+        return None
+    first, last = (abs(exp(log_q) - scales.q) for log_q in plain.ends)
+    return scales if last <= first + 0.1 * scales.q else None
 
 
 @functools.lru_cache(maxsize=256)

@@ -44,6 +44,7 @@ class Gradient(NamedTuple):
     square: float = 0.0  # E c^2, c the cosine of the gradients of two inputs (or places)
     reach: tuple[float, float] = (0.0, 0.0)  # variance of ln q at the output, of one input and over two
     by_cell: Array | None = None  # E g^2 over its mean by the cells of the signal's `law`, where it depends on them
+    joint: float = 0.0  # ln of what the factors' fluctuating together has made E g^2 grow by
 
     def variance(self, x: Signal, batch: int) -> float:
         """Of the logarithm of the mean square over units and inputs, x the signal at this place."""
@@ -73,6 +74,11 @@ class Gradient(NamedTuple):
     def parted(self, slopes: float, squares: float, width: int) -> Gradient:
         """Times slopes of `width` units, unlike for two inputs: of the means E f'f'' and E f'^2 f''^2 where E f'^2 = 1."""
         return self._replace(square=min(1.0, self.square * slopes**2 + max(0.0, squares - slopes**2) / width))
+
+    def fluctuating(self, covariance: float) -> Gradient:
+        """Times the mean of a product of two factors: to second order, while all such terms together are small."""
+        total = bounded(self.joint + covariance)
+        return self._replace(log_g=self.log_g + total - self.joint, joint=total)
 
     def noisier(self, own: float, pair: float = 0.0) -> Gradient:
         return self._replace(own=self.own + own, pair=self.pair + pair)
@@ -138,9 +144,9 @@ def _places(node: Node, g: Gradient) -> float:
 def _step(node: Node, g: Gradient, weight: float) -> Gradient:
     x = node.before
     before = g.through(node.transfer, node.pull, weight)
-    # E of a product of two fluctuating factors
-    shift = bounded(float(node.pull @ x.state.own @ (before.pull - weight * node.pull))) if weight == 1.0 else 0.0
-    before = before._replace(log_g=g.log_g + node.factor + shift, by_cell=None, centred=False)
+    if weight == 1.0:
+        before = before.fluctuating(float(node.pull @ x.state.own @ (before.pull - node.pull)))
+    before = before._replace(log_g=before.log_g + node.factor, by_cell=None, centred=False)
     rule = next(rule for kind, rule in _RULES.items() if isinstance(node.step.layer, kind))
     return rule(node, g, before, weight)
 
@@ -245,8 +251,8 @@ def _gated(node: Node, g: Gradient, before: Gradient, weight: float) -> Gradient
     fresh = 2.0 * node.slope_kurtosis / hidden + 2.0 / node.before.width
     same = g.square * node.slope_share**2
     before = before._replace(width=node.before.width, common=0.0, excess=0.0, square=min(1.0, same + 0.5 * fresh))
-    shift = bounded(behind * gate.along) if weight == 1.0 else 0.0
-    before = before._replace(log_g=before.log_g + shift)
+    if weight == 1.0:
+        before = before.fluctuating(behind * gate.along)
     return before.noisier(square * fresh + rows, rows * node.slope_share + square * fresh * same)
 
 

@@ -101,7 +101,7 @@ class Report:
         Condition number of J: 1 for isometries, inf where the spectrum of wide layers reaches 0,
         None where it depends on the draw (`simulate` measures it).
     scales : DepthScales or None
-        Fixed points, depth scales and phase of a chain with one activation.
+        Fixed points, depth scales and phase of a chain with one activation; None where its q goes elsewhere.
     symmetric : bool
         Some weights before the last layer's are all equal, so that their units stay the same for ever.
     silent_head : bool

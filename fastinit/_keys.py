@@ -188,6 +188,8 @@ class Key:
     def generate_state(self, n_words: int, dtype: Any = np.uint32) -> Any:
         """Words for the state of a generator: NumPy takes a Key where it takes a SeedSequence.
 
+        A key does not change, so that NumPy's generators made from one cannot spawn; `split` gives keys for more.
+
         Parameters
         ----------
         n_words : int

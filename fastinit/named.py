@@ -35,7 +35,7 @@ def _any_gain_squared(nonlinearity: Any, negative_slope: Any, gain: Any) -> tupl
     if slope != 0.0 and name not in RECTIFIERS:
         raise ValueError(f"negative_slope belongs to relu, leaky_relu and prelu, not to {nonlinearity!r}")
     if gain is not None:
-        return squared(check_number(gain, "gain", low=0.0))
+        return squared(check_gain(gain, low=0.0))
     return rectifier_gain_squared(slope) if name in RECTIFIERS else squared(of_function)
 
 
@@ -192,7 +192,7 @@ def he_normal(
     mode: str = "fan_in",
     nonlinearity: str | Callable[..., Any] = "relu",
     negative_slope: float = 0.0,
-    gain: float | None = None,
+    gain: float | str | None = None,
     layout: str | None = None,
     in_axis: AxisLike = None,
     out_axis: AxisLike = None,
@@ -220,8 +220,8 @@ def he_normal(
         ``sqrt(2 / (1 + negative_slope**2))``, for others that of `fastinit.gain`.
     negative_slope : float, default 0
         Finite; of the three named above. Give the slope that the network has: 0.25 for PyTorch's PReLU, say.
-    gain : float, optional
-        Given outright, ``>= 0``.
+    gain : float or str, optional
+        Given outright: a number ``>= 0`` or the name of an activation (see `fastinit.gain`).
     layout, in_axis, out_axis, batch_axis, groups, blocks, fan_in, fan_out : optional
         What the dimensions mean; see `compute_fans`.
     dtype : dtype-like, optional
@@ -275,7 +275,7 @@ def he_uniform(
     mode: str = "fan_in",
     nonlinearity: str | Callable[..., Any] = "relu",
     negative_slope: float = 0.0,
-    gain: float | None = None,
+    gain: float | str | None = None,
     layout: str | None = None,
     in_axis: AxisLike = None,
     out_axis: AxisLike = None,
@@ -303,8 +303,8 @@ def he_uniform(
         ``sqrt(2 / (1 + negative_slope**2))``, for others that of `fastinit.gain`.
     negative_slope : float, default 0
         Finite; of the three named above. Give the slope that the network has: 0.25 for PyTorch's PReLU, say.
-    gain : float, optional
-        Given outright, ``>= 0``.
+    gain : float or str, optional
+        Given outright: a number ``>= 0`` or the name of an activation (see `fastinit.gain`).
     layout, in_axis, out_axis, batch_axis, groups, blocks, fan_in, fan_out : optional
         What the dimensions mean; see `compute_fans`.
     dtype : dtype-like, optional

@@ -139,7 +139,7 @@ def test_pieces_cover_each_element_once(
     ("xavier_normal 3x3 --gain nope", "gain: activation must be one of linear"),
     ("normal 3x3 --dtype int8", "dtype must be one of"),
     ("he_normal 9", "at least 2 dimensions"),
-    ("he_normal 3x3 --gain relu", "gain must be a real number, got 'relu'"),
+    ("he_normal 3x3 --gain loud", "gain: activation must be one of linear"),
     ("he_normal 3x4 --blocks 3", "blocks"),
     ("normal 3x3 --seed -1", "seed must be"),
     ("normal 3x3 --num-threads 0", "num_threads must be at least 1"),

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
+from tqdm import tqdm
+
 from .._activations import canonical_name
 from ._layer_report import power
 from ._layers import Activation, BatchNorm, Layer, LayerNorm, Residual, RMSNorm
@@ -51,7 +53,7 @@ class Chain(NamedTuple):
 def scheme_reports(chain: Chain, **kwargs: Any) -> list[tuple[str, Report]]:
     """What `propagate` says of each, with its `kwargs`; orthogonal weights have the gain of the activation's kind."""
     found = []
-    for label, init, arguments in SCHEMES:
+    for label, init, arguments in tqdm(SCHEMES, unit="initializer", delay=1.0, leave=False):
         if init == "orthogonal":
             arguments = {"gain": _GAIN_OF.get(canonical_name(chain.activation), 1.0)}
         found.append((label, propagate(chain.layers(init, **arguments), **kwargs)))

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "core/special.h"
 #include "ops/jumps.h"
@@ -127,13 +128,11 @@ bool resolved(const std::vector<double>& legendre, int n, const double* value, d
 bool holds_near_zero(const Function& f, const std::vector<double>& legendre, int n, const double* value,
                      const Panel& p, double noise) {
     if (p.low != 0.0 && p.high != 0.0) return true;
-    constexpr std::size_t kProbes = 14;
-    double h[kProbes], phi[kProbes], top = 0.0;
-    double at = p.low == 0.0 ? p.high : p.low;
+    double h[14], phi[14], at = p.low == 0.0 ? p.high : p.low, top = 0.0;
     for (double& x : h) x = at /= 3.0;
-    f.eval(h, kProbes, phi, nullptr);
+    f.eval(h, std::size(h), phi, nullptr);
     for (int j = 0; j < n; ++j) top = std::max(top, std::fabs(value[j]));
-    for (std::size_t i = 0; i < kProbes; ++i) {
+    for (std::size_t i = 0; i < std::size(h); ++i) {
         const double x = (2.0 * h[i] - p.low - p.high) / (p.high - p.low);
         double sum = 0.0, p0 = 1.0, p1 = x;
         for (int k = 0; k < n; ++k) {
@@ -141,8 +140,7 @@ bool holds_near_zero(const Function& f, const std::vector<double>& legendre, int
             for (int j = 0; j < n; ++j) c += legendre[k * n + j] * value[j];
             sum += c * p0;
             const double p2 = ((2 * k + 3) * x * p1 - (k + 1) * p0) / (k + 2);
-            p0 = p1;
-            p1 = p2;
+            p0 = std::exchange(p1, p2);
         }
         if (!(std::fabs(sum - phi[i]) <= 1e3 * (4e-14 * f.coarseness() * top + noise))) return false;
     }
@@ -181,8 +179,7 @@ std::vector<double> refine(const Function& f, std::vector<double> edges, double 
             const Panel p = pending[k];
             if (resolved(legendre, rule.n, v, p.low, p.high, coarse, noise) &&
                 (!f.traits.has_derivative || resolved(legendre, rule.n, d, p.low, p.high, coarse)) &&
-                holds_near_zero(f, legendre, rule.n, v, p, noise))
-                continue;
+                holds_near_zero(f, legendre, rule.n, v, p, noise)) continue;
             const double middle = 0.5 * (p.low + p.high);
             if (p.high - p.low < sliver || middle <= p.low || middle >= p.high) {
                 kinks->push_back(snap(p.low, p.high));

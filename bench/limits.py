@@ -6,6 +6,7 @@ import ctypes
 import importlib.util
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -28,15 +29,12 @@ def store(out: np.ndarray, threads: int) -> Callable[[], Any]:
     """
     number = np.full(4, _BYTE, np.uint8).view(np.float32)[0]
     numbers = out.reshape(-1).view(np.float32)
-    ways = [way for count in {1, threads} for way in (_memset(out, count), _constant(numbers, number, count))]
+    constant = partial(fi.constant, value=number, out=numbers)
+    ways = [way for n in {1, threads} for way in (_memset(out, n), partial(constant, num_threads=n))]
     if importlib.util.find_spec("torch"):
         tensor = as_torch(numbers, threads)
         ways.append(lambda: tensor.fill_(float(number)))
     return min(ways, key=seconds)
-
-
-def _constant(out: np.ndarray, number: np.float32, threads: int) -> Callable[[], Any]:
-    return lambda: fi.constant(value=number, out=out, num_threads=threads)
 
 
 def _memset(out: np.ndarray, threads: int) -> Callable[[], Any]:

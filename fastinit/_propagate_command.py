@@ -52,8 +52,8 @@ def add_parsers(commands: Any, raw: Any) -> list[argparse.ArgumentParser]:
     w.add_argument("file", metavar="FILE", help="a .npz or .safetensors file")
     w.add_argument("--activation", default="relu", help="between the matrices, default relu")
     w.add_argument("--layout", choices=("io", "oi"),
-                   help="of the matrices: (in, out) or (out, in), as PyTorch keeps them; default: that in which more "
-                        "of them fit one behind the other")  # fmt: skip
+                   help="of the matrices: (in, out) or (out, in), as PyTorch keeps them; default: that which "
+                        "biases tell, or in which more of them fit one behind the other")  # fmt: skip
     for command in (p, w):
         command.add_argument("--dtype", default="float32", help="of the activations, default float32")
         command.add_argument("--batch", type=int, default=256, help="number of inputs, default 256")

@@ -50,7 +50,8 @@ def check_arguments(initializer: str, kwargs: Mapping[str, Any], hidden: tuple[s
 class Spec:
     """How to make one tensor: an initializer, a shape, and the initializer's arguments.
 
-    A value: immutable, picklable, equal to a Spec of the same parts. Of lists and arrays it keeps copies.
+    A value: immutable, picklable, equal to a Spec of the same parts. Of lists and arrays for
+    initializers of fastinit it keeps copies.
 
     Parameters
     ----------

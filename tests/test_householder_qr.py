@@ -25,7 +25,7 @@ def test_householder_qr(shape: tuple[int, int], dtype: str) -> None:
     scale = np.finfo(dtype).eps * max(1, min(shape)) ** 0.5
     if a.size:
         assert abs(q.astype(np.float64) @ r - a).max() < 16 * scale * abs(a).max()
-        assert abs(r - sign_fixed_qr(a.astype(np.float64))[1]).max() < 2e3 * scale * abs(a).max()
+        assert abs(r - sign_fixed_qr(a.astype(np.float64))[1]).max() < 16 * scale * abs(a).max()
     assert householder_qr(np.asfortranarray(a), "r", num_threads=2).tobytes() == r.tobytes()
 
 

@@ -75,9 +75,9 @@ bool lift(std::int64_t rows, T* column) {
 }
 
 // Columns 0 ... cols - 1 of a (rows x kPanelColumns, row-major): reflectors in and below the
-// diagonal, R above it, its diagonal beside, and in `heads` what a reflector, of any length, makes
-// of itself. One sweep over the rows for each column: it applies a reflector and gathers the
-// products that the next one needs.
+// diagonal, R above it, and its diagonal beside; in `heads` the same before a lift is taken back,
+// as the reflectors need it. One sweep over the rows for each column: it applies a reflector and
+// gathers the products that the next one needs.
 template <class V, class T>
 void factor_panel(std::int64_t rows, int cols, T* a, T* heads, T* diagonal) {
     T dots[kPanelColumns], w[kPanelColumns] = {};

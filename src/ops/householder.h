@@ -14,8 +14,8 @@ using Progress = std::function<void(double done)>;
 // Columns of one panel of a matrix with so many reflectors: part of the number contract.
 std::int64_t panel_columns(std::int64_t order);
 
-// What each reflector makes of the column that it is made of, and its own first element; of the sign
-// that R's diagonal has, which is that of no convention.
+// Of each reflector what it makes of its column, which a power of two may have lifted, and its own
+// first element. The signs are those of R's diagonal, which follow no convention.
 template <class T>
 struct Heads {
     std::vector<T> values, pivots;

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <utility>
 
 #include "core/special.h"
@@ -99,9 +100,7 @@ void sort_unique(std::vector<double>* v) {
     v->erase(std::unique(v->begin(), v->end()), v->end());
 }
 
-struct Panel {
-    double low, high;
-};
+struct Panel { double low, high; };
 
 // True where the last Legendre coefficients over the panel [low, high] are rounding noise: of the
 // values, or of the points (the slope times their spacing there), `coarse` times that of doubles.
@@ -127,18 +126,18 @@ bool resolved(const std::vector<double>& legendre, int n, const double* value, d
 // function between 0 and the nearest node too.
 bool holds_near_zero(const Function& f, const std::vector<double>& legendre, int n, const double* value,
                      const Panel& p, double noise) {
-    if (p.low != 0.0 && p.high != 0.0) return true;
+    if (p.low * p.high != 0.0) return true;
     double h[14], phi[14], at = p.low == 0.0 ? p.high : p.low, top = 0.0;
     for (double& x : h) x = at /= 3.0;
     f.eval(h, std::size(h), phi, nullptr);
     for (int j = 0; j < n; ++j) top = std::max(top, std::fabs(value[j]));
+    std::vector<double> c(n);
+    for (int k = 0; k < n; ++k) c[k] = std::inner_product(value, value + n, &legendre[k * n], 0.0);
     for (std::size_t i = 0; i < std::size(h); ++i) {
         const double x = (2.0 * h[i] - p.low - p.high) / (p.high - p.low);
         double sum = 0.0, p0 = 1.0, p1 = x;
         for (int k = 0; k < n; ++k) {
-            double c = 0.0;
-            for (int j = 0; j < n; ++j) c += legendre[k * n + j] * value[j];
-            sum += c * p0;
+            sum += c[k] * p0;
             const double p2 = ((2 * k + 3) * x * p1 - (k + 1) * p0) / (k + 2);
             p0 = std::exchange(p1, p2);
         }

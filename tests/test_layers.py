@@ -64,6 +64,20 @@ def test_spread_of_given_weights() -> None:
     assert weights(Dense(weight=w)).spread == pytest.approx(200 * (s**2).sum() / s.sum() ** 2, rel=0.05)
 
 
+@pytest.mark.parametrize("dtype", ["float64", "float32", "bfloat16"])
+@pytest.mark.parametrize("mean", [0.0, 0.3])
+def test_rescaled_weights_are_those_of_the_rescaled_array(dtype: str, mean: float) -> None:
+    w = fi.normal((3, 3, 16, 24), mean, 0.1, seed=0, dtype=dtype)
+    w[..., :8] *= 2
+    layer = Conv(weight=w, bias=np.ones(24), groups=2)
+    found = weights(layer).rescaled(2.0, 0.5)
+    factor = np.sqrt(2.0 / weights(layer).sigma_w2)
+    exact = weights(Conv(weight=w.astype(np.float64) * factor, groups=2, bias_std=0.5))
+    for name in ("mean", "second", "sigma_w2", "spread", "uneven", "independent", "lone", "bias_second", "bias_excess"):
+        assert getattr(found, name) == pytest.approx(getattr(exact, name), rel=1e-6), name
+    assert weights(Dense(weight=np.zeros((8, 8)))).rescaled(2.0, 0.0).second == 0.0
+
+
 def test_conv_fans_and_taps() -> None:
     law = weights(Conv(64, 3, "he_normal", mode="fan_out", fan_in=16))
     assert (law.fan_in, law.fan_out) == (144, 576)

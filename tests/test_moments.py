@@ -134,8 +134,11 @@ def test_selu_fixed_point() -> None:
     assert m.dphi2 == pytest.approx(1.0715749924558, rel=1e-12)
 
 
-def outer_rule(edges: list[float], n: int) -> tuple[np.ndarray, np.ndarray]:
-    x, w = np.polynomial.legendre.leggauss(n)
+LEGENDRE_20 = np.polynomial.legendre.leggauss(20)
+
+
+def outer_rule(edges: list[float]) -> tuple[np.ndarray, np.ndarray]:
+    x, w = LEGENDRE_20
     e = np.array(sorted(set(edges)))
     half, middle = (e[1:] - e[:-1]) / 2, (e[1:] + e[:-1]) / 2
     z = (middle[:, None] + half[:, None] * x).ravel()
@@ -154,14 +157,12 @@ def brute_pair(name: str, q: float, c: float) -> tuple[float, float]:
         for k in KINKS.get(name, [])
         for d in (-4, -1.5, -0.5, 0.5, 1.5, 4)
     ]
-    z, w = outer_rule(
-        [*range(-10, 11), *(m / s for m in marks if abs(m / s) < 10), *(m for m in near if abs(m) < 10)], 20
-    )
+    z, w = outer_rule([*range(-10, 11), *(m / s for m in marks if abs(m / s) < 10), *(m for m in near if abs(m) < 10)])
     u, du = f.eval(s * z)
     total = np.zeros(2)
     for zi, wi, a, b in zip(z, w, u, du, strict=True):
         inner = [(m / s - c * zi) / r for m in marks]
-        t, v = outer_rule([*range(-10, 11, 2), *(m for m in inner if abs(m) < 10)], 20)
+        t, v = outer_rule([*range(-10, 11, 2), *(m for m in inner if abs(m) < 10)])
         phi, dphi = f.eval(s * (c * zi + r * t))
         total += wi * np.array([a * (v @ phi), b * (v @ dphi)])
     return float(total[0]), float(total[1])

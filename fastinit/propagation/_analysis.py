@@ -39,7 +39,9 @@ def analyse(network: Network, start: Input, dtype: str, *, brief: bool = False) 
     trunk = _before_silent_head(nodes)
     whole = len(trunk) == len(nodes)
     behind = rows if whole else back_through(trunk, _random_gradient(trunk[-1]), start.batch)[0]
-    layers = tuple(_row(back, rows[i - 1].node if i else None, start.batch, formats) for i, back in enumerate(rows))
+    ranges, overflow = _ranges(rows, formats)
+    before = [None, *(back.node for back in rows[:-1])]
+    layers = tuple(_row(b, last, start.batch, r) for b, last, r in zip(rows, before, ranges, strict=True))
     spectrum = spectrum_through(nodes)
     top = {id(node) for node in nodes}
     ratio, spread = _gradient_ratio([b for b in behind if id(b.node) in top])
@@ -65,7 +67,7 @@ def analyse(network: Network, start: Input, dtype: str, *, brief: bool = False) 
         passing=spectrum.passing,
         dead=_mean([r.dead for r in layers if r.dead is not None]) or 0.0,
         saturated=_mean([r.saturated for r in layers if r.saturated is not None and not r.zero]),
-        overflow=_any_overflow(rows, formats),
+        overflow=overflow,
         underflow={name: _worst(layers, "underflow", name) for name in formats},
         gradient_underflow={name: _worst(layers, "gradient_underflow", name) for name in formats},
         jacobian=_with_means(spectrum, jacobian, end) if means else jacobian,
@@ -108,7 +110,7 @@ def _random_gradient(last: Node) -> Gradient:
     return Gradient(width, own=2.0 / width, pixels=last.step.places, square=1.0 / width, reach=reach)
 
 
-def _row(back: Back, last: Node | None, batch: int, formats: tuple[str, ...]) -> LayerReport:
+def _row(back: Back, last: Node | None, batch: int, ranges: dict[str, dict[str, float]]) -> LayerReport:
     node, g = back.node, back.at
     x, y, layer = node.before, node.after, node.step.layer
     weights = node.step.weights
@@ -117,16 +119,12 @@ def _row(back: Back, last: Node | None, batch: int, formats: tuple[str, ...]) ->
         saturated, zero, dead = _fractions(layer, x, batch)
     low, high = band(y.log_q, y.batch_variance(batch * node.step.places))
     g_low, g_high = band(g.log_g, g.variance(y, batch))
-    smallest = [FORMATS[n].smallest for n in formats]
     sigma_w2 = chi_par = chi_perp = None
     if weights:
         sigma_w2 = weights[-1].sigma_w2
         if isinstance(layer, (Dense, Conv)) and last is not None and isinstance(last.step.layer, Activation):
             chi_perp = sigma_w2 * exp(last.factor)
             chi_par = y.elastic / last.before.elastic * exp(y.log_q - last.before.log_q) if last.before.elastic else None
-
-    def by_format(values: list[float]) -> dict[str, float]:
-        return dict(zip(formats, values, strict=True))
 
     return LayerReport(
         name=node.step.name,
@@ -148,9 +146,9 @@ def _row(back: Back, last: Node | None, batch: int, formats: tuple[str, ...]) ->
         saturated=saturated,
         zero=zero,
         dead=dead,
-        overflow=by_format(beyond(y.log_q, _of_one(y), [FORMATS[n].largest for n in formats])),
-        underflow=by_format(below(y.log_q, _of_one(y), smallest)),
-        gradient_underflow=by_format(below(g.log_g, max(0.0, g.variance(y, 1)), smallest)),
+        overflow=ranges["overflow"],
+        underflow=ranges["underflow"],
+        gradient_underflow=ranges["gradient_underflow"],
         approximate=node.approximate or (isinstance(layer, Activation) and not x.gaussian and x.law is None),
     )
 
@@ -171,12 +169,23 @@ def _fractions(layer: Activation, x: Signal, batch: int) -> tuple[float, float, 
     )  # fmt: skip
 
 
-def _any_overflow(rows: list[Back], formats: tuple[str, ...]) -> dict[str, float]:
-    """P(an input overflows somewhere)."""
-    nodes = [row.node for row in rows]
-    numbers = [(n.after.log_q, _of_one(n.after), n.step.fan_out * n.step.places) for n in nodes]
-    log_q, variance, counts = np.array(numbers, np.float64).T
-    return dict(zip(formats, any_beyond(log_q, variance, counts, [FORMATS[n].largest for n in formats]), strict=True))
+def _ranges(rows: list[Back], formats: tuple[str, ...]) -> tuple[list[dict[str, dict[str, float]]], dict[str, float]]:
+    """By layer and dtype what leaves the range, as a `LayerReport` names it; P(an input overflows somewhere)."""
+    largest, smallest = [FORMATS[n].largest for n in formats], [FORMATS[n].smallest for n in formats]
+    after = [row.node.after for row in rows]
+    log_q, variance = np.array([(y.log_q, _of_one(y)) for y in after], np.float64).T
+    noise = [max(0.0, row.at.variance(y, 1)) for row, y in zip(rows, after, strict=True)]
+    log_g = np.array([row.at.log_g for row in rows])
+    counts = np.array([row.node.step.fan_out * row.node.step.places for row in rows], np.float64)
+    parts = {
+        "overflow": beyond(log_q, variance, largest), "underflow": below(log_q, variance, smallest),
+        "gradient_underflow": below(log_g, np.array(noise), smallest),
+    }  # fmt: skip
+    by_row = [
+        {name: dict(zip(formats, part[:, i].tolist(), strict=True)) for name, part in parts.items()}
+        for i in range(len(rows))
+    ]
+    return by_row, dict(zip(formats, any_beyond(log_q, variance, counts, largest), strict=True))
 
 
 def _of_one(y: Signal) -> float:

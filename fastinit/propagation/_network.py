@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
+
+from tqdm import tqdm
 
 from .._types import Array
 from ._layers import Layer, Pool, Residual, flattened
@@ -134,11 +136,12 @@ def resolve_network(layers: Sequence[Layer], width: int | None = None, image: Im
     spatial = isinstance(first_with_weights(layers), Conv)
     image = next((x.image for x in flattened(layers) if isinstance(x, Conv) and x.image is not None), image)
     place = _Place(found, image if spatial else None, spatial, "the input")
-    steps, end = _resolve(layers, place, "")
+    bar = tqdm(layers, desc="weights", unit="layer", delay=2.0, leave=False, disable=None)  # large arrays take long
+    steps, end = _resolve(bar, place, "")
     return Network(steps, found, end.width, place.image)
 
 
-def _resolve(items: Sequence[Layer], place: _Place, prefix: str) -> tuple[tuple[Step, ...], _Place]:
+def _resolve(items: Iterable[Layer], place: _Place, prefix: str) -> tuple[tuple[Step, ...], _Place]:
     steps = []
     for i, layer in enumerate(items):
         step = _step(layer, place, f"{prefix}{i}")

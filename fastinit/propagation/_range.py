@@ -39,9 +39,9 @@ def _over(limits: Sequence[float], roots: Array) -> Array:
     return 2.0 * _special("normal_cdf", -np.exp(np.minimum(50.0, logs - roots)))
 
 
-def beyond(log_q: float, variance: float, limits: Sequence[float]) -> list[float]:
-    """P(abs(h) > limit), for ln q of this variance."""
-    found: list[float] = (_over(limits, _roots(np.array(log_q), np.array(variance))) @ _draws()[1]).tolist()
+def beyond(log_q: Array, variance: Array, limits: Sequence[float]) -> Array:
+    """P(abs(h) > limit) by limit and layer, for ln q of this variance."""
+    found: Array = _over(limits, _roots(log_q, variance)) @ _draws()[1]
     return found
 
 
@@ -52,11 +52,8 @@ def any_beyond(log_q: Array, variance: Array, counts: Array, limits: Sequence[fl
     return found
 
 
-def below(log_q: float, variance: float, tiny: Sequence[float]) -> list[float]:
-    """P(h rounds to 0): below half of the smallest number."""
-    if log_q == -math.inf:
-        return [1.0] * len(tiny)
-    logs = np.log(tiny)[:, None] - math.log(2.0) - 0.5 * math.log(2.0)
-    small = np.exp(np.minimum(50.0, logs - _roots(np.array(log_q), np.array(variance))))
-    found: list[float] = (_special("erf", small) @ _draws()[1]).tolist()
-    return found
+def below(log_q: Array, variance: Array, tiny: Sequence[float]) -> Array:
+    """P(h rounds to 0), by smallest number and layer: below half of it."""
+    logs = np.log(tiny)[:, None, None] - math.log(2.0) - 0.5 * math.log(2.0)
+    small = np.exp(np.minimum(50.0, logs - _roots(log_q, variance)))
+    return np.where(log_q == -math.inf, 1.0, _special("erf", small) @ _draws()[1])

@@ -6,7 +6,7 @@ import functools
 import inspect
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,6 +17,7 @@ from .._keys import Key
 from .._run import CONSTANT, NORMAL, TRUNCATED, TRUNCATED_ABSOLUTE, UNIFORM, collecting
 from .._types import Array
 from ..spec import INITIALIZERS, check_arguments, parameters_of
+from ._given import given_weights, moments_of, ratio
 
 #: Initializers that orthogonalize: known by their second moment, E W^2 = g^2 / max(fan_in, fan_out).
 ORTHOGONAL = ("orthogonal", "delta_orthogonal")
@@ -26,7 +27,6 @@ _FOREIGN = ("seed", "out", "num_threads", "dtype", "shard", "layout", "in_axis",
 _LARGEST = 1e140
 _FEW = 4  # normal weights, of which one most often makes up more than half of the sum of squares
 _ENOUGH, _DRAWS = 1 << 14, 256  # elements of a function's draws for its moments (2 % of E W^2), and draws at most
-_PROBES = 64  # random vectors for the spread of a given matrix's spectrum
 
 Init = str | Callable[..., Any]
 
@@ -54,7 +54,7 @@ class Weights:
     init, kwargs : str or callable or None, dict
         The initializer; None where `array` is given.
     array : ndarray or None
-        The given weights, as ``(..., in, out)``.
+        The given weights, as ``(..., in, out)``; None of rescaled ones.
     law : Law or None
         What the core draws each element from; None for arrays, structured and orthogonal weights.
     mean, second : float
@@ -65,8 +65,8 @@ class Weights:
         n tr((W^T W)^2) / (tr W^T W)^2 over the n inputs of a group: 1 + n / m for independent
         elements, m its outputs, max(1, n / m) for orthogonal ones. Of a convolution that of the
         matrices of its channels at all frequencies.
-    uneven : float
-        E v^2 / (E v)^2 - 1 over the units, v the sum of a unit's squared weights, of given arrays; else 0.
+    sums : ndarray or None
+        The sum of each unit's squared weights, of given arrays.
     bias_excess : float
         Excess kurtosis of given biases, at least 0.
     lone : bool
@@ -90,7 +90,7 @@ class Weights:
     second: float
     orthogonal: bool
     spread: float
-    uneven: float
+    sums: Array | None = field(repr=False)
     bias_excess: float
     lone: bool
     bias: Array | None = field(repr=False)
@@ -104,6 +104,11 @@ class Weights:
         return self.fan_in * self.second
 
     @functools.cached_property
+    def uneven(self) -> float:
+        """E v^2 / (E v)^2 - 1 over the units, v the sum of a unit's squared weights, of given arrays; else 0."""
+        return 0.0 if self.sums is None else ratio(self.sums) - 1.0
+
+    @functools.cached_property
     def independent(self) -> float:
         """As many normal weights n have sums of squares v with the same E v E 1/v over the units: n / (n - 2).
 
@@ -112,9 +117,8 @@ class Weights:
         n, m = self.fan_in, self.shape[-1]
         if self.orthogonal:  # columns of fixed length, or parts of longer ones
             return max(3.0, n * (m + 2.0) / (m - n)) if m > n else math.inf
-        if self.array is not None:
-            sums = np.square(self.array.reshape(n, -1), dtype=np.float64).sum(0)
-            sums = sums[sums > 0.0]
+        if self.sums is not None:
+            sums = self.sums[self.sums > 0.0]
             uneven = 1.0 - 1.0 / float(sums.mean() * (1.0 / sums).mean()) if sums.size else 0.0
             return 2.0 / uneven if uneven > 1e-12 else math.inf
         if self.init == "sparse":
@@ -126,6 +130,15 @@ class Weights:
     def variance(self) -> float:
         """Of an element."""
         return max(0.0, self.second - self.mean * self.mean)
+
+    def rescaled(self, sigma_w2: float, bias_std: float) -> Weights:
+        """Moments of the given array, of any scale, times what gives it this sigma_w2; zeros stay zeros."""
+        factor = sigma_w2 / self.sigma_w2 if self.second else 1.0
+        return replace(
+            self, array=None, mean=self.mean * math.sqrt(factor), second=self.second * factor,
+            sums=None if self.sums is None else self.sums * factor, bias=None, bias_std=bias_std, bias_mean=0.0,
+            bias_second=bias_std * bias_std, bias_excess=0.0,
+        )  # fmt: skip
 
     @property
     def symmetric(self) -> bool:
@@ -194,91 +207,27 @@ def resolve_weights(
     per_output = shape[-2] * groups / shape[-1]  # inputs, within a group
     # rows of an orthogonal matrix that one frequency adds up: one in so many of all, if there are enough
     free = taps if init == "orthogonal" and fan_in > shape[-1] // groups else 1
+    law, orthogonal, sums = None, False, None
     if array is not None:
-        lone = _is_lone(array.reshape(fan_in, -1))
-        found = _of_array(array)
-        if lone:  # no common sum
-            found = found._replace(mean=0.0)
-        orthogonal, spread = False, _spread_of(array, groups, found.mean)
+        mean, second, sums, lone, spread = given_weights(array, groups)
     else:
         with named_errors(name):
-            found = _of_init(init, shape, kwargs, fan_in, fan_out, groups)
+            law, mean, second = _of_init(init, shape, kwargs, fan_in, fan_out, groups)
         lone = diagonal or (init == "sparse" and _kept(shape, kwargs) <= _FEW)
         orthogonal, spread = diagonal or init in ORTHOGONAL, 1.0 + per_output
         if orthogonal:
             spread = max(1.0, per_output if diagonal else per_output + 1.0 - 1.0 / free)
-    uneven = 0.0 if array is None else _ratio(np.square(array.reshape(fan_in, -1), dtype=np.float64).sum(0)) - 1.0
     bias_mean, bias_second, bias_excess = 0.0, bias_std * bias_std, 0.0
     if bias is not None:
         wide = bias.astype(np.float64)
         bias_mean, bias_second = float(wide.mean()), float((wide * wide).mean())
-        bias_excess = max(0.0, _ratio(wide * wide) - 3.0)
+        bias_excess = max(0.0, ratio(wide * wide) - 3.0)
     return Weights(
         shape=shape, fan_in=fan_in, fan_out=fan_out, init=None if array is not None else init, kwargs=dict(kwargs),
-        array=array, law=found.law, mean=found.mean if found.second else 0.0, second=found.second,
-        orthogonal=orthogonal, spread=spread, uneven=uneven, bias_excess=bias_excess, lone=lone, bias=bias,
+        array=array, law=law, mean=mean if second else 0.0, second=second,
+        orthogonal=orthogonal, spread=spread, sums=sums, bias_excess=bias_excess, lone=lone, bias=bias,
         bias_std=bias_std, bias_mean=bias_mean, bias_second=bias_second,
     )  # fmt: skip
-
-
-def _ratio(values: Array) -> float:
-    """E v^2 / (E v)^2 of numbers v >= 0; 1 where all are 0."""
-    top = float(values.max())
-    if top == 0.0:
-        return 1.0
-    v = values / top
-    return float((v * v).mean() / v.mean() ** 2)
-
-
-def _of_array(array: Array) -> _Moments:
-    """Measured in float64 by slabs; a mean within its own noise counts as 0."""
-    total = squares = 0.0
-    rows = array.reshape(array.shape[0], -1) if array.ndim > 1 else array.reshape(1, -1)
-    for part in np.array_split(rows, max(1, rows.size >> 22)):
-        wide = part.astype(np.float64)
-        total += float(wide.sum())
-        squares += float((wide * wide).sum())
-    mean, second = total / array.size, squares / array.size
-    if abs(mean) <= 5.0 * math.sqrt(second / array.size) and second > mean * mean * (1.0 + 1e-12):
-        mean = 0.0
-    return _Moments(None, mean, second)
-
-
-def _is_lone(matrix: Array) -> bool:
-    """Whether one weight makes up most of a typical unit's E h^2."""
-    if len(matrix) < 4:
-        return False
-    square = np.square(matrix[:, : _PROBES].astype(np.float64))
-    total = square.sum(0)
-    used = total > 0.0
-    return bool(used.any()) and float(np.median(square.max(0)[used] / total[used])) > 0.5
-
-
-def _spread_of(array: Array, groups: int, mean: float) -> float:
-    """n tr((W^T W)^2) / (tr W^T W)^2 of W about its mean by random probes (Hutchinson 1990), n the inputs of a group.
-
-    Of a convolution, over matrices sum_t W_t exp(i t w) at random frequencies w.
-    """
-    places, n, m = array.shape[:-2], int(array.shape[-2]), int(array.shape[-1]) // groups
-    centred = array.astype(np.float64) - mean
-    top = np.max(np.abs(centred))
-    if top == 0.0:
-        return 1.0 + n / m
-    wide: Array = (centred / top).astype(np.float32).reshape(-1, n, groups, m)
-    rng = np.random.default_rng(0)
-    taps = np.indices(places).reshape(len(places), len(wide))
-    trace = fourth = 0.0
-    count = 16 if len(wide) > 1 else 1
-    for angle in rng.uniform(0.0, 2.0 * math.pi, (count, len(places))):
-        at = wide[0] if count == 1 else np.tensordot(np.exp(1j * (angle @ taps)).astype(np.complex64), wide, 1)
-        z = rng.choice(np.array([-1.0, 1.0], np.float32), (_PROBES // count, groups, n))
-        image = np.einsum("pgn,ngm->pgm", z, at, optimize=True)
-        back = np.einsum("pgm,ngm->pgn", image, at.conj(), optimize=True)
-        # the same vectors in both: their errors cancel in part
-        trace += float((np.abs(image).astype(np.float64) ** 2).sum())
-        fourth += float((np.abs(back).astype(np.float64) ** 2).sum())
-    probes = _PROBES * groups
-    return max(1.0, n * (fourth / probes) / (trace / probes) ** 2)
 
 
 def _of_orthogonal(init: str, shape: tuple[int, ...], kwargs: dict[str, Any]) -> _Moments:
@@ -311,7 +260,8 @@ def _of_init(
     if not isinstance(init, str):
         count = min(_DRAWS, -(-_ENOUGH // math.prod(shape)))
         draws = [drawn(init, shape, seed=Key(0).fold_in(i), **kwargs).ravel() for i in range(count)]
-        return _of_array(finite_array(np.concatenate(draws), "the drawn weights"))
+        mean, second, _ = moments_of(finite_array(np.concatenate(draws), "the drawn weights")[:, None])
+        return _Moments(None, mean, second)
     if init in ORTHOGONAL:
         return _of_orthogonal(init, shape, kwargs)
     if init in ("zeros", "ones", "constant"):

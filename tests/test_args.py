@@ -22,6 +22,9 @@ class Lengths:
     def __init__(self, *values: int) -> None:
         self.values, self.ndim = values, int(len(values) > 1)
 
+    def __repr__(self) -> str:
+        return f"Lengths{self.values}"
+
     def __index__(self) -> int:
         return self.values[0]
 

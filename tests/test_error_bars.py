@@ -138,6 +138,17 @@ def test_batch_norm_behind_zero_padding(mean: float, var: float, image: int) -> 
     assert report.layers[1].correlation == pytest.approx(measured.layers[1].correlation.value, abs=0.08)
 
 
+@pytest.mark.parametrize(("n", "activation", "scale", "blocks"), [
+    (64, "relu", 0.1, 20), (64, "relu", 0.1, 60), (128, "softsign", 0.5, 20),
+])  # fmt: skip
+def test_batch_norm_behind_a_sum_whose_skip_is_normalized(n: int, activation: str, scale: float, blocks: int) -> None:
+    """Of such a sum only the branch brings variances that differ between units, and directions to project out."""
+    layers = [D(n), *[P.Residual([D(n), A(activation)], scale), P.BatchNorm()] * blocks]
+    measured = P.simulate(layers, 64, repeats=12, jacobian=False).layers[0].gradient
+    told = P.propagate(layers, batch=64).layers[0].gradient
+    assert told == pytest.approx(measured.value, rel=0.08, abs=3.0 * measured.error)
+
+
 def test_batch_norm_behind_places_that_differ() -> None:
     """Two places are then less alike than two inputs are; that neighbours are more so is left out, and said."""
     block = [P.Conv(16, 3), P.BatchNorm(), A("relu")]

@@ -106,7 +106,7 @@ def test_compare(capsys: pytest.CaptureFixture[str]) -> None:
     text = run("propagate --compare --activation tanh", capsys)
     assert "dead and symmetric" in text and "explodes, saturated" in text
     assert len(text.splitlines()) == 10
-    assert run("propagate --compare --markdown", capsys).count("---|") == 11
+    assert run("propagate --compare --depth 5 --markdown", capsys).count("---|") == 11
 
 
 @pytest.mark.slow

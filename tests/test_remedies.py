@@ -18,6 +18,7 @@ from fastinit.propagation import (
     Gated,
     Layer,
     LayerNorm,
+    Pool,
     Remedy,
     Residual,
     RMSNorm,
@@ -136,3 +137,18 @@ def test_dropout_and_gates_have_remedies() -> None:
     assert dropout.change == "init 'lecun_normal': sigma_w 1 (exact gain under dropout)"
     gated = propagate(NETS["gated"]).remedy
     assert gated is not None and gated.level == "good" and gated.change.startswith("init 'lecun_normal'")
+
+
+BEYOND: dict[str, list[Layer]] = {
+    "squares of float64": [D(64), A("squared_relu"), Pool(2, "max"), D(64), A("squared_relu")] * 6,
+    "what a function takes": [D(64), A(lambda x: x**3 / 4)] * 10,
+    "logarithms": [Conv(16, 5, "he_normal", image=8, fan_in=3), A("celu"),
+                   *[Conv(16, 5, "normal", std=0.2, bias_std=0.1), BatchNorm(), A("celu")] * 7,
+                   D(10, "lecun_uniform", bias_std=1.5)],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BEYOND)
+def test_changes_that_leave_the_range_are_no_remedies(name: str) -> None:
+    remedy = propagate(BEYOND[name], batch=64).remedy
+    assert remedy is None or np.isfinite(remedy.log10_gradient_ratio)

@@ -305,6 +305,8 @@ def test_tables() -> None:
     assert len({len(line) for line in body}) == 1 and len(body) == 17
     assert "34 layers between are not shown" in text and text.endswith(report.verdict)
     assert len(report.table(rows=None).splitlines()) > 60
+    for rows in (1, 2, 5):
+        assert report.table(rows=rows).count("Dense(") == rows
     marked = report.table(markdown=True)
     cells = [line.count("|") for line in marked.splitlines() if line.startswith("| ") and "network" not in line]
     assert cells.count(cells[0]) == 17

@@ -98,7 +98,7 @@ def _he_of_groups(shape: tuple[int, ...], seed: Any, groups: int = 1) -> Any:
     P.Conv(48, 3, "dirac", image=8, fan_in=48, groups=4),
     P.Conv(64, 2, "delta_orthogonal", image=6, fan_in=64),  # the tap of an even kernel leaves the image at an edge
     P.Conv(16, (4,), "dirac", image=(5,), fan_in=16),
-], ids=repr)  # fmt: skip
+], ids=lambda layer: repr(layer).split(" at 0x")[0])  # fmt: skip
 def test_arguments_of_an_initializer_mean_the_same_in_both(layer: Any) -> None:
     theory, measured = P.propagate([layer]).layers[0], P.simulate([layer], 64, repeats=8, jacobian=False).layers[0]
     assert measured.second is not None

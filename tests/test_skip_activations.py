@@ -27,7 +27,7 @@ BLOCKS: dict[str, list[Layer]] = {
     "before the weights": [D(256), *[R, Residual([R, D(256)])] * 4, D(10)],
     "tanh before the weights": [D(256), *[A("tanh"), Residual([A("tanh"), D(256)], 0.7)] * 4, D(10)],
     "BatchNorm": [D(256), BatchNorm(), R, *[Residual([D(256), BatchNorm(), R, D(256), BatchNorm()]), R] * 4, D(10)],
-    "images": [Conv(64, 3, image=16, fan_in=3), BatchNorm(), R, Pool(2, "max"),
+    "images": [Conv(64, 3, image=10, fan_in=3), BatchNorm(), R, Pool(2, "max"),
                *[Residual([Conv(64, 3), BatchNorm(), R, Conv(64, 3), BatchNorm()]), R] * 2, Conv(64, 3, padding="valid")],
 }  # fmt: skip
 

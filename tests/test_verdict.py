@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -132,3 +133,11 @@ def test_near_an_unstable_fixed_point_second_order_terms_stay_small(scale: float
     seen = [row.second for row in report.layers[:-2:2]]
     slopes = sum(math.log10(scale * moments("gelu", q).dphi2) for q in seen)
     assert abs(report.log10_gradient_ratio - slopes) < 2.5
+
+
+@pytest.mark.parametrize("inputs", [{"input_var": 0.0}, {"batch": np.zeros((3, 64))}])
+@pytest.mark.parametrize(("activation", "bias_std"), [("tanh", 0.0), ("relu", 0.0), ("tanh", 0.1)])
+def test_no_weights_mend_inputs_of_zeros(activation: str, bias_std: float, inputs: dict[str, Any]) -> None:
+    report = propagate([D(64, bias_std=bias_std), A(activation)] * 3, **inputs)
+    assert report.level == "bad" and report.remedy is None
+    assert "All inputs are zero: the weights of the first layer get no gradient." in report.reasons

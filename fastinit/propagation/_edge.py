@@ -118,7 +118,10 @@ def _of_slopes(square: Array, weight: Array, n: float) -> LogS | None:
         return None
     log_gap = np.linspace(60.0, -60.0, 1201)
     gap = top * np.exp(log_gap)
-    log_z = np.log((weight * square / (gap[:, None] + (top - square))).sum(1))
+    z = (weight * square / (gap[:, None] + (top - square))).sum(1)
+    if not z.min() > 0.0:  # the largest slopes are those of numbers that are all but never met
+        return None
+    log_z = np.log(z)
 
     def log_s(mz: Array) -> Array:
         log_own = np.log(mz / n)

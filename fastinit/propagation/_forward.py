@@ -233,8 +233,8 @@ def _activation(step: Step, x: Signal) -> Node:
     after = Signal(
         x.width, m.log_phi2 + bent, m.mean, common, m.kurtosis, below,
         state=by.after(x.state), elastic=x.elastic * m.elastic, gaussian=False,
-        origin=origin if x.gaussian else None, scatter=scatter, inputs=x.inputs, profile=raised(x.profile, m.elastic),
-        apart=None if x.apart is None else alike(x.apart)[0],
+        origin=origin if x.gaussian else None, scatter=scatter, inputs=x.inputs, fresh=x.fresh,
+        profile=raised(x.profile, m.elastic), apart=None if x.apart is None else alike(x.apart)[0],
     )  # fmt: skip
     if values is not None:
         after = _with_law(after, values)

@@ -86,7 +86,7 @@ def measured_input(batch: Array, network: Network) -> Signal:
         alike = float((places.sum(1) ** 2).sum()) / (count * width * n * q) - 1.0
         apart = min(2.0, max(0.0, 1.0 - alike / (n - 1)))
     # the lengths are those of the batch: known, not drawn
-    scatter = float(np.var(np.log(np.maximum(lengths, 1e-300) / q)))
+    scatter = float(np.var(np.log(lengths[lengths > 0.0] / q)))
     return Signal(
         width, math.log(q), ratio, ratio * ratio, float(((x / math.sqrt(q)) ** 4).mean()), min(2.0, max(0.0, 1.0 - cosine)),
         state=Transfer(own=np.diag((0.0, scatter, 0.0))), gaussian=False, apart=apart,

@@ -52,7 +52,7 @@ def norm(step: Step, x: Signal) -> Node:
     by = Transfer(matrix)
     after = Signal(
         x.width, log_part - log_divisor, mean, common, kurtosis, below, by.after(x.state), elastic=x.elastic * rest,
-        gaussian=x.gaussian, scatter=x.scatter, inputs=x.inputs,
+        gaussian=x.gaussian, scatter=x.scatter, inputs=x.inputs, fresh=x.fresh,
     )  # fmt: skip
     # E 1/q is above 1 / E q, and the directions of x (and of the mean) are projected out
     fixed = min(1.0, (1.0 if root_mean else 2.0) / x.width)
@@ -81,7 +81,7 @@ def batch_norm(step: Step, x: Signal, batch: int, units: Units, channels: Channe
     if log_part == -math.inf:  # without eps, 0 / 0
         return _silent(step, x, -log_divisor if log_divisor > -math.inf else -math.inf)
     m, kurtosis = max(batch * step.places, 4), units.kurtosis
-    uneven = units.inverse + (kurtosis - 1.0) / m
+    uneven = units.inverse + x.fresh * (kurtosis - 1.0) / m
     rest = math.exp(log(layer.eps) - log_divisor) if layer.eps else 0.0
     full = 1.0 - rest
     # channels in which padding adds less to v keep more of what inputs differ by
@@ -97,13 +97,14 @@ def batch_norm(step: Step, x: Signal, batch: int, units: Units, channels: Channe
     after = Signal(
         x.width, log_part - log_divisor + log(units.kept) + math.log1p(-rest * (1.0 / m + full * uneven)), 0.0, 0.0,
         kurtosis * (m - 1.0) / (m + 1.0), below, Transfer(by.matrix, by.own + noise, by.pair + noise).after(x.state),
-        elastic=x.elastic * rest, gaussian=x.gaussian, scatter=scatter, inputs=x.inputs,
+        elastic=x.elastic * rest, gaussian=x.gaussian, scatter=scatter,
+        inputs=x.inputs, fresh=rest * rest * x.fresh,
         apart=1.0 if channels and below < 1.0 else None, profile=x.profile,
     )  # fmt: skip
     # m / (m - 3) by Gaussian inputs, less two of m parts, those of the mean and of the signal itself
-    few = math.log1p(max(-0.5, (kurtosis - 2.0 * units.along) / max(m - 3, 1)))
+    few = math.log1p(max(-0.5, x.fresh * (kurtosis - 2.0 * units.along) / max(m - 3, 1)))
     back = full * full * few + units.inverse - log_divisor
-    few_inputs = units.few or (kurtosis - 1.0) / m > _FEW
+    few_inputs = units.few or x.fresh * (kurtosis - 1.0) / m > _FEW
     return Node(step, x, after, factor=back, transfer=by, pull_noise=uneven / x.width, approximate=few_inputs)
 
 
@@ -156,7 +157,7 @@ class Units(NamedTuple):
 
 def _inverse(x: Signal) -> float:
     """ln (E v E 1/v) of v that is chi-squared over the independent weights of a unit."""
-    return -math.log1p(-2.0 / (x.inputs or max(3.0, x.width)))
+    return -math.log1p(-x.uneven)
 
 
 def units_of(step: Step, x: Signal, batch: int, channels: Channels | None) -> Units:
@@ -166,7 +167,6 @@ def units_of(step: Step, x: Signal, batch: int, channels: Channels | None) -> Un
     """
     layer = step.layer
     assert isinstance(layer, BatchNorm)
-    inputs = x.inputs or max(3.0, x.width)
     if x.origin is None or abs(x.log_q) > NEAR:
         log_part = x.log_q + log(_kept(x, channels))
         full = exp(2.0 * (log_part - log_add(log_part, log(layer.eps)))) if log_part > -math.inf else 0.0
@@ -192,7 +192,7 @@ def units_of(step: Step, x: Signal, batch: int, channels: Channels | None) -> Un
     steep, along = slope**2 @ w, (slope * f) ** 2 @ w
     total, flat = float(of_common @ steep), float(of_common @ (steep / divisor))
     plain = inverse = met = 0.0
-    for scale, weight in _scales(inputs):
+    for scale, weight in _scales(2.0 / x.uneven if x.uneven else math.inf):
         _, slope, variance = at(scale)
         by = weight * of_common / np.maximum(variance + eps, 1e-300)
         steep = slope**2 @ w

@@ -26,7 +26,7 @@ Steps = tuple[Step, ...]
 def judge(report: Report, network: Network, start: Input) -> Report:
     """The report with level, reasons and remedy."""
     judged = graded(report)
-    if judged.level == "good":
+    if judged.level == "good" or judged.input_second == 0.0:  # no weights mend zeros
         return judged
     return replace(judged, remedy=_best_remedy(judged, network, start))
 
@@ -45,8 +45,8 @@ def _best_remedy(report: Report, network: Network, start: Input) -> Remedy | Non
                 late.append((drift, change))
                 return False
             after = graded(analyse(replace(network, steps=steps), start, report.dtype, brief=True))
-        except ValueError:
-            return False  # such as a widened bias that this law cannot take
+        except (ValueError, ArithmeticError):
+            return False  # such as a widened bias that this law cannot take, or a function beyond where it is finite
         rank = rank_of(after)
         rank = (rank[0], round(rank[1], 1))  # of equals the first, which is the simplest
         if rank < (rank_of(report)[0], 0.8 * rank_of(report)[1]) and (best is None or rank < best[0]):

@@ -65,6 +65,7 @@ class Signal:
     origin: Origin | None = None
     scatter: float = 0.0  # variance of the cosine of two inputs over the units
     inputs: float = 0.0  # independent weights of a unit, where a layer with weights made it
+    fresh: float = 1.0  # the part of E v^2 / (E v)^2 - 1 that no BatchNorm has taken, v a unit's variance over inputs
     profile: Profile = None  # of E x^2 over the places of an image
     apart: float | None = None  # 1 - cosine of two places of an image, where it is not that of two inputs
     law: UnitLaw | None = None  # of a unit, where it is known and not normal
@@ -87,6 +88,11 @@ class Signal:
     def shared(self) -> float:
         """The part of E x^2 that is one random number for all units of an input."""
         return max(0.0, self.common - self.mean * self.mean) if self.width > 1 else 0.0
+
+    @property
+    def uneven(self) -> float:
+        """E v^2 / (E v)^2 - 1 over the units, v a unit's variance over inputs: chi-squared over its weights."""
+        return 2.0 * self.fresh / (self.inputs or max(3.0, self.width))
 
     @property
     def below_places(self) -> float:
@@ -221,6 +227,8 @@ def _curve(function: _core.Activation, variance: float, mean: float) -> Curve:
 @functools.lru_cache(maxsize=4096)
 def mapped_below(function: _core.Activation, log_q: float, mean: float, below: float) -> tuple[float, float]:
     """1 - cosine of f(u) and f(v), and E f'(u) f'(v) / E f'^2, for inputs with 1 - cosine `below`."""
+    if math.isnan(log_q):
+        return math.nan, 1.0
     if not below > 0.0:
         return 0.0, 1.0
     log_q = min(max(log_q, -_FAR), _FAR)

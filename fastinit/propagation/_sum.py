@@ -45,9 +45,15 @@ def sum_with_branch(step: Step, layer: Residual, x: Signal, body: tuple[Node, ..
         3.0 - 2.0 * mean**4 + s * s * x.excess + b * b * f.excess, below, state=state,
         elastic=s * x.elastic + b * f.elastic, gaussian=x.gaussian and f.gaussian, scatter=s * x.scatter + b * f.scatter,
         profile=mixed(x.profile, f.profile, s), apart=None if x.apart is None and f.apart is None else apart,
-        law=_law_of(by_x, x, by_f, f),
+        law=_law_of(by_x, x, by_f, f), fresh=_fresh(s, x, b, f),
     )  # fmt: skip
     return Node(step, x, after, transfer=past, body=body, branch=new)
+
+
+def _fresh(s: float, x: Signal, b: float, f: Signal) -> float:
+    """As in `Signal`, for variances of which x has the part s and f the part b, and a covariance that is fresh."""
+    s, b = (part * (1.0 if math.isnan(of.below) else of.below) for part, of in ((s, x), (b, f)))
+    return (s * s * x.fresh + b * b * f.fresh + 2.0 * s * b) / (s + b) ** 2 if s + b else 1.0
 
 
 def _law_of(a: float, x: Signal, b: float, f: Signal) -> UnitLaw | None:

@@ -82,7 +82,8 @@ def _chosen(count: int, rows: int | None) -> list[int]:
     """First and last ones, and an even choice between."""
     if rows is None or count <= rows:
         return list(range(count))
-    rows = max(rows, 2)
+    if rows == 1:
+        return [0]
     return sorted({round(i * (count - 1) / (rows - 1)) for i in range(rows)})
 
 

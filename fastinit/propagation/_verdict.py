@@ -82,6 +82,8 @@ def _gradient_findings(report: Report) -> Iterator[Finding]:
 
 
 def _signal_findings(report: Report) -> Iterator[Finding]:
+    if report.input_second == 0.0:
+        yield 2, "All inputs are zero: the weights of the first layer get no gradient."
     signal = report.log10_signal_ratio
     if math.isfinite(signal) and (grade := grade_of(abs(signal), "signal")):
         words = "shrinks" if signal < 0 else "grows"

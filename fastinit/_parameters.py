@@ -66,7 +66,7 @@ def loc_and_scale(loc: Any, scale: Any) -> tuple[Any, Any]:
         locs, scales = parameter(loc, "loc"), parameter(scale, "scale")
         check_all(lambda s: ~np.signbit(s), "scale < 0: scale", "non-negative", scales)
         return locs, scales
-    mean, std = check_number(loc, "loc"), check_number(scale, "scale", low=0.0)
+    mean, std = check_number(loc, "loc"), check_number(scale, "scale")
     if math.copysign(1.0, std) < 0.0:
         raise ValueError(f"scale < 0: scale must be non-negative, got {std!r}")
     return mean, std

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ._args import check_choice, is_real, named_errors
+from ._args import is_real, named_errors
 from ._propagate_command import check_common, report_of, settled
 from ._types import Array
 from .propagation import Activation, Dense, Layer
@@ -57,7 +57,11 @@ def read_tensors(file: str) -> dict[str, Array]:
     """All arrays of a .npz or .safetensors file by name, in the file's order."""
     path = Path(file)
     kind = path.suffix.lower()
-    check_choice(kind, "FILE's suffix", (".npz", ".safetensors"))
+    if kind not in (".npz", ".safetensors"):
+        raise ValueError(
+            f"FILE's suffix must be one of .npz, .safetensors, got {kind!r}; "
+            "safetensors.torch.save_file(model.state_dict(), 'model.safetensors') writes PyTorch's weights"
+        )
     if not path.is_file():
         raise FileNotFoundError(f"FILE {file!r} does not exist or is no file")
     try:

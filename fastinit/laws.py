@@ -168,7 +168,8 @@ def truncated_normal(
     mean, std : float
         Of the normal law before truncation; ``std >= 0``.
     lower, upper : float
-        ``lower < upper``; either may be infinite.
+        ``lower < upper``; either may be infinite. Types narrower than float32 may round to the nearest of their
+        numbers beyond the window.
     bounds : {"sigma", "absolute"}
         Whether `lower` and `upper` count in `std` from `mean`, or are values.
     correct_std : bool, default False

@@ -31,10 +31,11 @@ _FAR = 4.0  # scales
 
 
 class Generator:
-    """Draws with the methods and argument order of `numpy.random.Generator`.
+    """`random`, `uniform`, `standard_normal` and `normal` in the argument order of `numpy.random.Generator`.
 
-    Each value takes one element of one stream, so a fill split into several calls gives the
-    same values, and the first draw equals the function of the same name.
+    And `truncated_normal` and `spawn`; for NumPy's other distributions see `Philox4x32`. Each value takes one
+    element of one stream, so a fill split into several calls gives the same values, and the first draw equals
+    the function of the same name in the same dtype, here by default float64.
 
     Parameters
     ----------

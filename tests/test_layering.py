@@ -44,7 +44,7 @@ GATES = {
     *(f"propagation._{name}" for name in "node pointwise pooling range signal simulate units weights".split()),
 }  # fmt: skip
 # What the package of propagation takes from the modules beside it.
-BESIDE = {"_activations", "_args", "_fans", "_gains", "_keys", "_run", "_types", "laws", "spec"}
+BESIDE = {"_activations", "_args", "_fans", "_keys", "_run", "_types", "laws", "spec"}
 # Imports inside functions, of views that most reports are never shown in.
 LATE = {("propagation._report", "propagation._table"), ("propagation._report", "propagation._plot")}
 

@@ -88,6 +88,11 @@ def test_conv_fans_and_taps() -> None:
     assert (given.width, given.kernel, given.fan_in) == (8, (3, 5), 4)
 
 
+def test_kernels_larger_than_their_image() -> None:
+    with pytest.raises(ValueError, match=whole("0: Conv(4) has a kernel (5, 5) larger than its image (3, 3)")):
+        propagate([Conv(4, 5, padding="valid", image=3, fan_in=4)])
+
+
 def test_layouts_and_sizes() -> None:
     layer = Dense(weight=np.arange(6.0).reshape(2, 3), layout="oi", bias=np.ones(2))
     assert (layer.width, layer.fan_in) == (2, 3)
@@ -176,6 +181,7 @@ BAD = [
     (lambda: Activation("nope"), ValueError, "activation must be one of linear, relu, ..., tanhshrink; got 'nope'"),
     (lambda: Activation("relu", alpha=1), TypeError, "alpha is not a parameter of relu; its parameters: none"),
     (lambda: LayerNorm(-1), ValueError, "eps < 0: eps must be non-negative, got -1.0"),
+    (lambda: BatchNorm(64), ValueError, "eps must be below 1, got 64.0; the layer before sets the width"),
     (lambda: Dropout(1.0), ValueError, "p must be in [0, 1), got 1.0"),
     (lambda: Residual([]), ValueError, "layers must not be empty"),
     (lambda: Residual(Dense(3)), TypeError,

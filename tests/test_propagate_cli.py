@@ -43,6 +43,13 @@ def test_gains_by_name(line: str, init: str, kwargs: dict[str, Any], capsys: pyt
         report.to_json())  # fmt: skip
 
 
+def test_rows_and_whole_names_of_options(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "(7 layers between are not shown)" in run("propagate --depth 9 --width 8 --rows 2", capsys)
+    with pytest.raises(SystemExit):
+        main("propagate --dep 3 --width 8".split())
+    assert "unrecognized arguments: --dep 3" in capsys.readouterr().err
+
+
 def test_residual_norm_and_picture(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("matplotlib")
     picture = tmp_path / "out.png"
@@ -195,6 +202,9 @@ def test_weights_left_out_and_errors(tmp_path: Path, capsys: pytest.CaptureFixtu
     tensors["z.extra"] = tensors.pop("embed.table")
     np.savez(path, **tensors)
     assert "left out, not in the chain: z.extra" in run(f"weights {path}", capsys)
+    whole = json.loads(run(f"weights {path} --json", capsys))
+    np.savez(path, **tensors, **{"zz.indices": np.ones((whole["fan_out"], 9), np.int32)})
+    assert json.loads(run(f"weights {path} --json", capsys))["fan_out"] == whole["fan_out"]
     tensors["layer1.weight"] = tensors["layer1.weight"].copy()
     tensors["layer1.weight"][3, 4] = np.nan
     np.savez(path, **tensors)
@@ -212,7 +222,8 @@ def test_weights_left_out_and_errors(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert of_bfloat16 == run(f"weights {path}", capsys)
     assert "does not exist" in run(f"weights {tmp_path}/none.npz", capsys, 2)
     (tmp_path / "model.bin").write_bytes(b"x")
-    assert "suffix must be one of .npz, .safetensors" in run(f"weights {tmp_path}/model.bin", capsys, 2)
+    wrong = run(f"weights {tmp_path}/model.pt", capsys, 2)
+    assert "suffix must be one of .npz, .safetensors, got '.pt'; safetensors.torch.save_file(model." in wrong
 
 
 def test_the_files_order(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

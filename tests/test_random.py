@@ -133,6 +133,9 @@ def test_array_parameters() -> None:
     itself = np.arange(3.0)
     fi.default_rng(0).normal(itself[::-1], 1.0, out=itself)
     assert (itself == fi.default_rng(0).normal([2.0, 1.0, 0.0], 1.0)).all()
+    for words in (["1"], [True, 1]):
+        with pytest.raises(TypeError, match="loc must be a real number or an array of them"):
+            fi.default_rng(0).normal(np.array(words, object), 1.0)
     rng = fi.default_rng(0)
     rng.normal(loc, 1.0)
     assert rng.random() == fi.uniform(3, seed=0, dtype="float64")[2]

@@ -14,6 +14,7 @@ from fastinit.propagation import (
     BatchNorm,
     Conv,
     Dense,
+    Gated,
     Residual,
     moments,
     propagate,
@@ -95,6 +96,8 @@ def test_loss_scale_and_half_precision() -> None:
     assert r.loss_scale is not None and math.log2(r.loss_scale) == int(math.log2(r.loss_scale))
     smallest = min(x.log10_gradient for x in r.layers)
     assert 10 ** (0.5 * smallest) * r.loss_scale >= 2.0**-20
+    gated = [D(32, fan_in=32), Gated(64, 32, "silu"), Gated(64, 32, "silu")]
+    assert propagate(gated, batch=2, dtype="float16").loss_scale is None  # nothing below 1
     over = propagate([D(64, "normal", std=1.0), A("relu")] * 8, dtype="float16")
     assert over.level == "bad" and "overflow float16" in over.verdict and over.overflow["float32"] == 0.0
 

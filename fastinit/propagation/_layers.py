@@ -93,7 +93,7 @@ class LayerNorm(Layer):
     Raises
     ------
     TypeError, ValueError
-        `eps` is no finite number, or negative.
+        `eps` is no number, negative, or at least 1.
 
     References
     ----------
@@ -110,7 +110,10 @@ class LayerNorm(Layer):
     eps: float
 
     def __init__(self, eps: float = 1e-5) -> None:
-        self._set(eps=check_number(eps, "eps", low=0.0))
+        number = check_number(eps, "eps", low=0.0)
+        if number >= 1.0:  # a width, as other libraries take one
+            raise ValueError(f"eps must be below 1, got {number!r}; the layer before sets the width")
+        self._set(eps=number)
 
 
 class RMSNorm(LayerNorm):
@@ -124,7 +127,7 @@ class RMSNorm(LayerNorm):
     Raises
     ------
     TypeError, ValueError
-        `eps` is no finite number, or negative.
+        `eps` is no number, negative, or at least 1.
 
     References
     ----------
@@ -149,7 +152,7 @@ class BatchNorm(LayerNorm):
     Raises
     ------
     TypeError, ValueError
-        `eps` is no finite number, or negative.
+        `eps` is no number, negative, or at least 1.
 
     References
     ----------

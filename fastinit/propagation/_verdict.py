@@ -36,7 +36,10 @@ Finding = tuple[int, str]  # a grade, and a sentence
 
 def findings(report: Report) -> list[Finding]:
     """Everything that is not good, worst first; what is good if nothing is bad."""
-    parts = (_symmetry_findings, _gradient_findings, _signal_findings, _unit_findings, _norm_findings, _range_findings)
+    parts = (
+        _symmetry_findings, _gradient_findings, _signal_findings, _unit_findings, _norm_findings, _range_findings,
+        _theory_findings,
+    )  # fmt: skip
     return sorted((found for part in parts for found in part(report)), key=lambda found: -found[0])
 
 
@@ -109,6 +112,12 @@ def _norm_findings(report: Report) -> Iterator[Finding]:
         scatter = (": its deviations scatter, and gradients more than their bands say.",
                    " divides by deviations that may be all but 0: squared gradients have no mean.")[grade - 1]  # fmt: skip
         yield grade, f"BatchNorm over {counted(few, 'number')}{' gives 0: nothing passes.' if few == 1 else scatter}"
+
+
+def _theory_findings(report: Report) -> Iterator[Finding]:
+    if report.approximate:
+        layers = counted(len(report.approximate), "layer")
+        yield 0, f"Theory is approximate in {layers}, from {report.approximate[0]} on: simulate to be sure."
 
 
 def _typical(report: Report) -> float:

@@ -117,7 +117,7 @@ def _norm_findings(report: Report) -> Iterator[Finding]:
 def _theory_findings(report: Report) -> Iterator[Finding]:
     if report.approximate:
         layers = counted(len(report.approximate), "layer")
-        yield 0, f"Theory is approximate in {layers}, from {report.approximate[0]} on: simulate to be sure."
+        yield 0, f"Theory is approximate in {layers}, the first {report.approximate[0]}: simulate to be sure."
 
 
 def _typical(report: Report) -> float:

@@ -126,7 +126,7 @@ def test_batch_norm_keeps_what_padding_made_unlike(activation: str, convolutions
     assert told.correlation == pytest.approx(seen.correlation.value, abs=0.05)
 
 
-@pytest.mark.parametrize("groups", [1, 48])
+@pytest.mark.parametrize("groups", [1, pytest.param(48, marks=pytest.mark.slow)])
 def test_units_of_groups_see_few_inputs(groups: int) -> None:
     """sqrt(2 / (9 * 48)) over draws of a depthwise convolution, whatever the number of inputs."""
     layers: list[P.Layer] = [P.Conv(48, 3, groups=groups, image=8, fan_in=48, init="normal", std=1 / 3)]

@@ -106,11 +106,11 @@ def test_a_comparison_agrees_with_the_report(capsys: pytest.CaptureFixture[str])
 
 
 def test_compare(capsys: pytest.CaptureFixture[str]) -> None:
-    rows = {r["init"]: r for r in json.loads(run("propagate --compare --json", capsys))["rows"]}
+    rows = {r["init"]: r for r in json.loads(run("propagate --compare --depth 20 --json", capsys))["rows"]}
     assert len(rows) == 7
     assert rows["Xavier"]["signal_per_layer"] == pytest.approx(0.5)
     assert rows["He"]["signal_per_layer"] == pytest.approx(1.0)
-    text = run("propagate --compare --activation tanh", capsys)
+    text = run("propagate --compare --depth 20 --activation tanh", capsys)
     assert "dead and symmetric" in text and "explodes, saturated" in text
     assert len(text.splitlines()) == 10
     assert run("propagate --compare --depth 5 --markdown", capsys).count("---|") == 11

@@ -85,7 +85,7 @@ def test_quantiles_keep_weights_and_mean_squares() -> None:
 
 
 @pytest.mark.parametrize(("activation", "n", "depth"), [
-    ("tanh", 32, 150), ("sin", 32, 150), pytest.param("softsign", 64, 300, marks=pytest.mark.slow),
+    ("tanh", 32, 150), *(pytest.param(*case, marks=pytest.mark.slow) for case in (("sin", 32, 150), ("softsign", 64, 300))),
 ])  # fmt: skip
 def test_deep_narrow_gradients_stay_near_wide_ones(activation: str, n: int, depth: int) -> None:
     """The part of a gradient along the signal is never less than nothing, however deep."""

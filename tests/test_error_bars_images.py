@@ -136,6 +136,16 @@ def test_units_of_groups_see_few_inputs(groups: int) -> None:
     assert spread(row.log10_second_band) == pytest.approx(measured, rel=0.25)
 
 
+def test_batch_norm_behind_large_orthogonal_kernels() -> None:
+    """Their units' squared weights are all but the same; what the inputs have in common differs along the edges."""
+    block = [P.Conv(16, 5, "orthogonal", bias_std=1.0), P.BatchNorm(), A("celu")]
+    layers = [P.Conv(16, 5, "orthogonal", bias_std=1.0, image=8, fan_in=3), A("celu"), *block, *block]
+    measured = P.simulate(layers, 32, repeats=12, jacobian=False)
+    for row, found in zip(P.propagate(layers, batch=32).layers, measured.layers, strict=True):
+        for told, seen in ((row.second, found.second), (row.gradient, found.gradient)):
+            assert told == pytest.approx(seen.value, rel=0.08, abs=4.0 * seen.error), row.name
+
+
 def test_batch_norm_behind_a_convolution_of_zeros() -> None:
     layers = [P.Conv(8, 3, image=6, fan_in=4), A("relu"), R([P.Conv(8, 3, "zeros"), P.BatchNorm()]), A("relu")]
     assert P.propagate(layers, batch=16).layers[3].second == 0.0

@@ -144,3 +144,5 @@ def test_no_weights_mend_inputs_of_zeros(activation: str, bias_std: float, input
     report = propagate([D(64, bias_std=bias_std), A(activation)] * 3, **inputs)
     assert report.level == "bad" and report.remedy is None
     assert "All inputs are zero: the weights of the first layer get no gradient." in report.reasons
+    first = propagate([A("sigmoid"), D(64), A(activation)], **inputs)  # which makes 1/2 of zeros
+    assert not any("All inputs are zero" in reason for reason in first.reasons)

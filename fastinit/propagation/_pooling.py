@@ -139,7 +139,7 @@ def _of_gap(x: Signal, gap: float) -> Channels:
 
     What all inputs have at a place differs along the edges of an image, by sums of weights of their own.
     """
-    n = max(_EDGES + 3.0, x.inputs or x.width)
+    n = max(_EDGES + 3.0, min(1e6, x.inputs or x.width))  # orthogonal weights are as infinitely many
     own = x.below / gap / n
     eigen = np.array([own, own + (1.0 - x.below / gap) / _EDGES])
     inverse, met = _of_inverse(eigen, np.ones(2), np.array([n - _EDGES, _EDGES]), 1.0)

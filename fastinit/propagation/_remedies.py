@@ -17,7 +17,7 @@ from ._linear_layers import Dense, Gated
 from ._network import Network, Step
 from ._report import LEVELS, Remedy, Report, counted
 from ._signal import LN10, NEAR, exp, log, log_add
-from ._verdict import THRESHOLDS, grade_of, graded, rank_of
+from ._verdict import THRESHOLDS, enters_nothing, grade_of, graded, rank_of
 from ._weights import Weights, resolve_weights
 
 Steps = tuple[Step, ...]
@@ -26,7 +26,7 @@ Steps = tuple[Step, ...]
 def judge(report: Report, network: Network, start: Input) -> Report:
     """The report with level, reasons and remedy."""
     judged = graded(report)
-    if judged.level == "good" or judged.input_second == 0.0:  # no weights mend zeros
+    if judged.level == "good" or enters_nothing(judged):  # no weights mend zeros
         return judged
     return replace(judged, remedy=_best_remedy(judged, network, start))
 
@@ -210,8 +210,7 @@ class _Redrawn:
         self.known: dict[tuple[tuple[int, ...], int], Weights] = {}
 
     def __call__(self, step: Step) -> Step:
-        groups = getattr(step.layer, "groups", 1)
-        return replace(step, weights=tuple(self._weights(step.name, w.shape, groups) for w in step.weights))
+        return replace(step, weights=tuple(self._weights(step.name, w.shape, w.groups) for w in step.weights))
 
     def _weights(self, name: str, shape: tuple[int, ...], groups: int) -> Weights:
         if (shape, groups) not in self.known:
@@ -228,14 +227,13 @@ def _rescaled(step: Step, sigma_w2: float, bias_std: float) -> Step:
 
 def _centred(step: Step) -> Step:
     """With arrays whose mean is 0."""
-    groups = getattr(step.layer, "groups", 1)
-    return replace(step, weights=tuple(_about_mean(step.name, w, groups) for w in step.weights))
+    return replace(step, weights=tuple(_about_mean(step.name, w) for w in step.weights))
 
 
-def _about_mean(name: str, w: Weights, groups: int) -> Weights:
+def _about_mean(name: str, w: Weights) -> Weights:
     if w.array is None:
         return w
     wide = w.array.astype(np.float64)
     return resolve_weights(
-        name, w.shape, init="zeros", kwargs={}, array=wide - wide.mean(), bias=w.bias, bias_std=w.bias_std, groups=groups
+        name, w.shape, init="zeros", kwargs={}, array=wide - wide.mean(), bias=w.bias, bias_std=w.bias_std, groups=w.groups
     )

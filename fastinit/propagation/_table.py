@@ -82,9 +82,7 @@ def _chosen(count: int, rows: int | None) -> list[int]:
     """First and last ones, and an even choice between."""
     if rows is None or count <= rows:
         return list(range(count))
-    if rows == 1:
-        return [0]
-    return sorted({round(i * (count - 1) / (rows - 1)) for i in range(rows)})
+    return sorted({round(i * (count - 1) / max(1, rows - 1)) for i in range(rows)})
 
 
 def _cells(row: LayerReport, active: LayerReport | None) -> list[str]:

@@ -85,7 +85,7 @@ def _gradient_findings(report: Report) -> Iterator[Finding]:
 
 
 def _signal_findings(report: Report) -> Iterator[Finding]:
-    if report.input_second == 0.0:
+    if enters_nothing(report):
         yield 2, "All inputs are zero: the weights of the first layer get no gradient."
     signal = report.log10_signal_ratio
     if math.isfinite(signal) and (grade := grade_of(abs(signal), "signal")):
@@ -96,6 +96,12 @@ def _signal_findings(report: Report) -> Iterator[Finding]:
         end = "become the same" if scales.c > 1.0 - 1e-6 else f"reach the correlation {scales.c:.2f}"
         reach = counted(max(1, round(6 * scales.xi_c)), "layer")
         yield grade, f"All inputs {end} within about {reach} (depth / xi_c = {report.depth / scales.xi_c:.1f})."
+
+
+def enters_nothing(report: Report) -> bool:
+    """Whether the inputs are zeros, and still are where the first weights take them."""
+    first = next((row for row in report.layers if row.log10_weight_gradient is not None), None)
+    return report.input_second == 0.0 and first is not None and first.log10_weight_gradient == -math.inf
 
 
 def _unit_findings(report: Report) -> Iterator[Finding]:

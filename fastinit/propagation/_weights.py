@@ -127,6 +127,10 @@ class Weights:
         return max(3.0, 2.5 * n - 3.0 if uniform else float(n))  # within 0.4 of E v E 1/v by quadrature
 
     @property
+    def groups(self) -> int:
+        return math.prod(self.shape[:-2]) * self.shape[-1] // self.fan_out
+
+    @property
     def variance(self) -> float:
         """Of an element."""
         return max(0.0, self.second - self.mean * self.mean)

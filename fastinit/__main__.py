@@ -68,7 +68,17 @@ def _parser() -> argparse.ArgumentParser:
     theory = _propagate_command.add_parsers(commands, raw)
     for command in (fill, info, *theory):
         command.add_argument("--json", action="store_true", help="print JSON", default=argparse.SUPPRESS)
+    for each in (parser, fill, info, *theory):
+        each.set_defaults(parser=each)
     return parser
+
+
+def _options(argv: Sequence[str]) -> argparse.Namespace:
+    """As parsed; what is left over is refused by the command itself, whose usage helps."""
+    options, strange = _parser().parse_known_args(_joined(argv))
+    if strange:
+        options.parser.error(f"unrecognized arguments: {' '.join(strange)}")
+    return options
 
 
 def _info() -> dict[str, Any]:
@@ -85,7 +95,7 @@ def _info() -> dict[str, Any]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
-    options = _parser().parse_args(_joined(sys.argv[1:] if argv is None else argv))
+    options = _options(sys.argv[1:] if argv is None else argv)
     program = f"fastinit {options.command}" if options.command else "fastinit"
     try:
         if options.command == "fill":

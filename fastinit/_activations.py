@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from . import _core
-from ._args import check_number, named_errors
+from ._args import check_number, named_errors, unknown_name
 from ._run import at_once
 
 Function = _core.Activation  # with its integrals
@@ -37,7 +37,7 @@ def canonical_name(activation: str) -> str:
     if name is None:
         name = _CANONICAL.get(activation.lower().replace("-", "_"))
     if name is None:
-        raise ValueError(f"activation must be one of {', '.join(_TABLE)}; got {activation!r}")
+        raise unknown_name(activation, "activation", _TABLE)
     return name
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import numbers
 import operator
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -232,12 +232,22 @@ def check_window(low: float, high: float, dtype: np.dtype[Any]) -> None:
         check_stored(low if low > 0 else high, "the window of lower and upper", dtype)
 
 
+def unknown_name(value: Any, name: str, choices: Iterable[str]) -> ValueError:
+    """The error of a name that is none of the choices, with the one that was likely meant."""
+    import difflib
+
+    known = list(choices)
+    near = difflib.get_close_matches(value.lower(), known, 1) if isinstance(value, str) else []
+    meant = f" (did you mean {near[0]!r}?)" if near else ""
+    return ValueError(f"{name} must be one of {', '.join(known)}; got {value!r}{meant}")
+
+
 def check_choice(value: Any, name: str, choices: Sequence[str]) -> str:
     """One of the given strings."""
     if not isinstance(value, str):
         raise TypeError(f"{name} must be a string, one of {', '.join(choices)}; got {value!r}")
     if value not in choices:
-        raise ValueError(f"{name} must be one of {', '.join(choices)}; got {value!r}")
+        raise unknown_name(value, name, choices)
     return value
 
 

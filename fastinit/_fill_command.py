@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from ._args import COMPLEX, check_dtype, check_shape
+from ._args import COMPLEX, check_dtype, check_shape, unknown_name
 from ._keys import Key
 from ._target import slice_of
 from ._types import Array
@@ -88,7 +88,7 @@ def parse_shape(text: str) -> tuple[int, ...]:
     if text == "()":
         return ()
     try:
-        return check_shape(tuple(int(part) for part in text.replace("x", ",").split(",")))
+        return check_shape(tuple(int(part) for part in text.lower().replace("x", ",").split(",")))
     except ValueError as error:
         raise ValueError(f"SHAPE must look like 4096x4096, got {text!r} ({error})") from None
 
@@ -110,7 +110,7 @@ def arguments_of(options: argparse.Namespace) -> dict[str, Any]:
     """The initializer's arguments among the options; one that it does not take is an error."""
     name = options.initializer
     if name not in INITIALIZERS:
-        raise ValueError(f"INIT must be one of {', '.join(INITIALIZERS)}; got {name!r}")
+        raise unknown_name(name, "INIT", INITIALIZERS)
     taken = inspect.signature(INITIALIZERS[name]).parameters
     kwargs: dict[str, Any] = {}
     every = (*(option for option, _, _ in OPTIONS), *FLAGS)

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from . import isometric, laws, named, scaling, structured
-from ._args import check_num_threads, check_shape, is_int, named_errors
+from ._args import check_array, check_num_threads, check_shape, is_int, named_errors, unknown_name
 from ._keys import Key, SeedLike, check_seed
 from ._run import collecting
 from ._types import Array, ShapeLike
@@ -85,9 +85,7 @@ class Spec:
     def __init__(self, initializer: str | Callable[..., Any], shape: ShapeLike, **kwargs: Any) -> None:
         if isinstance(initializer, str):
             if initializer not in INITIALIZERS:
-                raise ValueError(
-                    f"initializer must be one of {', '.join(INITIALIZERS)}; got {initializer!r}"
-                )
+                raise unknown_name(initializer, "initializer", INITIALIZERS)
         elif not callable(initializer):
             raise TypeError(f"initializer must be a name or a function, got {initializer!r}")
         dims = check_shape(shape)
@@ -271,8 +269,8 @@ def _check_outs(out: Any, specs: Mapping[str, Spec]) -> dict[str, Array]:
         raise ValueError(f"out names tensors that specs does not: {', '.join(map(repr, unknown))}")
     arrays = {name: array for name, array in out.items() if array is not None}
     for name, array in arrays.items():
-        if not isinstance(array, np.ndarray):
-            raise TypeError(f"{name}: out must be a NumPy array, got {type(array).__name__}")
+        with named_errors(name):
+            check_array(array)
     # By their ends in memory: only neighbours in that order can meet.
     ends = sorted((*_ends(array), name) for name, array in arrays.items() if array.size)
     open_ones: list[tuple[int, str]] = []

@@ -187,7 +187,7 @@ BAD = [
     (lambda: Residual(Dense(3)), TypeError,
      "layers must be a sequence of layers, got one layer: Dense(width=3, init='he_normal', bias_std=0.0); write [layer]"),
     (lambda: Gated(8, gate=np.ones((2, 8))), TypeError, "gate, up and down must be given together"),
-    (lambda: Pool(2, "median"), ValueError, "kind must be one of mean, max; got 'median'"),
+    (lambda: Pool(2, "median"), ValueError, "kind must be one of mean, max; got 'median' (did you mean 'mean'?)"),
     (lambda: propagate([]), ValueError, "layers must not be empty"),
     (lambda: propagate(3), TypeError, "layers must be a sequence of layers, got int"),
     (lambda: propagate([Dense(3), "relu"]), TypeError,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -115,7 +116,8 @@ def _candidates(steps: Steps, report: Report) -> Iterator[Change | None]:
         yield from _gains(steps, f"linear{dropped}", keep, 0.0, prefix)
     if not active:
         return
-    main = max(active, key=lambda a: sum(a.function is b.function for b in active))
+    uses = Counter(id(a.function) for a in active)
+    main = max(active, key=lambda a: uses[id(a.function)])
     bias = max((r.sigma_b2 or 0.0) for r in report.layers)
     f = main.function
     second = f.second_moment(1.0)

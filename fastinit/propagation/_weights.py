@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import _core
-from .._args import check_fits, check_number, is_real, named_errors
+from .._args import check_fits, check_number, is_real, named_errors, unknown_name
 from .._keys import Key
 from .._run import CONSTANT, NORMAL, TRUNCATED, TRUNCATED_ABSOLUTE, UNIFORM, collecting
 from .._types import Array
@@ -174,7 +174,7 @@ def check_init(init: Any, kwargs: dict[str, Any]) -> None:
     """A known name or a function, and no argument that belongs to a fill."""
     if isinstance(init, str):
         if init not in INITIALIZERS:
-            raise ValueError(f"init must be one of {', '.join(INITIALIZERS)}; got {init!r}")
+            raise unknown_name(init, "init", INITIALIZERS)
     elif not callable(init):
         got = "an array, which weight= takes" if isinstance(init, np.ndarray) else repr(init)
         raise TypeError(f"init must be the name of an initializer or a function, got {got}")

@@ -54,7 +54,7 @@ class Philox4x32(np.random.BitGenerator):
 
     def __init__(self, seed: int | Sequence[int] | np.random.SeedSequence | Key | None = None) -> None:
         if seed is not None and not isinstance(seed, ISeedSequence):
-            check_entropy(seed, _SEEDS)
+            seed = check_entropy(seed, _SEEDS)
         # A Key has no SeedSequence; one of its bits serves `spawn`.
         super().__init__(np.random.SeedSequence(seed.bits) if isinstance(seed, Key) else seed)
         bits = seed.bits if isinstance(seed, Key) else key_bits(self.seed_seq)

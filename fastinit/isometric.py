@@ -194,7 +194,7 @@ def delta_orthogonal(
     """
     dims = global_shape(shape, out, shard)
     if len(dims) not in (3, 4, 5):
-        raise ValueError(f"shape must have 3, 4 or 5 dimensions, got {dims}")
+        raise ValueError(f"shape must have 3, 4 or 5 dimensions, as a convolution's kernel, got {dims}")
     number = check_gain(gain)
     check_bool(scaled, "scaled")
     inputs, outputs, batch = resolve_axes(dims, layout, in_axis, out_axis, None)

@@ -24,6 +24,12 @@ from ._types import Array, DTypeLike, ShapeLike, Shard
 BOUNDS = ("sigma", "absolute")
 
 
+def _check_order(value: object, name: str) -> None:
+    """NumPy's distributions take the shape last."""
+    if isinstance(value, (tuple, list)):
+        raise TypeError(f"{name} must be a real number, got {value!r}; the shape is the first argument")
+
+
 def normal(
     shape: ShapeLike | None = None,
     mean: float = 0.0,
@@ -80,6 +86,7 @@ def normal(
     >>> fastinit.normal((2, 3), std=0.02, seed=0).shape
     (2, 3)
     """
+    _check_order(std, "std")
     dims = global_shape(shape, out, shard)
     mean, std = check_number(mean, "mean"), check_number(std, "std", low=0.0)
     target = Target(dims, dtype, seed, out, shard, num_threads)
@@ -137,6 +144,7 @@ def uniform(
     >>> bool((x >= -1).all() and (x < 1).all())
     True
     """
+    _check_order(high, "high")
     dims = global_shape(shape, out, shard)
     low, high = check_ends(low, high)
     target = Target(dims, dtype, seed, out, shard, num_threads)
@@ -213,6 +221,7 @@ def truncated_normal(
     >>> bool(abs(x).max() <= 0.04)
     True
     """
+    _check_order(std, "std")
     dims = global_shape(shape, out, shard)
     mean, std = check_number(mean, "mean"), check_number(std, "std", low=0.0)
     lower, upper = check_bounds(lower, upper)

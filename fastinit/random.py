@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -61,6 +61,13 @@ class Generator:
         self._position = 0
         self._children = 0
         self._lock = threading.RLock()  # a signal's handler may draw too
+
+    if not TYPE_CHECKING:  # for which every name would be one
+
+        def __getattr__(self, name: str) -> Any:
+            known = hasattr(np.random.Generator, name)
+            hint = "; numpy.random.Generator(fastinit.Philox4x32(seed)) has it" if known else ""
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}{hint}", name=name, obj=self)
 
     def _draw_key(self) -> int:
         """The key that this generator gives when it serves as a seed; it advances."""

@@ -271,7 +271,7 @@ def dirac(
     """
     dims = global_shape(shape, out, shard)
     if len(dims) not in (3, 4, 5):
-        raise ValueError(f"shape must have 3, 4 or 5 dimensions, got {dims}")
+        raise ValueError(f"shape must have 3, 4 or 5 dimensions, as a convolution's kernel, got {dims}")
     count = check_int(groups, "groups", low=1)
     inputs, outputs, batch = resolve_axes(dims, layout, in_axis, out_axis, None)
     if len(inputs) != 1 or len(outputs) != 1:

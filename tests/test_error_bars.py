@@ -97,6 +97,8 @@ CHAINS: dict[str, list[P.Layer]] = {
     "LayerNorm": [D(64), P.LayerNorm(), A("relu")] * 8,
     "RMSNorm": [D(64), P.RMSNorm(), A("silu")] * 8,
     "residual in residual": [D(64), *[R([A("relu"), R([D(64), A("tanh")], scale=0.5), D(64)], scale=0.5)] * 3],
+    "tanhshrink with biases": [D(64, "he_normal", gain=1.2, bias_std=1.0), A("tanhshrink")] * 6,
+    "squared_relu with biases": [D(128, "he_normal", gain=0.6, bias_std=0.5), A("squared_relu")] * 6,
     "dropout and norm": [*[D(64), A("relu"), P.Dropout(0.3), P.LayerNorm()] * 4, D(64)],
 }
 

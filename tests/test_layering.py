@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import ast
+import math
 import re
 from pathlib import Path
+from unittest.mock import Mock
 
+import numpy as np
 import pytest
+
+import fastinit
 
 ROOT = Path(__file__).parent.parent
 ALLOWED = {
@@ -114,7 +119,17 @@ def test_readme_example_runs(capsys: pytest.CaptureFixture[str]) -> None:
     scope: dict[str, object] = {}
     for code in re.findall(r"```python\n(.*?)```", text, re.S):
         exec(compile(code, "README.md", "exec"), scope)
-    assert capsys.readouterr().out in text  # the verdict that it shows
+    shown = capsys.readouterr().out
+    assert "Does not train as it is." in shown and shown in text  # the verdict that it shows
     assert scope["part"].shape == (16, 65_536)  # type: ignore[attr-defined]
+    (code,) = re.findall(r"```py\n(.*?)```", text, re.S)  # of PyTorch, for which NumPy arrays stand in
+    shapes = {"linear.weight": (64, 128), "linear.bias": (64,), "conv.weight": (64, 16, 3, 3)}
+    weights = {name: np.ones(shape, np.float32) for name, shape in shapes.items()}
+    inside = {name: Mock(ndim=w.ndim, **{"detach.return_value.numpy.return_value": w}) for name, w in weights.items()}
+    model = Mock(**{"named_parameters.return_value": inside.items()})
+    exec(compile(code, "README.md", "exec"), {"fi": fastinit, "model": model})
+    assert np.std(weights["linear.weight"]) == pytest.approx(math.sqrt(2 / 128), rel=0.05)
+    assert np.std(weights["conv.weight"]) == pytest.approx(math.sqrt(2 / (16 * 9)), rel=0.05)
+    assert (weights["linear.bias"] == 1.0).all()
     first = re.findall(r"```sh\n(.*?)```", text, re.S)[0].strip().splitlines()
     assert first == ["pip install . && python -m fastinit", "pip install '.[test]' && pytest"]

@@ -317,7 +317,7 @@ ERRORS: list[tuple[str, tuple, dict[str, Any], type[Exception], str]] = [
     ("orthogonal", ((3, 4),), {"seed": -1}, ValueError, "seed must be"),
     ("orthogonal", ((3, 4),), {"num_threads": 0}, ValueError, "num_threads must be at least 1"),
     ("orthogonal", ((3, 4),), {"progress": 1}, TypeError, "progress must be a function"),
-    ("delta_orthogonal", ((3, 4),), {}, ValueError, "shape must have 3, 4 or 5 dimensions"),
+    ("delta_orthogonal", ((3, 4),), {}, ValueError, "shape must have 3, 4 or 5 dimensions, as a convolution's kernel"),
     ("delta_orthogonal", ((3, 5, 4),), {}, ValueError, "no more inputs than outputs, got 5 and 4"),
     ("delta_orthogonal", ((3, 3, 2, 2),), {"progress": 3}, TypeError,
      "progress must be a function of the share done, got 3"),

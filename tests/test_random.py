@@ -319,5 +319,30 @@ def test_bit_generator_initialised_again_restarts_its_generators() -> None:
 
 def test_array_parameters_under_strict_errors() -> None:
     with np.errstate(all="raise"):
-        fi.default_rng(0).normal([0.0, 0.0], [1e-4, 1.0], dtype="float16", size=(5, 2))
-        fi.default_rng(0).uniform([0.0, 0.0], [1e-5, 1.0], dtype="float16")
+        x = fi.default_rng(0).normal([0.0, 0.0], [1e-4, 1.0], dtype="float16", size=(5, 2))
+        y = fi.default_rng(0).uniform([0.0, 0.0], [1e-5, 1.0], dtype="float16")
+    assert x[:, 0].any() and y[0] > 0.0  # subnormal numbers among them
+
+
+@pytest.mark.parametrize("seed", [5, [1, 2]])
+def test_integers_of_any_kind_seed_a_bit_generator(seed: int | list[int]) -> None:
+    class Index:
+        def __init__(self, value: int) -> None:
+            self.value = value
+
+        def __index__(self) -> int:
+            return self.value
+
+    kind = [Index(s) for s in seed] if isinstance(seed, list) else Index(seed)
+    want = fi.Philox4x32(seed).state
+    for other in (np.array(seed), kind):
+        assert fi.Philox4x32(other).state == want  # type: ignore[arg-type]
+
+
+def test_names_of_numpys_generator_say_where_they_are() -> None:
+    rng = fi.default_rng(0)
+    with pytest.raises(AttributeError, match=r"no attribute 'integers'; numpy.random.Generator\(fastinit.Philox4x32\(seed"):
+        rng.integers(3)
+    with pytest.raises(AttributeError, match=r"no attribute 'nonesuch'$"):
+        rng.nonesuch  # noqa: B018
+    assert pickle.loads(pickle.dumps(rng)).random() == copy.copy(rng).random() == rng.random()

@@ -15,6 +15,7 @@ from fastinit.propagation import (
     Conv,
     Dense,
     Gated,
+    Pool,
     Residual,
     moments,
     propagate,
@@ -146,3 +147,29 @@ def test_no_weights_mend_inputs_of_zeros(activation: str, bias_std: float, input
     assert "All inputs are zero: the weights of the first layer get no gradient." in report.reasons
     first = propagate([A("sigmoid"), D(64), A(activation)], **inputs)  # which makes 1/2 of zeros
     assert not any("All inputs are zero" in reason for reason in first.reasons)
+
+
+def test_means_over_pixels_are_no_vanishing_gradient() -> None:
+    """The gradients of weights are sums over the pixels, which get back what a mean over alike ones takes."""
+    body = [Conv(64, 3, image=32, fan_in=3), A("relu")]
+    pooled, averaged = propagate([*body, Pool(32), D(10)]), propagate([*body, D(10)])
+    assert pooled.log10_gradient_ratio == pytest.approx(averaged.log10_gradient_ratio, abs=1e-9)
+    assert pooled.log10_gradient_ratio < -3.0
+    assert pooled.log10_pooled == pytest.approx(math.log10(1024 / math.pi), abs=0.01)  # (E relu)^2 / E relu^2 = 1 / pi
+    assert averaged.log10_pooled == pytest.approx(pooled.log10_pooled, abs=1e-9)
+    for report in (pooled, averaged):
+        assert report.level == "good" and report.reasons[0].startswith("Means over pixels aside, the gradient's")
+    rows = propagate([*body, Conv(64, 3), A("relu"), D(10)]).layers
+    inner, last = rows[2].log10_weight_gradient, rows[-1].log10_weight_gradient  # behind inputs whose pixels are alike
+    assert inner is not None and last is not None and last - inner < 1.5
+    assert propagate([*body, D(10, fan_in=64 * 1024)]).log10_pooled == 0.0  # flattened
+
+
+def test_what_pools_take_for_good_counts() -> None:
+    """Independent pixels: the signal falls with the gradient. Maxima, and means behind the last weights: nothing taken."""
+    conv = Conv(64, 3, "delta_orthogonal", image=32, fan_in=3)
+    shrinks = propagate([conv, A("tanh"), Pool(32), D(10)])
+    assert shrinks.level == "warn" and shrinks.log10_signal_ratio < -2.5 and shrinks.log10_gradient_ratio < -2.5
+    for layers in ([conv, A("tanh"), Pool(32), D(10)], [conv, A("relu"), Pool(2, "max"), D(10, fan_in=64 * 256)],
+                   [conv, A("relu"), Pool(32)], [D(64), A("relu"), Pool(8), D(10)]):  # fmt: skip
+        assert propagate(layers).log10_pooled == pytest.approx(0.0, abs=0.2)

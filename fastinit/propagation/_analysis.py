@@ -62,6 +62,7 @@ def analyse(network: Network, start: Input, dtype: str, *, brief: bool = False) 
         input_correlation=1.0 - start.signal.below,
         log10_gradient_ratio=ratio,
         log10_gradient_ratio_sd=spread,
+        log10_pooled=_pooled(trunk),
         log10_input_gradient=end.log_g / LN10,
         log10_signal_ratio=_signal_ratio(trunk),
         passing=spectrum.passing,
@@ -216,6 +217,12 @@ def _gradient_ratio(rows: list[Back]) -> tuple[float, float]:
     value = (first.log_g - last.log_g + lengths) / LN10
     variances = [b.at.variance(b.node.after, 1) for b in (linear[0], linear[-1])]
     return value, math.sqrt(max(0.0, variances[0] - variances[1])) / LN10
+
+
+def _pooled(nodes: tuple[Node, ...]) -> float:
+    """log10 of what means over pixels take from that ratio, but not from the gradients of weights."""
+    linear = [i for i, n in enumerate(nodes) if n.step.weights or n.body]
+    return sum(n.spared for n in nodes[linear[0] + 1 : linear[-1] + 1]) / LN10 if linear else 0.0
 
 
 def _signal_ratio(nodes: tuple[Node, ...]) -> float:

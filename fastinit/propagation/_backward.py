@@ -13,7 +13,7 @@ from .._types import Array
 from ._fluctuation import MEAN, SECOND, Transfer, batch_mean, bounded
 from ._layers import Activation, BatchNorm, Dropout, LayerNorm, Pool, Residual, RMSNorm
 from ._linear_layers import Conv, Dense, Gated
-from ._node import Node
+from ._node import Node, bias_part
 from ._pointwise import as_activation
 from ._pooling import pixels_alike, shared_taps, windows
 from ._profile import Profile, divided, mixed, profile_of_gradient, tap_fraction, unpooled
@@ -216,7 +216,8 @@ def _linear(node: Node, g: Gradient, before: Gradient, weight: float) -> Gradien
     # what the gradients of all units share adds up where weights have a mean
     shared = w.mean**2 * (g.width - 1.0) * g.common / w.second if w.second else 0.0
     alike = (w.mean**2 / w.second + shared) / (1.0 + shared) if w.mean and shared > -1.0 else 0.0
-    aligned = g.excess * g.width / n if isinstance(layer, Dense) else 0.0
+    # of the part along h = x W + b that along x W reaches x
+    aligned = g.excess * (1.0 - bias_part(w, node.after)) * g.width / n if isinstance(layer, Dense) else 0.0
     # Independent elements keep the part along the signal beside what they make of the rest; orthogonal ones keep
     # all lengths, but for what more outputs than inputs project out.
     grown = max(-0.9, aligned * (max(0.0, (g.width - n) / max(g.width - 1, 1)) if w.orthogonal else 1.0))

@@ -14,10 +14,10 @@ from ._fluctuation import MEAN, SECOND, SHAPE, Transfer, bounded, cosine_noise, 
 from ._layers import Activation, BatchNorm, Dropout, LayerNorm, Pool, Residual
 from ._linear_layers import Conv, Dense, Gated
 from ._network import Step
-from ._node import GateStatistics, Node
+from ._node import GateStatistics, Node, bias_part
 from ._normalization import batch_norm, norm, units_of
 from ._pointwise import Branch, activation_step, depends_on_its_input, pointwise, with_masks
-from ._pooling import at_largest, channels_behind, mean_of, overlap, pixels_alike, pool, shared_taps
+from ._pooling import at_largest, channels_behind, mean_of, overlap, pixels_alike, pool, shared_taps, spared
 from ._profile import evenness, profile_behind, raised, tap_fraction
 from ._signal import NEAR, Curve, Origin, Signal, UnitLaw, exp, grid, log, log_add, mapped_below, scaled_moments
 from ._sum import sum_with_branch
@@ -165,7 +165,7 @@ def _through(weights: Weights, x: Signal, taps: float = 1.0, groups: int = 1) ->
 
 def _dense(step: Step, x: Signal, shared: float) -> Node:
     (w,) = step.weights
-    taps, back = 1.0, log(step.fan_out * w.second)
+    taps, back, gain = 1.0, log(step.fan_out * w.second), 0.0
     if isinstance(step.layer, Conv):
         taps = tap_fraction(step, x.profile)
         fewer = 1.0 / math.prod(step.layer.stride)
@@ -178,10 +178,11 @@ def _dense(step: Step, x: Signal, shared: float) -> Node:
         x = replace(x, state=state, scatter=x.scatter / window)
     elif step.image_in is not None and not step.spatial and step.fan_in == x.width:
         pixels = math.prod(step.image_in)  # channels of an image: the mean over its pixels
-        x = replace(mean_of(x, pixels, x.width, pixels_alike(x, shared) * evenness(x.profile))[0], apart=None)
+        mean = mean_of(x, pixels, x.width, pixels_alike(x, shared) * evenness(x.profile))[0]
+        gain, x = spared(x, mean, pixels), replace(mean, apart=None)
         back -= 2.0 * math.log(pixels)
     after, by = _through(w, x, taps, step.layer.groups if isinstance(step.layer, Conv) else 1)
-    alone = exp(min(0.0, log(w.bias_second) - after.log_q)) if after.log_q > -math.inf else 0.0  # part of the biases
+    alone = bias_part(w, after)
     mixed_units = 3.0 * (1.0 - alone) ** 2 * w.uneven + alone**2 * w.bias_excess  # excess kurtosis over the units
     gaussian = x.gaussian or not (w.lone or after.shared > _SHARED)
     after = replace(after, gaussian=gaussian and mixed_units < _MIXED + 12.0 / w.fan_in)
@@ -192,7 +193,7 @@ def _dense(step: Step, x: Signal, shared: float) -> Node:
     # at near places, behind weights with a mean
     near = x.apart is not None and not x.gaussian and x.origin is None
     summed = isinstance(step.layer, Conv) and w.fan_out * w.mean**2 > _SHARED * w.second
-    return Node(step, x, after, factor=back, transfer=by, approximate=near or summed)
+    return Node(step, x, after, factor=back, transfer=by, spared=gain, approximate=near or summed)
 
 
 def _activation(step: Step, x: Signal) -> Node:

@@ -96,7 +96,9 @@ class Dense(Layer):
     layout : str, optional
         "oi" for a `weight` of shape (out, in).
     fan_in : int, optional
-        Number of inputs; by default the width of what comes before.
+        Number of inputs; by default the width of what comes before. Behind an image it says what becomes of the
+        pixels: by default each channel's mean over them is taken (global average pooling); channels times pixels
+        flattens them.
     **kwargs : Any
         Arguments of the initializer: `gain`, `std`, `mode`, `nonlinearity`, ...
 

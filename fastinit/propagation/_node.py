@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import KW_ONLY, dataclass, field
 from typing import NamedTuple
 
@@ -11,8 +12,14 @@ from .. import _core
 from .._types import Array
 from ._fluctuation import Transfer
 from ._network import Step
-from ._signal import Curve, Signal
+from ._signal import Curve, Signal, exp, log
 from ._units import Passage
+from ._weights import Weights
+
+
+def bias_part(w: Weights, h: Signal) -> float:
+    """The part of E h^2 that the biases make."""
+    return exp(min(0.0, log(w.bias_second) - h.log_q)) if h.log_q > -math.inf else 0.0
 
 
 class GateStatistics(NamedTuple):
@@ -48,6 +55,7 @@ class Node:
     branch: Transfer = field(default_factory=Transfer)  # of Residual by its branch; `transfer` is the skip's
     gate: GateStatistics | None = None
     whole: _core.Activation | None = None  # the activation that a Residual is, whose branch takes each unit by itself
+    spared: float = 0.0  # ln of what a mean over pixels takes from g^2, but not from the gradients of weights before it
     masked: bool = False  # and Dropout at the end of that
     passage: Passage | None = None  # of an activation, from the units before to those behind
     approximate: bool = False

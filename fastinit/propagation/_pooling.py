@@ -45,7 +45,8 @@ def pool(step: Step, x: Signal, shared: float = 1.0) -> Node:
         after, by = mean_of(x, k, width, alike)
         after = replace(after, profile=pooled(x.profile, layer.size))
         near = step.spatial and x.apart is not None  # what differs between places is alike at neighbours: left out
-        return Node(step, x, after, factor=math.log(part / k), transfer=by, approximate=near)
+        gain = spared(x, after, k) if step.spatial else 0.0
+        return Node(step, x, after, factor=math.log(part / k), transfer=by, spared=gain, approximate=near)
     first, second, fourth, _ = _maximum(step, x, shared)
     if second == 0.0:
         return Node(step, x, replace(x, width=width, law=None), factor=math.log(part))
@@ -213,6 +214,15 @@ def mean_of(x: Signal, k: int, width: int, alike: float) -> tuple[Signal, Transf
         kurtosis=max(1.0, 3.0 - 2.0 * mean**4 + excess), below=min(2.0, x.below / k / part), apart=apart,
         origin=None, law=None, state=by.after(x.state),
     ), by  # fmt: skip
+
+
+def spared(x: Signal, mean: Signal, pixels: int) -> float:
+    """ln of pixels E m^2 / E x^2, m the mean over them: ln of their number where all are alike, 0 for independent ones.
+
+    A mean leaves one over the pixels of a squared gradient; behind pixels that are alike those of weights, which are
+    sums over them, lose nothing by it.
+    """
+    return max(0.0, math.log(pixels) + mean.log_q - x.log_q) if mean.log_q > -math.inf else 0.0
 
 
 def windows(step: Step) -> int:

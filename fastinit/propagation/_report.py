@@ -81,6 +81,9 @@ class Report:
     log10_gradient_ratio, log10_gradient_ratio_sd : float
         log10 of the squared length of the gradient by the first layer's outputs over that by the last
         one's, and of one input its standard deviation over draws at these widths.
+    log10_pooled : float
+        log10 of what means over pixels, between those two layers, take from that ratio but not from the gradients of
+        weights, which are sums over pixels: of their number, as far as the pixels are alike. The verdict adds it.
     log10_input_gradient : float
         log10 of the mean square of the gradient by the input, for a standard normal one at the output.
     log10_signal_ratio : float
@@ -129,6 +132,7 @@ class Report:
     input_correlation: float
     log10_gradient_ratio: float
     log10_gradient_ratio_sd: float
+    log10_pooled: float
     log10_input_gradient: float
     log10_signal_ratio: float
     passing: float
@@ -157,7 +161,7 @@ class Report:
         if self.scales is not None:
             # what moves by less than a twentieth over the whole depth is critical for it
             return "critical" if self.scales.xi_grad > 20.0 * self.depth else self.scales.phase
-        total = self.log10_gradient_ratio
+        total = self.log10_gradient_ratio + self.log10_pooled
         return "critical" if abs(total) <= 1.0 else "ordered" if total < 0 else "chaotic"
 
     @property
@@ -167,8 +171,9 @@ class Report:
         lines = [head, *self.reasons]
         if self.remedy is not None:
             r = self.remedy
+            head = "Change" if r.level != "bad" else "No change found mends it; the best"
             lines.append(
-                f"Change: {r.change}. After it: log10 gradient ratio {fixed(r.log10_gradient_ratio)}, "
+                f"{head}: {r.change}. After it: log10 gradient ratio {fixed(r.log10_gradient_ratio)}, "
                 f"log10 signal ratio {fixed(r.log10_signal_ratio)}, dead {r.dead:.0%}, "
                 f"overflow in {self.dtype} {r.overflow:.2g}: {r.level}."
             )

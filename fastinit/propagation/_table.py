@@ -133,7 +133,7 @@ def _network(report: Report) -> list[tuple[str, str]]:
     ]
     if s is not None:
         lines.append(("depth scales", f"xi_q {number(s.xi_q)}, xi_c {number(s.xi_c)}, xi_grad {number(s.xi_grad)}"))
-        q = "as it is" if s.xi_q == math.inf and s.q > 0.0 else number(s.q)  # every q is one that stays
+        q = "as it is" if s.xi_q == math.inf and 0.0 < s.q < math.inf else number(s.q)  # every q is one that stays
         lines.append(("goes to", f"q {q}, correlation {number(s.c)}"))
     lines += [
         ("dead units", percent(report.dead)),

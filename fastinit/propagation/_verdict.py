@@ -60,15 +60,18 @@ def _gradient_findings(report: Report) -> Iterator[Finding]:
         if report.batch_norm != 1:  # which says so by itself
             yield 2, "No gradient reaches the first layer: the network is dead."
         return
-    grade = grade_of(abs(total), "gradient")
+    kept = _kept(report)
+    grade = grade_of(abs(kept), "gradient")
     if grade == 0:
-        factor = f"{10.0**total:.2g}"
+        factor = f"{10.0**kept:.2g}"
         words = f"{'' if factor == '1' else f'{factor} times '}as large as at the last"
     else:
-        way = "smaller (vanishing)" if total < 0 else "larger (exploding)"
-        words = f"{_times(abs(total))} {way} than at the last"
-    first = f"The gradient's squared length at the first of {counted(report.depth, 'layer')} is"
-    yield grade, f"{first} {words} (log10 ratio {fixed(total)} +- {fixed(report.log10_gradient_ratio_sd)})."
+        way = "smaller (vanishing)" if kept < 0 else "larger (exploding)"
+        words = f"{_times(abs(kept))} {way} than at the last"
+    means = fixed(-report.log10_pooled)
+    aside, part = ("The", "") if means == "0.00" else ("Means over pixels aside, the", f", of which means {means}")
+    first = f"{aside} gradient's squared length at the first of {counted(report.depth, 'layer')} is"
+    yield grade, f"{first} {words} (log10 ratio {fixed(total)} +- {fixed(report.log10_gradient_ratio_sd)}{part})."
     typical = _typical(report)
     if (narrow := grade_of(abs(typical), "gradient")) > grade:
         yield narrow, (
@@ -106,7 +109,8 @@ def enters_nothing(report: Report) -> bool:
 
 def _unit_findings(report: Report) -> Iterator[Finding]:
     if report.log10_gradient_ratio != -math.inf and (grade := grade_of(report.dead, "dead")):
-        yield grade, f"{report.dead:.0%} of the units are dead: slope 0 for all {counted(report.batch, 'input')}."
+        inputs = "the input" if report.batch == 1 else f"all {report.batch} inputs"
+        yield grade, f"{report.dead:.0%} of the units are dead: slope 0 for {inputs}."
     flat = report.saturated or 0.0
     if grade := grade_of(flat, "saturated"):
         yield grade, f"{flat:.0%} of the activations are saturated."
@@ -126,10 +130,15 @@ def _theory_findings(report: Report) -> Iterator[Finding]:
         yield 0, f"Theory is approximate in {layers}, the first {report.approximate[0]}: simulate to be sure."
 
 
+def _kept(report: Report) -> float:
+    """log10 of the gradient ratio that the weights meet: less what means over pixels take."""
+    return report.log10_gradient_ratio + report.log10_pooled
+
+
 def _typical(report: Report) -> float:
-    """log10 of the gradient ratio of half of all draws: the median of a lognormal number, where it is not near the mean."""
+    """log10 of that ratio of half of all draws: the median of a lognormal number, where it is not near the mean."""
     less = 0.5 * LN10 * report.log10_gradient_ratio_sd**2
-    return report.log10_gradient_ratio - (less if less > 0.25 else 0.0)
+    return _kept(report) - (less if less > 0.25 else 0.0)
 
 
 def _times(log10: float) -> str:
@@ -181,7 +190,7 @@ def graded(report: Report) -> Report:
 
 
 def rank_of(report: Report) -> tuple[int, float]:
-    ratio, typical = abs(report.log10_gradient_ratio), abs(_typical(report))
+    ratio, typical = abs(_kept(report)), abs(_typical(report))
     if grade_of(typical, "gradient") > grade_of(ratio, "gradient"):
         ratio = typical
     size = ratio + 2.0 * (1.0 - report.passing) + 0.25 * abs(report.log10_signal_ratio) + 2.0 * report.dead

@@ -10,6 +10,7 @@ import pytest
 from bands import BATCH, draws, held, spread
 
 from fastinit import propagation as P
+from fastinit._activations import resolve
 
 A, D, R = P.Activation, P.Dense, P.Residual
 
@@ -326,3 +327,18 @@ def test_maxima_of_functions_that_fall(activation: str) -> None:
         assert row.gradient == pytest.approx(found.gradient.value, rel=0.015), row.name
     units = P.propagate([D(400, "he_normal", fan_in=300), A("abs"), P.Pool(2, "max")]).layers[2]
     assert 10**units.log10_second == pytest.approx(2.0 * (1.0 + 2.0 / math.pi), rel=0.002)
+
+
+@pytest.mark.parametrize(("activation", "depth", "marked"), [
+    ("relu", 20, False), ("tanh", 20, False), ("silu", 8, False), ("silu", 20, True), ("hardswish", 16, True),
+])  # fmt: skip
+def test_batches_of_few_long_inputs_are_marked(activation: str, depth: int, marked: bool) -> None:
+    """BatchNorm holds the mean square over the batch: where an activation spreads that of single inputs, ever more."""
+    f, rng = resolve(activation, {}), np.random.default_rng(0)
+    x = rng.standard_normal((256, 128))
+    for _ in range(depth):
+        h = x @ rng.standard_normal((128, 128))
+        h = (h - h.mean(0)) / h.std(0)
+        x = f.eval(h.ravel())[0].reshape(h.shape)
+    assert (np.var(np.log((h**2).mean(1))) > 0.8) == marked
+    assert bool(P.propagate([D(128), P.BatchNorm(), A(activation)] * depth).approximate) == marked

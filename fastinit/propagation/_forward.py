@@ -15,7 +15,7 @@ from ._layers import Activation, BatchNorm, Dropout, LayerNorm, Pool, Residual
 from ._linear_layers import Conv, Dense, Gated
 from ._network import Step
 from ._node import GateStatistics, Node, bias_part
-from ._normalization import batch_norm, norm, units_of
+from ._normalization import UNLIKE, batch_norm, norm, stray, units_of
 from ._pointwise import Branch, activation_step, depends_on_its_input, pointwise, with_masks
 from ._pooling import at_largest, channels_behind, mean_of, overlap, pixels_alike, pool, shared_taps, spared
 from ._profile import evenness, profile_behind, raised, tap_fraction
@@ -89,7 +89,8 @@ def _behind_batch_norm(step: Step, x: Signal, batch: int, nodes: list[Node]) -> 
     if len(nodes) >= -linear and isinstance(nodes[linear].step.layer, (Dense, Conv)):
         nodes[linear] = replace(nodes[linear], factor=nodes[linear].factor + units.met)
     # what differs between places is alike at neighbours, which is left out
-    return replace(node, approximate=node.approximate or (padded and nodes[-1].before.apart is not None))
+    near, strays = padded and nodes[-1].before.apart is not None, stray(x, nodes)
+    return replace(node, strays=strays, approximate=node.approximate or near or strays > UNLIKE)
 
 
 def _shared(layer: Pool, nodes: list[Node]) -> float:

@@ -56,6 +56,7 @@ class Node:
     gate: GateStatistics | None = None
     whole: _core.Activation | None = None  # the activation that a Residual is, whose branch takes each unit by itself
     spared: float = 0.0  # ln of what a mean over pixels takes from g^2, but not from the gradients of weights before it
+    strays: float = 0.0  # behind BatchNorm, the variance over the inputs of ln of their mean squares
     masked: bool = False  # and Dropout at the end of that
     passage: Passage | None = None  # of an activation, from the units before to those behind
     approximate: bool = False

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import NamedTuple
 
 import numpy as np
 
+from .._activations import Function
 from .._types import Array
 from ._fluctuation import MEAN, SECOND, Transfer, bounded, cosine_noise, zero
-from ._layers import BatchNorm, LayerNorm, RMSNorm
+from ._layers import Activation, BatchNorm, LayerNorm, RMSNorm
+from ._linear_layers import Conv, Dense
 from ._network import Step
 from ._node import Node
 from ._signal import NEAR, Signal, exp, grid, log, log_add
@@ -21,6 +24,8 @@ _SHARED = 0.05
 _ALL = 0.99
 #: Kurtosis over the number of inputs, from which first orders in 1 / inputs no longer do.
 _FEW = 0.25
+#: Variance of the logarithm of the inputs' mean squares, from which some of a batch are far longer than the others.
+UNLIKE = 1.0
 
 
 def norm(step: Step, x: Signal) -> Node:
@@ -106,6 +111,34 @@ def batch_norm(step: Step, x: Signal, batch: int, units: Units, channels: Channe
     back = full * full * few + units.inverse - log_divisor
     few_inputs = units.few or x.fresh * (kurtosis - 1.0) / m > _FEW
     return Node(step, x, after, factor=back, transfer=by, pull_noise=uneven / x.width, approximate=few_inputs)
+
+
+def stray(x: Signal, nodes: list[Node]) -> float:
+    """Variance over the inputs of ln of their mean squares, which BatchNorm holds only on average.
+
+    A deviation of one input's passes from one BatchNorm to the next, times d ln Var f / d ln q of the activations
+    between; where that is above 1 the batch comes to consist of a few long inputs, which no formula here tells.
+    """
+    noise, passed = max(0.0, float(x.state.own[SECOND, SECOND] - x.state.pair[SECOND, SECOND])), 1.0
+    for node in reversed(nodes):
+        layer = node.step.layer
+        if isinstance(layer, BatchNorm):
+            return noise + passed * node.strays
+        if isinstance(layer, Activation):
+            passed *= _stretch(layer.function) ** 2
+        elif not isinstance(layer, (Dense, Conv)):
+            break
+    return noise
+
+
+@functools.lru_cache(maxsize=256)
+def _stretch(f: Function) -> float:
+    """d ln E (f - m)^2 / d ln q at q = 1, where the mean m of all inputs stays."""
+    phi, phi2, *_, elastic = f.moments(1.0, 0.0)
+    step = 1e-3
+    slope = (f.moments(1.0 + step, 0.0)[0] - f.moments(1.0 - step, 0.0)[0]) / (2.0 * step)
+    variance = phi2 - phi * phi
+    return max(0.0, elastic - 2.0 * phi * slope) / variance if variance > 0.0 else 0.0
 
 
 def _silent(step: Step, x: Signal, back: float) -> Node:

@@ -24,6 +24,9 @@ LAYOUTS = {"oi": "(out, in)", "io": "(in, out)"}
 _FLOAT8 = {"F8_E4M3": "float8_e4m3fn", "F8_E5M2": "float8_e5m2"}
 #: Endings of a matrix's name, and of its bias's.
 _BIASES = ((r"(weight|kernel)$", "bias"), (r"(weights|kernels)$", "biases"), (r"(?<![A-Za-z])[wW](\d*)$", r"b\1"))
+#: Parts of names of attention, recurrent, gated and normalized layers, which dense layers in series are not.
+_NO_CHAIN = re.compile(r"attn|attention|qkv|[qkvo]_proj|in_proj|(weight|kernel)_[ih]h|up_proj|norm"
+                       r"|(?<![a-z])(lstm|gru|rnn|gate|ln|bn)(?![a-z])", re.IGNORECASE)  # fmt: skip
 #: What readers of files raise for broken ones.
 _DAMAGES = (zipfile.BadZipFile, zlib.error, ValueError, TypeError, AttributeError, LookupError, EOFError, RuntimeError,
             OSError)  # fmt: skip
@@ -41,16 +44,23 @@ def run_weights(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     many = counted(len(used), "matrix", "matrices")
     read_as = LAYOUTS[layout] + (", which its shapes do not tell (--layout does)" if tie else "")
     lines = [f"{many} of {options.file} as {read_as}: {', '.join(used[:6])}{', ...' if len(used) > 6 else ''}"]
-    last = []
+    caveats = []
     if left:
         shapes = [f"{name} ({'x'.join(map(str, tensors[name].shape))})" for name in left[:6]]
         lines.append(f"left out, not in the chain: {', '.join(shapes)}{', ...' if len(left) > 6 else ''}")
         matrices = sum(_is_matrix(t) for t in tensors.values())
         if len(used) < matrices:
-            last.append(f"The verdict is that of {len(used)} of {matrices} matrices, as if the others were not there.")
+            caveats.append(f"The verdict is that of {len(used)} of {matrices} matrices, as if the others were not there.")
         if any(tensors[name].ndim > 2 for name in left):
-            last.append("Convolutions are not followed: the verdict is that of the matrices alone.")
-    return result, "\n".join([*lines, "", text, *last])
+            caveats.append("Convolutions are not followed: the verdict is that of the matrices alone.")
+    other = [name for name in tensors if _NO_CHAIN.search(name)]
+    if other:
+        caveats.append(
+            f"{other[0]}{', ...' if other[1:] else ''} by name: of attention, recurrent, gated or normalized layers the "
+            "verdict of a chain of dense layers is not this model's; propagate takes their arrays layer by layer (weight=)."
+        )
+    result["caveats"] = caveats
+    return result, "\n".join([*lines, "", text, *caveats])
 
 
 def read_tensors(file: str) -> dict[str, Array]:

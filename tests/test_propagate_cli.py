@@ -197,12 +197,24 @@ def test_weights_of_safetensors(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert "is damaged or no .safetensors file" in run(f"weights {path}", capsys, 2)
 
 
+@pytest.mark.parametrize("name", ["h.0.attn.weight", "q_proj", "rnn.weight_hh_l0", "mlp.gate_proj.weight", "ln_1.scale"])
+def test_names_that_are_no_chain(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    matrix = np.eye(8, dtype=np.float32)
+    np.savez(tmp_path / "m.npz", **{"dense.kernel": matrix, name: matrix})
+    shown = run(f"weights {tmp_path / 'm.npz'}", capsys).splitlines()[-1]
+    assert shown.startswith(f"{name} by name: of attention, recurrent, gated or normalized layers")
+    np.savez(tmp_path / "m.npz", **{"dense.kernel": matrix, "aggregated.weight": matrix[:, :4]})
+    assert json.loads(run(f"weights {tmp_path / 'm.npz'} --json", capsys))["caveats"] == []
+
+
 def test_weights_left_out_and_errors(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "m.npz"
     tensors = saved(tmp_path)
     tensors["z.extra"] = tensors.pop("embed.table")
     np.savez(path, **tensors)
     assert "left out, not in the chain: z.extra" in run(f"weights {path}", capsys)
+    assert json.loads(run(f"weights {path} --json", capsys))["caveats"] == [
+        "The verdict is that of 3 of 4 matrices, as if the others were not there."]  # fmt: skip
     whole = json.loads(run(f"weights {path} --json", capsys))
     np.savez(path, **tensors, **{"zz.indices": np.ones((whole["fan_out"], 9), np.int32)})
     assert json.loads(run(f"weights {path} --json", capsys))["fan_out"] == whole["fan_out"]

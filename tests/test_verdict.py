@@ -173,3 +173,12 @@ def test_what_pools_take_for_good_counts() -> None:
     for layers in ([conv, A("tanh"), Pool(32), D(10)], [conv, A("relu"), Pool(2, "max"), D(10, fan_in=64 * 256)],
                    [conv, A("relu"), Pool(32)], [D(64), A("relu"), Pool(8), D(10)]):  # fmt: skip
         assert propagate(layers).log10_pooled == pytest.approx(0.0, abs=0.2)
+
+
+def test_draws_that_part_ways_are_marked() -> None:
+    """GELU's E x^2 leaves its unstable fixed point to either side, and an x^2 of units doubles all deviations."""
+    assert propagate([D(256, "he_normal"), A("gelu")] * 50).approximate
+    assert propagate([D(256, gain=0.8), A("squared_relu")] * 4).approximate
+    assert propagate([D(256), *[Residual([Gated(512)], scale=24**-0.5)] * 24]).approximate
+    for layers in ([D(256, nonlinearity="gelu"), A("gelu")] * 8, [D(64), A("relu")] * 100, [D(256), A("tanh")] * 50):
+        assert not propagate(layers).approximate

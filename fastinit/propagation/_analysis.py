@@ -115,6 +115,7 @@ def _row(back: Back, last: Node | None, batch: int, ranges: dict[str, dict[str, 
     node, g = back.node, back.at
     x, y, layer = node.before, node.after, node.step.layer
     weights = node.step.weights
+    mixed = isinstance(layer, Activation) and not x.gaussian and x.law is None
     saturated = zero = dead = None
     if isinstance(layer, Activation):
         saturated, zero, dead = _fractions(layer, x, batch)
@@ -150,7 +151,7 @@ def _row(back: Back, last: Node | None, batch: int, ranges: dict[str, dict[str, 
         overflow=ranges["overflow"],
         underflow=ranges["underflow"],
         gradient_underflow=ranges["gradient_underflow"],
-        approximate=node.approximate or (isinstance(layer, Activation) and not x.gaussian and x.law is None),
+        approximate=node.approximate or mixed or y.runs_away(),
     )
 
 

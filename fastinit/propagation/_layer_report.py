@@ -50,7 +50,8 @@ class LayerReport:
         of very different scales, or of few weights and inputs that are alike, as behind depthwise convolutions); a
         residual branch depends on its own input; the pixels of given images are alike where they are near; a
         BatchNorm stands behind a padded convolution whose places differ, or has too few inputs for the
-        tails of its signal.
+        tails of its signal, or lets single inputs outgrow its batch; E x^2 leaves an unstable fixed point, by which
+        draws part ways.
     measured : MeasuredLayer or None
     """
 

@@ -99,6 +99,10 @@ class Signal:
         """1 - cosine of two places of an image."""
         return self.below if self.apart is None else self.apart
 
+    def runs_away(self) -> bool:
+        """Whether draws part ways: an E x^2 that grows by more than 2 % for 1 % at the input, and fluctuates much."""
+        return self.elastic > 2.0 and float(self.state.own[SECOND, SECOND]) > 0.5
+
     def centre_and_deviation(self) -> tuple[float, float]:
         """E x and the deviation about it; of scales beyond e^300, where activations are powers, of that one."""
         scale = exp(min(300.0, 0.5 * self.log_q))

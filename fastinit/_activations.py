@@ -26,11 +26,6 @@ for _name, _aliases, _parameters in _core.activations():
 _WANTED = "activation must take a float64 array, as numpy.vectorize makes a function of numbers do"
 
 
-def known_activations() -> tuple[str, ...]:
-    """Canonical names, in the order of the table."""
-    return tuple(_TABLE)
-
-
 def canonical_name(activation: str) -> str:
     """The table's name for a name or alias; ValueError lists the known ones."""
     name = _CANONICAL.get(activation)

@@ -179,7 +179,7 @@ def _final_path(output: str) -> str:
     path = os.path.realpath(output)
     if not os.path.isdir(os.path.dirname(path)):
         raise ValueError(f"--output must be in a folder that exists, got {output!r}")
-    if os.path.basename(output) == "" or (os.path.exists(path) and not stat.S_ISREG(os.stat(path).st_mode)):
+    if os.path.basename(output) in ("", "-") or (os.path.exists(path) and not stat.S_ISREG(os.stat(path).st_mode)):
         raise ValueError(f"--output must name a regular file, got {output!r}")
     if os.path.splitext(output)[1].lower() not in ("", ".npy"):
         raise ValueError(f"--output must end in .npy, or have no suffix: the file is one of NumPy's; got {output!r}")

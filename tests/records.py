@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import fastinit as fi
+from fastinit._activations import _TABLE
 
+ACTIVATIONS = tuple(_TABLE)  # canonical names
 DTYPES = ("float32", "float64", "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2")
 SHAPES_2D = ((1, 1), (3, 5), (64, 64), (129, 257))
 SHAPES_ANY = ((), (0,), (1,), (63,), (64,), (65,), (1000,), (3, 0, 2), (7, 11, 13), (1025, 65))

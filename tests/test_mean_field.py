@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 from messages import whole
+from records import ACTIVATIONS
 
-from fastinit._activations import known_activations, resolve
+from fastinit._activations import resolve
 from fastinit.propagation import (
     FixedPoint,
     c_map,
@@ -46,7 +47,7 @@ def test_he_relu_correlation_map() -> None:
     assert 1 / math.sqrt(steps[-1]) - 1e3 == pytest.approx(20000 * math.sqrt(2) / (3 * math.pi), rel=1e-3)
 
 
-@pytest.mark.parametrize("name", known_activations())
+@pytest.mark.parametrize("name", ACTIVATIONS)
 def test_c_map_near_one(name: str) -> None:
     """One is fixed, and 1 - c is multiplied by sigma_w2 E f'^2 q / q'."""
     q, sw, sb = 0.8, 1.3, 0.2
@@ -104,7 +105,7 @@ def test_fixed_points(name: str, sw: float, sb: float, expected: list[tuple[floa
         assert point.stable is stable
 
 
-@pytest.mark.parametrize("name", known_activations())
+@pytest.mark.parametrize("name", ACTIVATIONS)
 @pytest.mark.parametrize(("sw", "sb"), [(1.5, 0.0), (0.9, 0.05), (2.2, 0.3)])
 def test_fixed_points_are_fixed(name: str, sw: float, sb: float) -> None:
     points = fixed_points(name, sw, sb)
@@ -153,7 +154,7 @@ def test_critical_points() -> None:
     assert critical_line("leaky_relu", 5.0, negative_slope=0.5) == (1.6, 0.0, 5.0)
 
 
-@pytest.mark.parametrize("name", known_activations())
+@pytest.mark.parametrize("name", ACTIVATIONS)
 def test_critical_point_is_critical(name: str) -> None:
     try:
         p = critical_point(name, 0.1)

@@ -13,9 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from messages import whole
+from records import ACTIVATIONS
 
 from fastinit import _core
-from fastinit._activations import known_activations, resolve
+from fastinit._activations import resolve
 from fastinit.propagation import Moments, PairMoments, moments, pair_moments
 
 DATA = json.loads((Path(__file__).parent / "data" / "moments.json").read_text())
@@ -60,7 +61,7 @@ def test_against_mpmath(row: list[Any]) -> None:
 
 
 # Panels do not follow the sine's oscillation at large q; that is why its closed form is there.
-FOLLOWED = [(name, q) for name in known_activations() for q in (0.3, 1.0, 7.0, 400.0) if name != "sin" or q <= 1.0]
+FOLLOWED = [(name, q) for name in ACTIVATIONS for q in (0.3, 1.0, 7.0, 400.0) if name != "sin" or q <= 1.0]
 
 
 @pytest.mark.parametrize(("name", "q"), FOLLOWED)
@@ -74,7 +75,7 @@ def test_closed_forms_against_panels(name: str, q: float) -> None:
     assert f.variance(q) == pytest.approx(closed[1] - closed[0] ** 2, rel=1e-12)
 
 
-@pytest.mark.parametrize("name", known_activations())
+@pytest.mark.parametrize("name", ACTIVATIONS)
 def test_odd_and_even(name: str) -> None:
     f = resolve(name, {})
     x = np.array([0.3, 1.7, 4.0])
@@ -86,7 +87,7 @@ def test_odd_and_even(name: str) -> None:
         assert m.dphi == 0.0
 
 
-@pytest.mark.parametrize("name", known_activations())
+@pytest.mark.parametrize("name", ACTIVATIONS)
 def test_derivative(name: str) -> None:
     f = resolve(name, {})
     x = np.linspace(-7.03, 7.04, 200)
@@ -99,7 +100,7 @@ SCALES = ((1e-6, 0.0), (1.0, 0.7), (1e6, -50.0))
 
 
 @pytest.mark.parametrize(
-    ("name", "q", "mean"), [(n, *at) for n in known_activations() for at in SCALES if n != "sin" or at[0] <= 1.0]
+    ("name", "q", "mean"), [(n, *at) for n in ACTIVATIONS for at in SCALES if n != "sin" or at[0] <= 1.0]
 )
 def test_stein(name: str, q: float, mean: float) -> None:
     """E (h - m) f = q E f', an identity between different integrands (Cauchy-Schwarz as the scale)."""
@@ -168,7 +169,7 @@ def brute_pair(name: str, q: float, c: float) -> tuple[float, float]:
     return float(total[0]), float(total[1])
 
 
-@pytest.mark.parametrize("name", [n for n in known_activations() if n not in ("prelu", "celu", "quick_gelu")])
+@pytest.mark.parametrize("name", [n for n in ACTIVATIONS if n not in ("prelu", "celu", "quick_gelu")])
 @pytest.mark.parametrize(("q", "c"), [(1.0, -0.93), (0.2, 0.35), (6.0, 0.9)])
 def test_pairs_against_brute_force(name: str, q: float, c: float) -> None:
     got, exact, m = pair_moments(name, c, q), brute_pair(name, q, c), moments(name, q)
@@ -176,7 +177,7 @@ def test_pairs_against_brute_force(name: str, q: float, c: float) -> None:
     assert abs(got.dphi_dphi - exact[1]) <= 3e-12 * m.dphi2
 
 
-@pytest.mark.parametrize("name", known_activations())
+@pytest.mark.parametrize("name", ACTIVATIONS)
 @pytest.mark.parametrize("q", [1e-4, 1.0, 50.0])
 def test_pairs_at_the_ends_and_in_the_middle(name: str, q: float) -> None:
     m = moments(name, q)
@@ -194,7 +195,7 @@ def test_pairs_at_the_ends_and_in_the_middle(name: str, q: float) -> None:
         assert gap == pytest.approx(q * m.dphi2 * d, rel=1e-11 + 40 * math.sqrt(d * max(q, 1.0)))
 
 
-@pytest.mark.parametrize("name", known_activations())
+@pytest.mark.parametrize("name", ACTIVATIONS)
 def test_gap_is_the_integral_of_the_slope(name: str) -> None:
     """Price's theorem: d E f f / dc = q E f' f'."""
     q, d = 1.5, 0.1
@@ -226,7 +227,7 @@ def test_pairs_of_large_variance(name: str, q: float, c: float) -> None:
     assert abs(got.dphi_dphi - exact[1]) <= 3e-12 * m.dphi2
 
 
-@pytest.mark.parametrize("name", known_activations())
+@pytest.mark.parametrize("name", ACTIVATIONS)
 @pytest.mark.parametrize("q", [1e-4, 0.7, 1.0, 20.0, 30.0, 5e3])
 def test_no_seams(name: str, q: float) -> None:
     """The ways to a pair moment change with q and c; E[f^2] - E[f f] grows smoothly through all of them."""
@@ -303,7 +304,7 @@ def test_kink_at_an_odd_place_is_found() -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(
-    st.sampled_from(known_activations()),
+    st.sampled_from(ACTIVATIONS),
     st.floats(-6, 6).map(lambda e: 10.0**e),
     st.floats(-30, 30),
 )

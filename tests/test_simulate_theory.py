@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from records import ACTIVATIONS
 
 import fastinit as fi
 from fastinit import propagation as P
-from fastinit._activations import known_activations
 
 LAWS: dict[str, dict[str, Any]] = {
     "normal": {"init": "variance_scaling", "distribution": "normal"},
@@ -50,14 +50,14 @@ def compare(layers: list[P.Layer], batch: int, repeats: int) -> None:
 
 @pytest.mark.parametrize("mode", ["fan_in", "fan_out"])
 @pytest.mark.parametrize("law", LAWS)
-@pytest.mark.parametrize("activation", known_activations())
+@pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_theory(activation: str, law: str, mode: str) -> None:
     compare(network(activation, law, mode, (96, 128, 160)), batch=48, repeats=12)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("law", LAWS)
-@pytest.mark.parametrize("activation", known_activations())
+@pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_theory_of_wide_and_deep_networks(activation: str, law: str) -> None:
     compare(network(activation, law, "fan_in", (512,) * (3 if activation in HEAVY else 12)), batch=128, repeats=8)
 

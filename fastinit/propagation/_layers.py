@@ -28,25 +28,16 @@ class Layer:
         raise AttributeError(f"a layer is immutable: cannot delete {name}")
 
     def __repr__(self) -> str:
+        found = {name: getattr(self, name) for name in self._shown}
+        # `kwargs` and `params` stand for all their entries
+        more: dict[str, Any] = found.pop("kwargs", {}) | found.pop("params", {})
         parts = []
-        for name, value in _arguments(self).items():
+        for name, value in (found | more).items():
             if isinstance(value, np.ndarray):
                 parts.append(f"{name}=<{'x'.join(map(str, value.shape))} {value.dtype.name}>")
             elif value is not None:
                 parts.append(f"{name}={value!r}")
         return f"{type(self).__name__}({', '.join(parts)})"
-
-
-def _arguments(layer: Layer, **changes: Any) -> dict[str, Any]:
-    """What makes it again, with other values; `kwargs` and `params` stand for all their entries."""
-    found = {name: getattr(layer, name) for name in layer._shown} | changes
-    more: dict[str, Any] = found.pop("kwargs", {}) | found.pop("params", {})
-    return found | more
-
-
-def replaced(layer: Layer, **changes: Any) -> Layer:
-    """The same layer but for some arguments."""
-    return type(layer)(**_arguments(layer, **changes))
 
 
 class Activation(Layer):

@@ -154,7 +154,7 @@ def finite_array(value: Any, name: str) -> Array:
     """A real array without NaN or infinity; the message counts them."""
     try:
         array = np.asarray(value)
-    except ValueError as error:  # rows of different lengths
+    except (ValueError, RuntimeError) as error:  # rows of different lengths; a tensor that requires grad
         raise ValueError(f"{name} must be an array of real numbers: {error}") from None
     if not is_real(array.dtype):
         raise TypeError(f"{name} must be an array of real numbers, got dtype {array.dtype}")

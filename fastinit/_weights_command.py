@@ -25,8 +25,10 @@ _FLOAT8 = {"F8_E4M3": "float8_e4m3fn", "F8_E5M2": "float8_e5m2"}
 #: Endings of a matrix's name, and of its bias's.
 _BIASES = ((r"(weight|kernel)$", "bias"), (r"(weights|kernels)$", "biases"), (r"(?<![A-Za-z])[wW](\d*)$", r"b\1"))
 #: Parts of names of attention, recurrent, gated and normalized layers, which dense layers in series are not.
-_NO_CHAIN = re.compile(r"attn|attention|qkv|[qkvo]_proj|in_proj|(weight|kernel)_[ih]h|up_proj|norm"
-                       r"|(?<![a-z])(lstm|gru|rnn|gate|ln|bn)(?![a-z])", re.IGNORECASE)  # fmt: skip
+_NO_CHAIN = re.compile(
+    r"(?<![a-z])(attn|attention|qkv|[qkvo]_proj|in_proj|up_proj|w[qkvo]|lstm|gru|rnn|gate|gates|recurrent|norm|ln|bn)(?![a-z])"
+    r"|layer_?norm|batch_?norm|rmsnorm|self_?attn|(weight|kernel)_[ih]h|LSTM|GRU|RNN|Attention"
+)  # fmt: skip
 #: What readers of files raise for broken ones.
 _DAMAGES = (zipfile.BadZipFile, zlib.error, ValueError, TypeError, AttributeError, LookupError, EOFError, RuntimeError,
             OSError)  # fmt: skip

@@ -65,9 +65,10 @@ class Generator:
     if not TYPE_CHECKING:  # for which every name would be one
 
         def __getattr__(self, name: str) -> Any:
-            known = hasattr(np.random.Generator, name)
-            hint = "; numpy.random.Generator(fastinit.Philox4x32(seed)) has it" if known else ""
-            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}{hint}", name=name, obj=self)
+            if name.startswith("_") or not hasattr(np.random.Generator, name):
+                return object.__getattribute__(self, name)  # which raises, as ever
+            where = "numpy.random.Generator(fastinit.Philox4x32(seed)) has it"
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}; {where}", name=name, obj=self)
 
     def _draw_key(self) -> int:
         """The key that this generator gives when it serves as a seed; it advances."""

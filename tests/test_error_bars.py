@@ -341,4 +341,11 @@ def test_batches_of_few_long_inputs_are_marked(activation: str, depth: int, mark
         h = (h - h.mean(0)) / h.std(0)
         x = f.eval(h.ravel())[0].reshape(h.shape)
     assert (np.var(np.log((h**2).mean(1))) > 0.8) == marked
-    assert bool(P.propagate([D(128), P.BatchNorm(), A(activation)] * depth).approximate) == marked
+    block = [D(128), P.BatchNorm(), A(activation)]
+    for layers in (block * depth, [*block, P.Dropout(0.1)] * depth):
+        assert bool(P.propagate(layers).approximate) == marked
+
+
+def test_lengths_that_no_activation_spreads_stay_near_their_mean() -> None:
+    assert not P.propagate([D(128), P.BatchNorm()] * 40).approximate
+    assert not P.propagate([D(128), P.BatchNorm(), A("relu")] * 60).approximate

@@ -197,13 +197,17 @@ def test_weights_of_safetensors(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert "is damaged or no .safetensors file" in run(f"weights {path}", capsys, 2)
 
 
-@pytest.mark.parametrize("name", ["h.0.attn.weight", "q_proj", "rnn.weight_hh_l0", "mlp.gate_proj.weight", "ln_1.scale"])
+@pytest.mark.parametrize("name", [
+    "h.0.attn.weight", "q_proj", "rnn.weight_hh_l0", "mlp.gate_proj.weight", "ln_1.scale", "LSTMCell.w",
+    "layers.0.wq.weight", "lstm/recurrent_kernel", "final_layernorm.scale", "SelfAttention.w",
+])  # fmt: skip
 def test_names_that_are_no_chain(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     matrix = np.eye(8, dtype=np.float32)
     np.savez(tmp_path / "m.npz", **{"dense.kernel": matrix, name: matrix})
     shown = run(f"weights {tmp_path / 'm.npz'}", capsys).splitlines()[-1]
     assert shown.startswith(f"{name} by name: of attention, recurrent, gated or normalized layers")
-    np.savez(tmp_path / "m.npz", **{"dense.kernel": matrix, "aggregated.weight": matrix[:, :4]})
+    plain = ("main_proj", "video_proj", "group_proj", "normalizer", "abnormal_head", "aggregated.weight", "fc1.weight")
+    np.savez(tmp_path / "m.npz", **dict.fromkeys(plain, matrix))
     assert json.loads(run(f"weights {tmp_path / 'm.npz'} --json", capsys))["caveats"] == []
 
 

@@ -15,6 +15,7 @@ from fastinit.propagation import (
     Conv,
     Dense,
     Gated,
+    LayerNorm,
     Pool,
     Residual,
     moments,
@@ -170,9 +171,30 @@ def test_what_pools_take_for_good_counts() -> None:
     conv = Conv(64, 3, "delta_orthogonal", image=32, fan_in=3)
     shrinks = propagate([conv, A("tanh"), Pool(32), D(10)])
     assert shrinks.level == "warn" and shrinks.log10_signal_ratio < -2.5 and shrinks.log10_gradient_ratio < -2.5
-    for layers in ([conv, A("tanh"), Pool(32), D(10)], [conv, A("relu"), Pool(2, "max"), D(10, fan_in=64 * 256)],
+    assert shrinks.log10_pooled < 0.2
+    for layers in ([conv, A("relu"), Pool(2, "max"), D(10, fan_in=64 * 256)],
                    [conv, A("relu"), Pool(32)], [D(64), A("relu"), Pool(8), D(10)]):  # fmt: skip
-        assert propagate(layers).log10_pooled == pytest.approx(0.0, abs=0.2)
+        assert propagate(layers).log10_pooled == 0.0
+
+
+def test_norms_give_back_what_means_take() -> None:
+    """BatchNorm takes what pixels share for good, and lifts the gradient by the rest."""
+    first = [Conv(64, 3, image=32, fan_in=3), A("relu")]
+    for layers in ([*first, Pool(32), BatchNorm(), D(64), A("relu"), D(10)],
+                   [*first, Pool(2), BatchNorm(), *[Conv(64, 3), A("relu"), Pool(2), BatchNorm()] * 3, D(10)]):  # fmt: skip
+        report = propagate(layers)
+        assert report.level == "good" and report.phase == "critical"
+        assert report.log10_gradient_ratio + report.log10_pooled <= max(0.0, report.log10_gradient_ratio)
+
+
+def test_channels_differ_by_their_weights_behind_means_over_pixels() -> None:
+    """LayerNorm divides by that little, and does not find all of them equal."""
+    layers = [Conv(64, 3, image=32, fan_in=3), A("relu"), Pool(32), LayerNorm(), D(64), A("relu"), D(10)]
+    report, measured = propagate(layers, batch=64), simulate(layers, batch=64, repeats=4)
+    assert report.level == "good" and report.approximate == ("3: LayerNorm",)
+    for row, found in zip(report.layers, measured.layers, strict=True):
+        assert found.gradient is not None
+        assert row.log10_gradient == pytest.approx(math.log10(found.gradient.mean), abs=0.1)
 
 
 def test_draws_that_part_ways_are_marked() -> None:

@@ -62,7 +62,7 @@ def analyse(network: Network, start: Input, dtype: str, *, brief: bool = False) 
         input_correlation=1.0 - start.signal.below,
         log10_gradient_ratio=ratio,
         log10_gradient_ratio_sd=spread,
-        log10_pooled=_pooled(trunk),
+        log10_pooled=min(_pooled(trunk), max(0.0, -ratio)),  # norms behind give back some of it
         log10_input_gradient=end.log_g / LN10,
         log10_signal_ratio=_signal_ratio(trunk),
         passing=spectrum.passing,
@@ -221,7 +221,7 @@ def _gradient_ratio(rows: list[Back]) -> tuple[float, float]:
 
 
 def _pooled(nodes: tuple[Node, ...]) -> float:
-    """log10 of what means over pixels take from that ratio, but not from the gradients of weights."""
+    """log10 of what means over alike pixels take from that ratio."""
     linear = [i for i, n in enumerate(nodes) if n.step.weights or n.body]
     return sum(n.spared for n in nodes[linear[0] + 1 : linear[-1] + 1]) / LN10 if linear else 0.0
 

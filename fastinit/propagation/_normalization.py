@@ -11,7 +11,7 @@ import numpy as np
 from .._activations import Function
 from .._types import Array
 from ._fluctuation import MEAN, SECOND, Transfer, bounded, cosine_noise, zero
-from ._layers import Activation, BatchNorm, LayerNorm, RMSNorm
+from ._layers import Activation, BatchNorm, Dropout, LayerNorm, Pool, RMSNorm
 from ._linear_layers import Conv, Dense
 from ._network import Step
 from ._node import Node
@@ -20,12 +20,16 @@ from ._signal import NEAR, Signal, exp, grid, log, log_add
 #: The part of E x^2 that all units share from which it is most of what E x^2 fluctuates by.
 _SHARED = 0.05
 
+#: The part of E x^2 that a LayerNorm keeps, below which no first order tells how it fluctuates.
+_LITTLE = 0.1
 #: The part of E x^2 that a BatchNorm keeps of inputs which share nothing.
 _ALL = 0.99
 #: Kurtosis over the number of inputs, from which first orders in 1 / inputs no longer do.
 _FEW = 0.25
 #: Variance of the logarithm of the inputs' mean squares, from which some of a batch are far longer than the others.
 UNLIKE = 1.0
+#: Its factor from one BatchNorm to the next, above which it grows without end.
+_GROWS = 1.01
 
 
 def norm(step: Step, x: Signal) -> Node:
@@ -50,6 +54,10 @@ def norm(step: Step, x: Signal) -> Node:
     rest = math.exp(log(layer.eps) - log_divisor) if layer.eps else 0.0
     # of the divided square, by the state
     square = np.array([0.0, 1.0, 0.0] if root_mean else [-2.0 * x.mean / kept, 1.0 / kept, 0.0])
+    # behind means over pixels channels may differ by little, which is known in order of size only
+    little = step.spatial and kept < _LITTLE
+    if little:
+        square = np.zeros(3)
     matrix = np.diag((0.0, 0.0, 1.0))
     matrix[SECOND] = rest * square
     if root_mean:
@@ -66,7 +74,7 @@ def norm(step: Step, x: Signal) -> Node:
     if not root_mean and x.shared > _SHARED:  # what all units share goes with their mean; the rest has a scale of its own
         spread = float(x.state.own[SECOND, SECOND]) - x.shared * (2.0 * x.shared + 4.0 * x.mean**2)
     bent = (1.0 - rest) * bounded(spread) + log(1.0 - (1.0 - rest) * fixed)
-    return Node(step, x, after, factor=bent - log_divisor, transfer=by, pull=pull)
+    return Node(step, x, after, factor=bent - log_divisor, transfer=by, pull=pull, approximate=little)
 
 
 def batch_norm(step: Step, x: Signal, batch: int, units: Units, channels: Channels | None) -> Node:
@@ -122,11 +130,11 @@ def stray(x: Signal, nodes: list[Node]) -> float:
     noise, passed = max(0.0, float(x.state.own[SECOND, SECOND] - x.state.pair[SECOND, SECOND])), 1.0
     for node in reversed(nodes):
         layer = node.step.layer
-        if isinstance(layer, BatchNorm):
-            return noise + passed * node.strays
+        if isinstance(layer, BatchNorm):  # of what does not grow, the batch's own mean keeps the sum small
+            return noise + passed * node.strays if passed > _GROWS else noise
         if isinstance(layer, Activation):
             passed *= _stretch(layer.function) ** 2
-        elif not isinstance(layer, (Dense, Conv)):
+        elif not isinstance(layer, (Dense, Conv, Dropout, Pool)):
             break
     return noise
 

@@ -206,11 +206,13 @@ def mean_of(x: Signal, k: int, width: int, alike: float) -> tuple[Signal, Transf
     if part == 0.0 or math.isnan(x.below):
         return replace(x, width=width, origin=None, law=None), Transfer()
     excess = max(0.0, x.excess) / k
-    mean = x.mean / math.sqrt(part)
+    # units behind weights of different lengths have means of their own: E f goes like the length
+    most = 1.0 if x.origin is None else 1.0 - 0.25 * min(1.0, x.uneven)
+    mean = math.copysign(min(math.sqrt(most), abs(x.mean) / math.sqrt(part)), x.mean)
     by = _fewer(x, width, 2.0 + excess)
     apart = None if x.apart is None else min(2.0, max(0.0, (part - 1.0 + x.apart) / part))  # of two windows
     return replace(
-        x, width=width, log_q=x.log_q + math.log(part), mean=mean, common=min(1.0, x.common / part),
+        x, width=width, log_q=x.log_q + math.log(part), mean=mean, common=min(most, x.common / part),
         kurtosis=max(1.0, 3.0 - 2.0 * mean**4 + excess), below=min(2.0, x.below / k / part), apart=apart,
         origin=None, law=None, state=by.after(x.state),
     ), by  # fmt: skip
@@ -219,8 +221,8 @@ def mean_of(x: Signal, k: int, width: int, alike: float) -> tuple[Signal, Transf
 def spared(x: Signal, mean: Signal, pixels: int) -> float:
     """ln of pixels E m^2 / E x^2, m the mean over them: ln of their number where all are alike, 0 for independent ones.
 
-    A mean leaves one over the pixels of a squared gradient; behind pixels that are alike those of weights, which are
-    sums over them, lose nothing by it.
+    A mean leaves one over the pixels of a squared gradient; the gradients of weights, which are sums over them, get it
+    back as far as those are alike.
     """
     return max(0.0, math.log(pixels) + mean.log_q - x.log_q) if mean.log_q > -math.inf else 0.0
 

@@ -82,8 +82,9 @@ class Report:
         log10 of the squared length of the gradient by the first layer's outputs over that by the last
         one's, and of one input its standard deviation over draws at these widths.
     log10_pooled : float
-        log10 of what means over pixels, between those two layers, take from that ratio but not from the gradients of
-        weights, which are sums over pixels: of their number, as far as the pixels are alike. The verdict adds it.
+        log10 of what means over alike pixels, between those two layers, take from that ratio where it is below 0. The
+        gradients of weights are sums over pixels and get it back, as far as their inputs are alike too, as in smooth
+        images. The verdict adds it.
     log10_input_gradient : float
         log10 of the mean square of the gradient by the input, for a standard normal one at the output.
     log10_signal_ratio : float

@@ -194,7 +194,7 @@ def test_channels_differ_by_their_weights_behind_means_over_pixels() -> None:
     assert report.level == "good" and report.approximate == ("3: LayerNorm",)
     for row, found in zip(report.layers, measured.layers, strict=True):
         assert found.gradient is not None
-        assert row.log10_gradient == pytest.approx(math.log10(found.gradient.mean), abs=0.1)
+        assert row.log10_gradient == pytest.approx(math.log10(found.gradient.value), abs=0.1)
 
 
 def test_draws_that_part_ways_are_marked() -> None:

@@ -333,10 +333,10 @@ def test_integers_of_any_kind_seed_a_bit_generator(seed: int | list[int]) -> Non
         def __index__(self) -> int:
             return self.value
 
-    kind = [Index(s) for s in seed] if isinstance(seed, list) else Index(seed)
+    kinds: list[Any] = [np.array(seed), [Index(s) for s in seed] if isinstance(seed, list) else Index(seed)]
     want = fi.Philox4x32(seed).state
-    for other in (np.array(seed), kind):
-        assert fi.Philox4x32(other).state == want  # type: ignore[arg-type]
+    for kind in kinds:
+        assert fi.Philox4x32(kind).state == want
 
 
 def test_names_of_numpys_generator_say_where_they_are() -> None:

@@ -166,7 +166,7 @@ def _through(weights: Weights, x: Signal, taps: float = 1.0, groups: int = 1) ->
 
 def _dense(step: Step, x: Signal, shared: float) -> Node:
     (w,) = step.weights
-    taps, back, gain = 1.0, log(step.fan_out * w.second), 0.0
+    taps, back, given_back = 1.0, log(step.fan_out * w.second), 0.0
     if isinstance(step.layer, Conv):
         taps = tap_fraction(step, x.profile)
         fewer = 1.0 / math.prod(step.layer.stride)
@@ -180,7 +180,7 @@ def _dense(step: Step, x: Signal, shared: float) -> Node:
     elif step.image_in is not None and not step.spatial and step.fan_in == x.width:
         pixels = math.prod(step.image_in)  # channels of an image: the mean over its pixels
         mean = mean_of(x, pixels, x.width, pixels_alike(x, shared) * evenness(x.profile))[0]
-        gain, x = spared(x, mean, pixels), replace(mean, apart=None)
+        given_back, x = spared(x, mean, pixels), replace(mean, apart=None)
         back -= 2.0 * math.log(pixels)
     after, by = _through(w, x, taps, step.layer.groups if isinstance(step.layer, Conv) else 1)
     alone = bias_part(w, after)
@@ -194,7 +194,7 @@ def _dense(step: Step, x: Signal, shared: float) -> Node:
     # at near places, behind weights with a mean
     near = x.apart is not None and not x.gaussian and x.origin is None
     summed = isinstance(step.layer, Conv) and w.fan_out * w.mean**2 > _SHARED * w.second
-    return Node(step, x, after, factor=back, transfer=by, spared=gain, approximate=near or summed)
+    return Node(step, x, after, factor=back, transfer=by, spared=given_back, approximate=near or summed)
 
 
 def _activation(step: Step, x: Signal) -> Node:

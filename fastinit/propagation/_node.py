@@ -55,8 +55,8 @@ class Node:
     branch: Transfer = field(default_factory=Transfer)  # of Residual by its branch; `transfer` is the skip's
     gate: GateStatistics | None = None
     whole: _core.Activation | None = None  # the activation that a Residual is, whose branch takes each unit by itself
-    spared: float = 0.0  # ln of what a mean over pixels takes from g^2, and sums over them give back to weights
-    strays: float = 0.0  # behind BatchNorm, the variance over the inputs of ln of their mean squares
     masked: bool = False  # and Dropout at the end of that
     passage: Passage | None = None  # of an activation, from the units before to those behind
+    spared: float = 0.0  # ln of what a mean over pixels takes from g^2, and sums over them give back to weights
+    strays: float = 0.0  # behind BatchNorm, the variance over the inputs of ln of their mean squares
     approximate: bool = False

@@ -15,7 +15,7 @@ from ._layers import Activation, BatchNorm, Dropout, LayerNorm, Pool, RMSNorm
 from ._linear_layers import Conv, Dense
 from ._network import Step
 from ._node import Node
-from ._signal import NEAR, Signal, exp, grid, log, log_add
+from ._signal import NEAR, Signal, exp, grid, log, log_add, slope_of_mean
 
 #: The part of E x^2 that all units share from which it is most of what E x^2 fluctuates by.
 _SHARED = 0.05
@@ -143,10 +143,8 @@ def stray(x: Signal, nodes: list[Node]) -> float:
 def _stretch(f: Function) -> float:
     """d ln E (f - m)^2 / d ln q at q = 1, where the mean m of all inputs stays."""
     phi, phi2, *_, elastic = f.moments(1.0, 0.0)
-    step = 1e-3
-    slope = (f.moments(1.0 + step, 0.0)[0] - f.moments(1.0 - step, 0.0)[0]) / (2.0 * step)
     variance = phi2 - phi * phi
-    return max(0.0, elastic - 2.0 * phi * slope) / variance if variance > 0.0 else 0.0
+    return max(0.0, elastic - 2.0 * phi * slope_of_mean(f, 1.0)) / variance if variance > 0.0 else 0.0
 
 
 def _silent(step: Step, x: Signal, back: float) -> Node:

@@ -18,7 +18,7 @@ from ._network import Step
 from ._node import Node
 from ._normalization import Channels
 from ._profile import evenness, pooled, taps_inside
-from ._signal import NEAR, Origin, Signal, UnitLaw, exp, grid, log, mapped_below
+from ._signal import NEAR, Origin, Signal, UnitLaw, exp, grid, log, mapped_below, slope_of_mean
 from ._units import Passage, quantiles
 from ._weights import ONE_TAP
 
@@ -45,8 +45,8 @@ def pool(step: Step, x: Signal, shared: float = 1.0) -> Node:
         after, by = mean_of(x, k, width, alike)
         after = replace(after, profile=pooled(x.profile, layer.size))
         near = step.spatial and x.apart is not None  # what differs between places is alike at neighbours: left out
-        gain = spared(x, after, k) if step.spatial else 0.0
-        return Node(step, x, after, factor=math.log(part / k), transfer=by, spared=gain, approximate=near)
+        given_back = spared(x, after, k) if step.spatial else 0.0
+        return Node(step, x, after, factor=math.log(part / k), transfer=by, spared=given_back, approximate=near)
     first, second, fourth, _ = _maximum(step, x, shared)
     if second == 0.0:
         return Node(step, x, replace(x, width=width, law=None), factor=math.log(part))
@@ -206,8 +206,8 @@ def mean_of(x: Signal, k: int, width: int, alike: float) -> tuple[Signal, Transf
     if part == 0.0 or math.isnan(x.below):
         return replace(x, width=width, origin=None, law=None), Transfer()
     excess = max(0.0, x.excess) / k
-    # units behind weights of different lengths have means of their own: E f goes like the length
-    most = 1.0 if x.origin is None else 1.0 - 0.25 * min(1.0, x.uneven)
+    # two units are no more alike than a unit is at two of the places, and less by the lengths of their weights
+    most = min(1.0, alike / part) * (1.0 - _by_length(x) * width / x.width) if alike > 0.0 else 1.0
     mean = math.copysign(min(math.sqrt(most), abs(x.mean) / math.sqrt(part)), x.mean)
     by = _fewer(x, width, 2.0 + excess)
     apart = None if x.apart is None else min(2.0, max(0.0, (part - 1.0 + x.apart) / part))  # of two windows
@@ -216,6 +216,15 @@ def mean_of(x: Signal, k: int, width: int, alike: float) -> tuple[Signal, Transf
         kurtosis=max(1.0, 3.0 - 2.0 * mean**4 + excess), below=min(2.0, x.below / k / part), apart=apart,
         origin=None, law=None, state=by.after(x.state),
     ), by  # fmt: skip
+
+
+def _by_length(x: Signal) -> float:
+    """What the lengths of units' weights add to the variance of their means E f, over (E f)^2."""
+    h = x.origin
+    if h is None or abs(x.log_q) > NEAR:
+        return 0.0
+    mean = h.function.moments(h.variance, h.mean)[0]
+    return min(1.0, (slope_of_mean(h.function, h.variance, h.mean) / mean) ** 2 * x.uneven) if mean else 0.0
 
 
 def spared(x: Signal, mean: Signal, pixels: int) -> float:

@@ -162,6 +162,13 @@ def log_add(a: float, b: float) -> float:
 
 
 @functools.lru_cache(maxsize=4096)
+def slope_of_mean(function: _core.Activation, var: float, mean: float = 0.0) -> float:
+    """d E f / d ln q over h ~ N(mean, q)."""
+    step = 1e-3
+    up, down = (function.moments(var * by, mean)[0] for by in (1.0 + step, 1.0 - step))
+    return float(up - down) / (2.0 * step)
+
+
 def scaled_moments(function: _core.Activation, log_q: float, mean: float) -> Scaled:
     """Moments over h with E h^2 = exp(log_q) and E h = mean sqrt(E h^2)."""
     if -_FAR <= log_q <= _FAR:

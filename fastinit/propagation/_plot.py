@@ -91,6 +91,13 @@ def _finite(value: float) -> float:
     return value if math.isfinite(value) else math.nan
 
 
+def _show_flat(panel: Any, low: float, high: float) -> None:
+    """A flat line is flat, and no picture of rounding."""
+    if high - low < 0.5:
+        middle = 0.5 * (high + low)
+        panel.set_ylim(middle - 0.5, middle + 0.5)
+
+
 def _curve(panel: Any, rows: list[LayerReport], stored: str, measured: str, title: str) -> None:
     at = np.arange(1, len(rows) + 1)
     values = np.array([_finite(getattr(r, stored)) for r in rows])
@@ -107,9 +114,8 @@ def _curve(panel: Any, rows: list[LayerReport], stored: str, measured: str, titl
     if not np.isfinite(values).any():
         beyond = any(getattr(r, stored) == math.inf for r in rows)
         _note(panel, "beyond float64" if beyond else "all zero")
-    elif np.nanmax(high) - np.nanmin(low) < 0.5:  # a flat line is flat
-        middle = 0.5 * (np.nanmax(high) + np.nanmin(low))
-        panel.set_ylim(middle - 0.5, middle + 0.5)
+    else:
+        _show_flat(panel, np.nanmin(low), np.nanmax(high))
     panel.set_title(title, fontsize=11, loc="left")
     panel.set_ylabel("log10")
     panel.set_xlabel("layer")
@@ -146,6 +152,7 @@ def _spectrum(panel: Any, report: Report) -> None:
         panel.plot(rank, np.log10(s), color=_MEASURED, linewidth=1.8, label="measured")
         panel.set_xlabel("rank / width")
         panel.locator_params(axis="x", nbins=6)
+        _show_flat(panel, *panel.get_ylim())
     else:
         panel.set_xticks([])
         panel.set_xlabel("theory, wide layers")

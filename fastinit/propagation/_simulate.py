@@ -205,8 +205,8 @@ def _layers(names: list[str | None], rows: Array, batch: int) -> tuple[MeasuredL
     optional = {"saturated", "dead", "weight_gradient"} | ({"correlation"} if batch == 1 else set())
     known = {f.name for f in fields(MeasuredLayer)}
     layers = []
-    # where nothing is finite there is no cosine
-    rows[rows[:, :, at["nonfinite"]] == 1.0, at["correlation"]] = math.nan
+    # of inputs that are cut off at the largest float32 there is no cosine
+    rows[rows[:, :, at["nonfinite"]] > 0.0, at["correlation"]] = math.nan
     for i, name in enumerate(names):
         if name is None:
             continue

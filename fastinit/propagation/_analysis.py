@@ -16,7 +16,7 @@ from ._fluctuation import SECOND
 from ._forward import walk
 from ._inputs import Input
 from ._layer_report import LayerReport
-from ._layers import Activation, BatchNorm, Dropout
+from ._layers import Activation, BatchNorm, Dropout, LayerNorm
 from ._linear_layers import Conv, Dense
 from ._network import Network, columns
 from ._node import Node
@@ -26,6 +26,7 @@ from ._report import Report
 from ._signal import LN10, Signal, exp, fraction_always, slope_regions
 from ._spectrum import Spectrum, spectrum_through
 from ._units import part_inside
+from ._weights import Weights
 
 _NARROW_FIRST = tuple(sorted(FORMATS, key=lambda name: FORMATS[name].largest))
 
@@ -44,7 +45,8 @@ def analyse(network: Network, start: Input, dtype: str, *, brief: bool = False) 
     layers = tuple(_row(b, last, start.batch, r) for b, last, r in zip(rows, before, ranges, strict=True))
     spectrum = spectrum_through(nodes)
     top = {id(node) for node in nodes}
-    ratio, spread = _gradient_ratio([b for b in behind if id(b.node) in top])
+    rows_of = [b for b in behind if id(b.node) in top]
+    ratio, spread = _gradient_ratio(rows_of)
     plain = _plain(trunk)
     largest = None if brief else upper_edge(nodes, spectrum.log_mean)
     means = any(_has_mean(node) for node in nodes)
@@ -63,6 +65,8 @@ def analyse(network: Network, start: Input, dtype: str, *, brief: bool = False) 
         log10_gradient_ratio=ratio,
         log10_gradient_ratio_sd=spread,
         log10_pooled=min(_pooled(trunk), max(0.0, -ratio)),  # norms behind give back some of it
+        log10_head=_head_size(trunk),
+        log10_bare_ratio=_bare_ratio(trunk, rows_of),
         log10_input_gradient=end.log_g / LN10,
         log10_signal_ratio=_signal_ratio(trunk),
         passing=spectrum.passing,
@@ -224,6 +228,38 @@ def _pooled(nodes: tuple[Node, ...]) -> float:
     """log10 of what means over alike pixels take from that ratio."""
     linear = [i for i, n in enumerate(nodes) if n.step.weights or n.body]
     return sum(n.spared for n in nodes[linear[0] + 1 : linear[-1] + 1]) / LN10 if linear else 0.0
+
+
+def _bare_ratio(nodes: tuple[Node, ...], rows: list[Back]) -> float | None:
+    """log10 of the gradient ratio from the first layer that no norm follows; None where that is the first of all."""
+    linear = [i for i, n in enumerate(nodes) if n.step.weights or n.body]
+    bare = next((i for i in linear[:-1] if not _normed(nodes, i)), linear[-1] if linear else 0)
+    if not linear or bare == linear[0]:
+        return None
+    ratio, _ = _gradient_ratio(rows[bare:])
+    return ratio + min(_pooled(nodes[bare:]), max(0.0, -ratio))
+
+
+def _normed(nodes: tuple[Node, ...], i: int) -> bool:
+    """Whether a norm takes the scale of these weights, or of all in this block, away again."""
+    inner = nodes[i].body
+    if inner:
+        return all(_normed(inner, k) for k, n in enumerate(inner) if n.step.weights or n.body)
+    return i + 1 < len(nodes) and isinstance(nodes[i + 1].step.layer, LayerNorm)
+
+
+def _head_size(nodes: tuple[Node, ...]) -> float:
+    """log10 of the least sigma_w2 before over that of a last layer that is smaller, else 0."""
+    trunk = _before_head(nodes)
+    if len(trunk) == len(nodes):
+        return 0.0
+    others = [w.sigma_w2 for node in trunk for w in _weights(node) if w.second]
+    head = nodes[len(trunk)].step.weights[0].sigma_w2
+    return max(0.0, math.log10(min(others) / head)) if others and head else 0.0
+
+
+def _weights(node: Node) -> list[Weights]:
+    return [*node.step.weights, *(w for inner in node.body for w in _weights(inner))]
 
 
 def _signal_ratio(nodes: tuple[Node, ...]) -> float:

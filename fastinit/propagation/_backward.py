@@ -48,8 +48,9 @@ class Gradient(NamedTuple):
 
     def variance(self, x: Signal, batch: int) -> float:
         """Of the logarithm of the mean square over units and inputs, x the signal at this place."""
-        # what comes from the part along the signal is the square of one normal number, times the signal's growth
-        aligned = max(abs(self.excess), -math.expm1(-max(0.0, self.grown))) ** 2
+        # what comes from the part along the signal, beyond a random one, is the square of one normal number, times the
+        # signal's growth
+        aligned = min(max(self.excess, -math.expm1(-max(0.0, self.grown))), 1.0 - 1.0 / self.width) ** 2
         own, pair = (
             noise + float(self.pull @ a @ self.pull) + aligned * max(0.0, reach - float(a[SECOND, SECOND]))
             for noise, a, reach in zip((self.own, self.pair), (x.state.own, x.state.pair), self.reach, strict=True)

@@ -14,7 +14,7 @@ from ._linear_layers import Dense
 from ._propagate import propagate
 from ._report import Report
 from ._table import aligned, from_log10, markdown_lines, number, percent
-from ._verdict import grade_of
+from ._verdict import grade_of, gradient_grade
 
 NORMS = {"none": None, "layer": LayerNorm, "rms": RMSNorm, "batch": BatchNorm}
 #: A label, an initializer, its arguments.
@@ -86,7 +86,7 @@ def _words(r: Report) -> str:
     total = r.log10_gradient_ratio
     if r.symmetric:
         return "dead and symmetric" if total == -math.inf else "symmetric"
-    grade = grade_of(abs(total), "gradient")
+    grade = gradient_grade(r)
     if grade == 2:
         words = "vanishes" if total < 0 else "explodes"
         if grade_of(r.saturated or 0.0, "saturated"):

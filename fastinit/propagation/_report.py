@@ -85,6 +85,12 @@ class Report:
         log10 of what means over alike pixels, between those two layers, take from that ratio where it is below 0. The
         gradients of weights are sums over pixels and get it back, as far as their inputs are alike too, as in smooth
         images. The verdict adds it.
+    log10_head : float
+        log10 of the least sigma_w2 of the other layers over that of a last one that is smaller, else 0. The verdict adds
+        it where ratios are below 0: such a layer is the first to learn, as one of zeros is.
+    log10_bare_ratio : float or None
+        The gradient ratio from the first layer that no norm follows, less what means over pixels take; None where that is
+        the first of all. Weights in front of norms bear larger gradients.
     log10_input_gradient : float
         log10 of the mean square of the gradient by the input, for a standard normal one at the output.
     log10_signal_ratio : float
@@ -134,6 +140,8 @@ class Report:
     log10_gradient_ratio: float
     log10_gradient_ratio_sd: float
     log10_pooled: float
+    log10_head: float
+    log10_bare_ratio: float | None
     log10_input_gradient: float
     log10_signal_ratio: float
     passing: float

@@ -13,6 +13,10 @@ from ._signal import LN10
 #: Where a quantity starts to be a warning, and where it is bad.
 THRESHOLDS = {
     "gradient": (1.0, 3.0),  # abs(log10 of the gradient ratio)
+    # The same where it is large in front of norms: such weights grow until their steps are of the right size (Arora et al.,
+    # "Theoretical analysis of auto rate-tuning by batch normalization", 2019); 50 layers of ReLU behind BatchNorm, 10^8,
+    # are where that ends (Yang et al., "A mean field theory of batch normalization", 2019).
+    "normed": (3.0, 8.0),
     "signal": (3.0, 6.0),  # abs(log10 of the ratio of second moments)
     "depth": (3.0, 6.0),  # depth / xi_c: e^-6 of a correlation's deviation is left
     "blocked": (0.05, 0.5),  # probability that no gradient of an input reaches the first layer
@@ -61,19 +65,25 @@ def _gradient_findings(report: Report) -> Iterator[Finding]:
             yield 2, "No gradient reaches the first layer: the network is dead."
         return
     kept = _kept(report)
-    grade = grade_of(abs(kept), "gradient")
+    grade = gradient_grade(report)
     if grade == 0:
-        factor = f"{10.0**kept:.2g}"
+        factor = f"{10.0**kept:.0f}" if kept > 2.0 else f"{10.0**kept:.2g}"
         words = f"{'' if factor == '1' else f'{factor} times '}as large as at the last"
     else:
         way = "smaller (vanishing)" if kept < 0 else "larger (exploding)"
         words = f"{_times(abs(kept))} {way} than at the last"
-    means = fixed(-report.log10_pooled)
-    aside, part = ("The", "") if means == "0.00" else ("Means over pixels aside, the", f", of which means {means}")
-    first = f"{aside} gradient's squared length at the first of {counted(report.depth, 'layer')} is"
-    yield grade, f"{first} {words} (log10 ratio {fixed(total)} +- {fixed(report.log10_gradient_ratio_sd)}{part})."
+    taken = {"means over pixels": report.log10_pooled, "the small last layer": report.log10_head}
+    aside = {name: fixed(-size) for name, size in taken.items() if fixed(size) != "0.00"}
+    the = f"{' and '.join(aside)} aside, the".capitalize() if aside else "The"
+    parts = "".join(f", of which {name} {size}" for name, size in aside.items())
+    first = f"{the} gradient's squared length at the first of {counted(report.depth, 'layer')} is"
+    yield grade, f"{first} {words} (log10 ratio {fixed(total)} +- {fixed(report.log10_gradient_ratio_sd)}{parts})."
+    bare = report.log10_bare_ratio or 0.0
+    if (without := grade_of(abs(bare), "gradient")) > grade:
+        way = "smaller" if bare < 0 else "larger"
+        yield without, f"At the first layer without a norm behind it, it is {_times(abs(bare))} {way} than at the last."
     typical = _typical(report)
-    if (narrow := grade_of(abs(typical), "gradient")) > grade:
+    if (narrow := grade_of(abs(typical), _limits(report))) > grade:
         yield narrow, (
             f"Narrow layers scatter it: of one input, half of all draws have a log10 ratio below {fixed(typical)}."
         )
@@ -91,14 +101,30 @@ def _signal_findings(report: Report) -> Iterator[Finding]:
     if enters_nothing(report):
         yield 2, "All inputs are zero: the weights of the first layer get no gradient."
     signal = report.log10_signal_ratio
-    if math.isfinite(signal) and (grade := grade_of(abs(signal), "signal")):
+    kept = signal + min(report.log10_head, max(0.0, -signal))
+    if math.isfinite(signal) and (grade := grade_of(abs(kept), "signal")):
         words = "shrinks" if signal < 0 else "grows"
         yield grade, f"The signal {words}: log10 E x^2 changes by {fixed(signal)}."
     scales = report.scales
-    if scales is not None and 0.0 < scales.xi_c < math.inf and (grade := grade_of(report.depth / scales.xi_c, "depth")):
-        end = "become the same" if scales.c > 1.0 - 1e-6 else f"reach the correlation {scales.c:.2f}"
-        reach = counted(max(1, round(6 * scales.xi_c)), "layer")
-        yield grade, f"All inputs {end} within about {reach} (depth / xi_c = {report.depth / scales.xi_c:.1f})."
+    if scales is not None and 0.0 < scales.xi_c < math.inf:
+        first, last = _cosines(report)
+        depths = report.depth / scales.xi_c
+        if grade := grade_of(min(depths, _foldings(first, last, scales.c)), "depth"):
+            end = "become the same" if scales.c > 1.0 - 1e-6 else f"become as much alike, near {scales.c:.2f}"
+            way = f"from {1.0 - first:.2f} to {1.0 - last:.4f}"
+            yield grade, f"All inputs {end}: the cosine of two goes {way} (depth / xi_c = {depths:.1f})."
+
+
+def _cosines(report: Report) -> tuple[float, float]:
+    """1 - cosine of two inputs, and of what the network makes of them."""
+    last = [row.one_minus_correlation for row in report.layers if row.one_minus_correlation is not None]
+    return 1.0 - report.input_correlation, last[-1] if last else 0.0
+
+
+def _foldings(first: float, last: float, limit: float) -> float:
+    """By how many factors of e the cosine has come nearer to its limit; depth / xi_c tells that of a network there already."""
+    before, after = (abs(below - max(0.0, 1.0 - limit)) for below in (first, last))
+    return math.log(before / after) if before > 0.0 and after > 0.0 else math.inf if before > 0.0 else 0.0
 
 
 def enters_nothing(report: Report) -> bool:
@@ -131,8 +157,18 @@ def _theory_findings(report: Report) -> Iterator[Finding]:
 
 
 def _kept(report: Report) -> float:
-    """log10 of the gradient ratio that the weights meet: less what means over pixels take."""
-    return report.log10_gradient_ratio + report.log10_pooled
+    """log10 of the gradient ratio that the weights meet: less what means over pixels, and a small last layer, take."""
+    total = report.log10_gradient_ratio + report.log10_pooled
+    return total + min(report.log10_head, max(0.0, -total))
+
+
+def _limits(report: Report) -> str:
+    """The thresholds of that ratio."""
+    return "gradient" if report.log10_bare_ratio is None or _kept(report) < 0.0 else "normed"
+
+
+def gradient_grade(report: Report) -> int:
+    return grade_of(abs(_kept(report)), _limits(report))
 
 
 def _typical(report: Report) -> float:
@@ -191,7 +227,7 @@ def graded(report: Report) -> Report:
 
 def rank_of(report: Report) -> tuple[int, float]:
     ratio, typical = abs(_kept(report)), abs(_typical(report))
-    if grade_of(typical, "gradient") > grade_of(ratio, "gradient"):
+    if grade_of(typical, _limits(report)) > gradient_grade(report):
         ratio = typical
     size = ratio + 2.0 * (1.0 - report.passing) + 0.25 * abs(report.log10_signal_ratio) + 2.0 * report.dead
     return LEVELS.index(report.level), size if math.isfinite(size) else math.inf

@@ -23,6 +23,7 @@ class Op:
     forward: Callable[[Array], Array]
     backward: Callable[[Array, Array], tuple[Array, float | None]]
     activation: _core.Activation | None = None
+    channels: int | None = None
     body: tuple[Op, ...] = ()
     scale: float = 1.0
     skip: float = 1.0
@@ -41,7 +42,8 @@ def dense(name: str, weight: Any, bias: Any = 0.0) -> Op:
     return Op(name, lambda x: x @ w + b, backward)
 
 
-def activation(name: str, kind: str, **params: Any) -> Op:
+def activation(name: str, kind: str, channels: int | None = None, **params: Any) -> Op:
+    """Of images, with so many channels last."""
     f = resolve(kind, params)
 
     def forward(x: Array) -> Array:
@@ -50,7 +52,7 @@ def activation(name: str, kind: str, **params: Any) -> Op:
     def backward(x: Array, g: Array) -> tuple[Array, None]:
         return g * np.asarray(f.eval(x.ravel())[1]).reshape(x.shape), None
 
-    return Op(name, forward, backward, f)
+    return Op(name, forward, backward, f, channels)
 
 
 def norm(name: str, group: int, centre: bool, eps: float) -> Op:
@@ -221,7 +223,7 @@ def _run(ops: Any, x: Array, g: Array, rows: Rows) -> Array:
             continue
         if op.activation is not None:
             slope = np.asarray(op.activation.eval(at.ravel())[1]).reshape(at.shape)
-            row["dead"] = float((slope == 0).all(0).mean())
+            row["dead"] = float((slope == 0).reshape(-1, op.channels or at.shape[1]).all(0).mean())
         g, weight = op.backward(at, g)
         if weight is not None:
             row["weight_gradient"] = weight

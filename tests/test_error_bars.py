@@ -349,3 +349,18 @@ def test_batches_of_few_long_inputs_are_marked(activation: str, depth: int, mark
 def test_lengths_that_no_activation_spreads_stay_near_their_mean() -> None:
     assert not P.propagate([D(128), P.BatchNorm()] * 40).approximate
     assert not P.propagate([D(128), P.BatchNorm(), A("relu")] * 60).approximate
+
+
+@pytest.mark.parametrize(
+    ("width", "units", "name"), [(64, 1, "sigmoid"), (64, 3, "tanh"), (16, 1, "relu"), (64, 1, "none")]
+)
+def test_ratio_behind_few_outputs(width: int, units: int, name: str) -> None:
+    """Of one input, the ratio scatters by what lies between the layers, not by what the outputs' slopes do to both."""
+    end: list[P.Layer] = [] if name == "none" else [A(name)]
+    layers = [D(width), A("relu"), D(width), A("relu"), D(units, "xavier_uniform"), *end]
+    told = P.propagate(layers)
+    names, values = draws(layers, batch=1)
+    first, last = (values[:, names.index(f"{i}: Dense({n})"), 1] for i, n in ((0, width), (4, units)))
+    alive = (first > 0.0) & (last > 0.0)
+    measured = np.log10(first[alive] / last[alive])
+    assert measured.std() == pytest.approx(told.log10_gradient_ratio_sd, rel=0.3)

@@ -304,6 +304,17 @@ def test_digits() -> None:
     assert P.simulate(convs, images[..., None], repeats=1).layers[-1].nonfinite.value == 0.0
 
 
+def test_dead_channels_are_dead_at_every_place() -> None:
+    """A channel learns as soon as one place of one image has a slope."""
+    kernel = np.zeros((1, 1, 1, 4), np.float32)
+    kernel[..., 1:] = 1.0
+    layers = [P.Conv(4, 1, image=(2, 3), weight=kernel, bias=np.array([-1.0, -9.0, -4.5, 0.0])), P.Activation("relu")]
+    images = np.arange(6, dtype=np.float32).reshape(1, 2, 3, 1)
+    measured = P.simulate(layers, images, repeats=1, jacobian=False).layers[1]
+    assert measured.dead.value == 0.5
+    assert measured.saturated.value == pytest.approx((6 + 6 + 5 + 1) / 24)
+
+
 def test_what_overflows_has_no_correlation() -> None:
     layers = [P.Dense(64, "he_normal"), P.Dense(64, "normal", std=3e3), P.Dense(64, "normal", std=3e4)]
     rows = P.simulate(layers, 16, dtype="float16", jacobian=False).layers

@@ -17,6 +17,7 @@ from fastinit.propagation import (
     Gated,
     LayerNorm,
     Pool,
+    Report,
     Residual,
     moments,
     propagate,
@@ -34,6 +35,56 @@ def test_batch_norm_over_few_numbers() -> None:
         assert words in report.reasons[0]
     image = [Conv(16, 3, image=8, fan_in=3), BatchNorm(), A("relu")]
     assert propagate(image, batch=1).batch_norm == 64 and propagate([D(8)]).batch_norm is None
+
+
+def test_cosines_count_as_the_network_leaves_them() -> None:
+    """At the limit of gelu with biases all inputs are the same, which ten layers are far from."""
+    bare, biased = (propagate([D(256, bias_std=b), A("gelu")] * 10 + [D(10)]) for b in (0.0, 1e-3))
+    assert biased.scales is not None and biased.depth > 6.0 * biased.scales.xi_c
+    assert biased.layers[-1].correlation == pytest.approx(bare.layers[-1].correlation, abs=1e-4)
+    assert bare.level == biased.level == "good"
+    deep = propagate([D(256, "lecun_normal", bias_std=0.3), A("tanh")] * 30)
+    assert deep.level == "bad" and any(r.startswith("All inputs become the same: the cosine") for r in deep.reasons)
+    shallow = propagate([D(256, "xavier_normal"), A("sigmoid")] * 2 + [D(10, "xavier_normal")])
+    assert any("from 0.00 to 0.99" in r for r in shallow.reasons) and shallow.level == "warn"
+    given = np.random.default_rng(0).standard_normal((64, 1)) + 1e-3 * np.random.default_rng(1).standard_normal((64, 256))
+    alike = propagate([D(256, "lecun_normal", bias_std=0.3), A("tanh")] * 4, batch=np.abs(given))
+    assert not any("All inputs" in r for r in alike.reasons)  # they were before
+
+
+@pytest.mark.parametrize("gain", [0.0, 1e-6, 0.01, 1.0])
+def test_small_last_layers_learn_first(gain: float) -> None:
+    def policy(gain: float) -> Report:
+        trunk = [D(64, "orthogonal", gain=2.0**0.5), A("tanh")] * 2
+        return propagate([D(64, "orthogonal", gain=2.0**0.5, fan_in=17), A("tanh"), *trunk, D(6, "orthogonal", gain=gain)])
+
+    report = policy(gain)
+    assert report.level == "good", report.verdict
+    if 0.0 < gain < 1.0:
+        assert report.log10_head == pytest.approx(2.0 * math.log10(1.0 / gain) + math.log10(2.0 * 17 / 64), abs=1e-6)
+        assert report.log10_gradient_ratio == pytest.approx(policy(1.0).log10_gradient_ratio + 2.0 * math.log10(gain))
+        assert "of which the small last layer" in report.reasons[0]
+    lost = propagate([D(64, "normal", std=0.01), A("tanh")] * 5 + [D(6, "normal", std=0.001)])
+    assert lost.level == "bad" and lost.remedy is not None
+
+
+def test_weights_in_front_of_norms_bear_larger_gradients() -> None:
+    """SGD trains 20 layers of ReLU behind BatchNorm to 97 % on digits, 35 slowly, 50 hardly."""
+    chains = {depth: propagate([D(128), BatchNorm(), A("relu")] * depth + [D(10)]) for depth in (20, 35, 60)}
+    assert [r.level for r in chains.values()] == ["good", "warn", "bad"]
+    assert all(r.log10_bare_ratio == 0.0 for r in chains.values())
+    plain = propagate([D(128, "normal", std=0.15), A("relu")] * 20 + [D(10)])
+    assert plain.log10_gradient_ratio > 1.0 and plain.log10_bare_ratio is None and plain.level != "good"
+    behind = propagate([D(128), BatchNorm(), A("relu")] * 10 + [D(128, "xavier_normal"), A("relu")] * 11 + [D(10)])
+    assert behind.level == "bad" and "first layer without a norm behind it" in behind.reasons[0]
+    branch = [D(128), BatchNorm(), A("relu"), D(128)]
+    for ends, bare in (([BatchNorm()], 0.0), ([], None)):
+        blocks = [Residual([*branch, *ends]), A("relu")] * 4
+        report = propagate([D(128), BatchNorm(), A("relu"), *blocks, D(10)])
+        first = next(r for r in report.layers if r.name == "3: Residual").log10_gradient
+        last = report.layers[-1].log10_gradient
+        want = bare if bare is not None else first - last + math.log10(128 / 10)
+        assert report.log10_bare_ratio == pytest.approx(want)
 
 
 def test_verdicts_of_fifty_layers() -> None:

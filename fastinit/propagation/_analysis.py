@@ -122,7 +122,7 @@ def _row(back: Back, last: Node | None, batch: int, ranges: dict[str, dict[str, 
     mixed = isinstance(layer, Activation) and not x.gaussian and x.law is None
     saturated = zero = dead = None
     if isinstance(layer, Activation):
-        saturated, zero, dead = _fractions(layer, x, batch)
+        saturated, zero, dead = _fractions(node, layer, batch, 0.0 if last is None else last.unlike)
     low, high = band(y.log_q, y.batch_variance(batch * node.step.places))
     g_low, g_high = band(g.log_g, g.variance(y, batch))
     sigma_w2 = chi_par = chi_perp = None
@@ -165,14 +165,27 @@ def band(log_value: float, variance: float) -> tuple[float, float]:
     return (log_value - 0.5 * variance - 2.0 * sd) / LN10, (log_value + 2.0 * sd) / LN10
 
 
-def _fractions(layer: Activation, x: Signal, batch: int) -> tuple[float, float, float]:
+def _fractions(node: Node, layer: Activation, batch: int, unlike: float) -> tuple[float, float, float | None]:
+    """The saturated, zero and dead parts; of an image of unknown size nobody knows the last."""
+    x, step = node.before, node.step
     flat, zeros, none = slope_regions(layer.function)
+    unknown = step.spatial and step.image_out is None
+    dead = None if unknown else _dead(none, x, batch, step.places, unlike)
+    return part_inside(flat, x), part_inside(zeros, x), dead
+
+
+def _dead(flat: tuple[tuple[float, float], ...], x: Signal, batch: int, places: int, unlike: float) -> float:
+    """The part of units with slope 0 for all inputs, at all places of an image, which padding makes `unlike`."""
     mean, std = x.centre_and_deviation()
-    below = 0.0 if math.isnan(x.below) else min(1.0, x.below / max(1e-300, 1.0 - x.mean * x.mean))
-    return (
-        part_inside(flat, x), part_inside(zeros, x),
-        fraction_always(none, mean, std, below, batch),
-    )  # fmt: skip
+    if math.isnan(x.below):
+        return fraction_always(flat, mean, std, 0.0, batch)
+    gaps = x.below, max(unlike, x.below_places)
+    of_inputs, of_places = (min(1.0, gap / max(1e-300, 1.0 - x.mean * x.mean)) for gap in gaps)
+    if places == 1 or of_inputs == of_places:
+        return fraction_always(flat, mean, std, of_inputs, batch * places)
+    # what is less alike, images or the places of one, stands between groups of the other
+    groups = sorted(((of_inputs, batch), (of_places, places)))
+    return fraction_always(flat, mean, std, *groups[1], *groups[0])
 
 
 def _ranges(rows: list[Back], formats: tuple[str, ...]) -> tuple[list[dict[str, dict[str, float]]], dict[str, float]]:

@@ -17,11 +17,11 @@ from ._network import Step
 from ._node import GateStatistics, Node, bias_part
 from ._normalization import UNLIKE, batch_norm, norm, stray, units_of
 from ._pointwise import Branch, activation_step, depends_on_its_input, pointwise, with_masks
-from ._pooling import at_largest, channels_behind, mean_of, overlap, pixels_alike, pool, shared_taps, spared
+from ._pooling import at_largest, channels_behind, mean_of, overlap, pixels_alike, pool, shared_taps, spared, unlike_behind
 from ._profile import evenness, profile_behind, raised, tap_fraction
 from ._signal import NEAR, Curve, Origin, Signal, UnitLaw, exp, grid, log, log_add, mapped_below, scaled_moments
 from ._sum import sum_with_branch
-from ._units import behind_normal, pairs_of, through_law
+from ._units import behind_normal, pairs_of, through_law, values_of
 from ._weights import ONE_TAP, Weights
 
 #: The part of E h^2 that all units share from which h is no Gaussian behind the next activation.
@@ -56,6 +56,8 @@ def walk(steps: tuple[Step, ...], signal: Signal, batch: int) -> tuple[Node, ...
             node = _RULES[next(kind for kind in _RULES if isinstance(step.layer, kind))](step, signal)
         if following is not None and isinstance(following.layer, Residual) and isinstance(step.layer, Activation):
             node = _followed(node)
+        if step.spatial:
+            node = replace(node, unlike=unlike_behind(node, nodes[-1].unlike if nodes else 0.0))
         nodes.append(node)
         signal = node.after
     return tuple(nodes)
@@ -211,10 +213,10 @@ def _activation(step: Step, x: Signal) -> Node:
                        elastic=0.0, gaussian=False)  # fmt: skip
         return Node(step, x, after, factor=m.log_dphi2)
 
+    units = values_of(x.law) if x.law is not None and values is not None else None
+
     def alike(gap: float) -> tuple[float, float]:
-        if x.law is None or values is None:
-            return mapped_below(f, x.log_q, x.mean, gap)
-        return pairs_of(f, x.log_q, x.law, gap)
+        return mapped_below(f, x.log_q, x.mean, gap) if units is None else pairs_of(f, x.log_q, units, gap)
 
     below, share = (math.nan, 1.0) if math.isnan(x.below) else alike(x.below)
     common = m.mean * m.mean

@@ -40,8 +40,9 @@ class LayerReport:
     chi_par, chi_perp : float or None
         Slopes of the variance and the correlation map, of weights behind an activation.
     saturated, zero, dead : float or None
-        Of an activation: part with abs(f') below 1e-3 of its largest, part of outputs that are 0, part of
-        units with f' = 0 for every input of the batch.
+        Of an activation: part with abs(f') below 1e-3 of its largest, part of outputs that are 0, part of units
+        (channels of an image) with f' = 0 for every input of the batch, and at every place; None where the
+        image's size is not known.
     overflow, underflow, gradient_underflow : dict of str to float
         Per dtype, the probability that an element is infinite, is rounded to 0, and that its
         gradient is.

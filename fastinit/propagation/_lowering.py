@@ -53,7 +53,7 @@ class Lowering:
         if isinstance(layer, Conv):
             return "linear", _conv(step, layer, key)
         if isinstance(layer, Activation):
-            return "activation", size, layer.function, small_slope(layer.function)
+            return "activation", size, step.fan_in, layer.function, small_slope(layer.function)
         if isinstance(layer, BatchNorm):
             return "batch_norm", size, step.fan_in, layer.eps
         if isinstance(layer, LayerNorm):

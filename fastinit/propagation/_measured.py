@@ -44,7 +44,7 @@ class MeasuredLayer:
         the gradient of all inputs together, of which it is the mean over draws.
     saturated, zero, dead : Measurement
         Of an activation: fraction with abs(f') < 1e-3 max abs(f'), fraction of outputs 0, fraction of units
-        with output slope 0 for all inputs of the batch.
+        (channels of an image) with output slope 0 for all inputs of the batch, at all places.
     nonfinite : Measurement
         Fraction of outputs that are infinite or NaN.
     variance : Measurement

@@ -59,4 +59,5 @@ class Node:
     passage: Passage | None = None  # of an activation, from the units before to those behind
     spared: float = 0.0  # ln of what a mean over pixels takes from g^2, and sums over them give back to weights
     strays: float = 0.0  # behind BatchNorm, the variance over the inputs of ln of their mean squares
+    unlike: float = 0.0  # see `unlike_behind`
     approximate: bool = False

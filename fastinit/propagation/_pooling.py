@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from itertools import takewhile
 
 import numpy as np
 
@@ -93,7 +92,7 @@ def shared_taps(step: Step) -> float:
 def channels_behind(nodes: list[Node], x: Signal) -> Channels | None:
     """By the zero padding of the convolution next before, or of those before that."""
     last = channel_variances(nodes[-1]) if nodes and isinstance(nodes[-1].step.layer, Conv) else None
-    gap = 0.0 if x.apart is not None else _gap_of_places(nodes)
+    gap = 0.0 if x.apart is not None or not nodes else nodes[-1].unlike
     return _of_gap(x, gap) if gap > (last.part if last else x.below) + _UNLIKE else last
 
 
@@ -169,19 +168,18 @@ def overlap(conv: Step, size: int) -> float:
     return (k * both - one) / ((k - 1.0) * one) if k > 1 else 1.0
 
 
-def _gap_of_places(nodes: list[Node]) -> float:
-    """1 - cosine of two places of two inputs, which zero padding of the convolutions so far makes unlike."""
-    since = takewhile(lambda node: isinstance(node.step.layer, (Conv, Activation, Dropout)), reversed(nodes))
-    gap = 0.0
-    for node in reversed([*since]):
-        x, layer = node.before, node.step.layer
-        gap = max(gap, x.below)
-        if isinstance(layer, Conv):
-            kept = node.after.elastic / x.elastic if x.elastic else 1.0  # without the bias
-            # a mean of the weights adds up what all units share, which is not followed
-            gap = 0.0 if node.step.weights[0].mean else kept * (1.0 - shared_taps(node.step) * (1.0 - gap))
-        elif isinstance(layer, Activation) and abs(x.log_q) < NEAR:
-            gap = mapped_below(layer.function, x.log_q, x.mean, gap)[0]
+def unlike_behind(node: Node, before: float) -> float:
+    """1 - cosine of two places of two inputs, which zero padding of the convolutions up to this layer makes unlike."""
+    x, layer = node.before, node.step.layer
+    if not isinstance(layer, (Conv, Activation, Dropout)):
+        return 0.0
+    gap = max(before, x.below)
+    if isinstance(layer, Conv):
+        kept = node.after.elastic / x.elastic if x.elastic else 1.0  # without the bias
+        # a mean of the weights adds up what all units share, which is not followed
+        return 0.0 if node.step.weights[0].mean else kept * (1.0 - shared_taps(node.step) * (1.0 - gap))
+    if isinstance(layer, Activation) and abs(x.log_q) < NEAR:
+        return mapped_below(layer.function, x.log_q, x.mean, gap)[0]
     return gap
 
 

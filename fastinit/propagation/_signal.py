@@ -342,9 +342,13 @@ def _cdf(x: float) -> float:
 
 @functools.lru_cache(maxsize=4096)
 def fraction_always(
-    regions: tuple[tuple[float, float], ...], mean: float, std: float, below: float, count: int
-) -> float:
-    """P(all of `count` equicorrelated h lie in the intervals): Poole's correlation decides how many units are dead."""
+    regions: tuple[tuple[float, float], ...], mean: float, std: float, below: float, count: int,
+    within: float = 0.0, each: int = 1,
+) -> float:  # fmt: skip
+    """P(all of `count` equicorrelated h lie in the intervals): Poole's correlation decides how many units are dead.
+
+    Or of so many groups of `each`, in which 1 - correlation is `within`, less than `below` between them.
+    """
     if not regions or std < 1e-300 or math.isinf(std):
         return fraction_inside(regions, mean, std)
     below = min(max(below, 0.0), 1.0)
@@ -352,12 +356,23 @@ def fraction_always(
         return fraction_inside(regions, mean, std)
     z, weight = _trapezoid()
     centre, width = mean + std * math.sqrt(1.0 - below) * z, std * math.sqrt(below)
-    inside = np.zeros_like(z)
+    if each == 1:
+        return float(weight @ _between(regions, centre, width) ** count)
+    y, group = grid()
+    within = min(max(within, 1e-12), below)
+    centres = centre[:, None] + std * math.sqrt(below - within) * y
+    inside = _between(regions, centres, std * math.sqrt(within)) ** each
+    return float((weight * (inside * group).sum(1) ** count).sum())
+
+
+def _between(regions: tuple[tuple[float, float], ...], centre: Array, width: float) -> Array:
+    """P(N(centre, width^2) lies in one of the intervals)."""
+    inside = np.zeros_like(centre)
     for a, b in regions:
         upper = _core.special("normal_cdf", (b - centre) / width) if b < math.inf else 1.0
         lower = _core.special("normal_cdf", (a - centre) / width) if a > -math.inf else 0.0
         inside += upper - lower
-    return float(weight @ inside.clip(0.0, 1.0) ** count)
+    return inside.clip(0.0, 1.0)
 
 
 @functools.lru_cache(maxsize=1)

@@ -119,19 +119,24 @@ def _points(law: UnitLaw) -> tuple[Array, Array]:
     return law.values[:, None] + law.blur * z, w[:, None] * v
 
 
-def pairs_of(function: Function, log_q: float, law: UnitLaw, below: float) -> tuple[float, float]:
-    """1 - cosine of f(u) and f(v), and E f'(u) f'(v) / E f'^2, for units of this law with 1 - cosine `below`."""
+def values_of(law: UnitLaw) -> Array:
+    """By cell, with what blurs them."""
+    return law.values if law.blur < _SMALL else quantiles(*_points(law))[0]
+
+
+def pairs_of(function: Function, log_q: float, values: Array, below: float) -> tuple[float, float]:
+    """1 - cosine of f(u) and f(v), and E f'(u) f'(v) / E f'^2, for units of these values with 1 - cosine `below`."""
     if not below > 0.0:
         return 0.0, 1.0
-    values, _ = quantiles(*_points(law))
     gap = _gap(values, below)
     scale = exp(0.5 * log_q)
     u, v, weights = _joined(values, gap)
     (f, d), (g, e) = (function.eval(scale * part.ravel()) for part in (u, v))
     weights = weights.ravel()
-    second, squares = float(weights @ (f * f)), float(weights @ (d * d))
-    new = 0.5 * float(weights @ (f - g) ** 2) / second if second > 0.0 else math.nan
-    return new, float(weights @ (d * e)) / squares if squares > 0.0 else 1.0
+    # sums, not products of BLAS: its threads take longer than the numbers
+    second, squares = float((weights * (f * f)).sum()), float((weights * (d * d)).sum())
+    new = 0.5 * float((weights * (f - g) ** 2).sum()) / second if second > 0.0 else math.nan
+    return new, float((weights * (d * e)).sum()) / squares if squares > 0.0 else 1.0
 
 
 def _joined(values: Array, gap: float) -> tuple[Array, Array, Array]:

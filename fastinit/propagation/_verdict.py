@@ -122,7 +122,7 @@ def _cosines(report: Report) -> tuple[float, float]:
 
 
 def _foldings(first: float, last: float, limit: float) -> float:
-    """By how many factors of e the cosine has come nearer to its limit; depth / xi_c tells that of a network there already."""
+    """By how many factors of e the cosine has come nearer to its limit; depth / xi_c is that of a network already there."""
     before, after = (abs(below - max(0.0, 1.0 - limit)) for below in (first, last))
     return math.log(before / after) if before > 0.0 and after > 0.0 else math.inf if before > 0.0 else 0.0
 

@@ -250,7 +250,7 @@ Array special_by_name(const std::string& name, const Array& x) {
     };
     for (const auto& [known, f] : functions) {
         if (name != known) continue;
-        Array out(x.size());
+        Array out(std::vector<py::ssize_t>(x.shape(), x.shape() + x.ndim()));
         for (py::ssize_t i = 0; i < x.size(); ++i) out.mutable_data()[i] = f(x.data()[i]);
         return out;
     }

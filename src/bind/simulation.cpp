@@ -71,7 +71,7 @@ std::unique_ptr<Step> step_from(const py::tuple& t, DType dtype) {
     const auto integer = [&](int i) { return t[i].cast<std::int64_t>(); };
     const auto real = [&](int i) { return t[i].cast<double>(); };
     if (kind == "linear") return linear_step(linear_from(t[1], dtype));
-    if (kind == "activation") return activation_step(integer(1), activated_from(t[2], t[3]));
+    if (kind == "activation") return activation_step(integer(1), integer(2), activated_from(t[3], t[4]));
     if (kind == "dropout") return dropout_step(integer(1), real(2), key_from(t[3].cast<std::uint64_t>()));
     if (kind == "layer_norm") return norm_step(integer(1), Norm::layer, integer(2), real(3));
     if (kind == "rms_norm") return norm_step(integer(1), Norm::rms, integer(2), real(3));

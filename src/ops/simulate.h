@@ -84,7 +84,7 @@ struct Point {
 struct Measured {
     Spread value, gradient;  // of the step's output, and of the loss by it
     double correlation;      // of the outputs of two inputs
-    double saturated, dead;  // activations: |phi'| is small; phi' = 0 for all inputs. Else NaN
+    double saturated, dead;  // activations: |phi'| is small; phi' = 0 for all inputs and places. Else NaN
     double weight_gradient;  // mean square for one input. Else NaN
 };
 

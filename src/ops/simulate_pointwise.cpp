@@ -16,7 +16,8 @@ constexpr std::int64_t kColumns = 128;
 
 class ActivationStep final : public Step {
 public:
-    ActivationStep(std::int64_t columns, Activated activation) : Step(columns, columns), f_(std::move(activation)) {}
+    ActivationStep(std::int64_t columns, std::int64_t channels, Activated activation)
+        : Step(columns, columns), channels_(channels), f_(std::move(activation)) {}
 
     void forward(Pass& pass, std::int64_t rows, const float* x, float* y) override {
         if (pass.measure) return measured_forward(pass, rows, x, y);
@@ -41,18 +42,16 @@ public:
     }
 
 private:
-    // By columns, because a unit is dead when no input at all has a slope there.
+    // By columns, because a unit is dead when no input at all, and no place of an image, has a slope there.
     void measured_forward(Pass& pass, std::int64_t rows, const float* x, float* y) {
-        struct Count {
-            std::int64_t saturated = 0, dead = 0;
-        };
         const std::int64_t chunks = (in + kColumns - 1) / kColumns;
-        std::vector<Count> counts(static_cast<std::size_t>(chunks));
+        std::vector<std::int64_t> saturated_of(static_cast<std::size_t>(chunks));
+        std::vector<float> steepest(static_cast<std::size_t>(in));
         const auto body = [&](std::size_t chunk, int) {
             const std::int64_t first = static_cast<std::int64_t>(chunk) * kColumns;
             const std::int64_t n = std::min(kColumns, in - first);
-            float slope[kColumns], most[kColumns] = {};
-            Count count;
+            float slope[kColumns], *const most = steepest.data() + first;
+            std::int64_t count = 0;
             for (std::int64_t r = 0; r < rows; ++r) {
                 f_.evaluate(x + r * in + first, n, y + r * in + first, slope);
                 int saturated = 0;
@@ -61,25 +60,27 @@ private:
                     saturated += size < static_cast<float>(f_.threshold);
                     most[j] = size <= most[j] ? most[j] : size;  // a NaN is no dead unit
                 }
-                count.saturated += saturated;
+                count += saturated;
             }
-            for (std::int64_t j = 0; j < n; ++j) count.dead += most[j] == 0.0f;
-            counts[chunk] = count;
+            saturated_of[chunk] = count;
         };
         if (f_.serial) {
-            for (std::size_t chunk = 0; chunk < counts.size(); ++chunk) body(chunk, 0);
+            for (std::size_t chunk = 0; chunk < saturated_of.size(); ++chunk) body(chunk, 0);
         } else {
-            pass.team.run(counts.size(), body);
+            pass.team.run(saturated_of.size(), body);
         }
-        Count all;
-        for (const Count& c : counts) {
-            all.saturated += c.saturated;
-            all.dead += c.dead;
+        std::int64_t saturated = 0, dead = 0;
+        for (const std::int64_t count : saturated_of) saturated += count;
+        for (std::int64_t c = 0; c < channels_; ++c) {
+            bool flat = true;
+            for (std::int64_t j = c; j < in; j += channels_) flat &= steepest[static_cast<std::size_t>(j)] == 0.0f;
+            dead += flat;
         }
-        measured.saturated = static_cast<double>(all.saturated) / static_cast<double>(rows * in);
-        measured.dead = static_cast<double>(all.dead) / static_cast<double>(in);
+        measured.saturated = static_cast<double>(saturated) / static_cast<double>(rows * in);
+        measured.dead = static_cast<double>(dead) / static_cast<double>(channels_);
     }
 
+    const std::int64_t channels_;
     Activated f_;
 };
 
@@ -151,8 +152,8 @@ void Activated::evaluate(Team& team, const float* x, std::int64_t n, float* phi,
     });
 }
 
-std::unique_ptr<Step> activation_step(std::int64_t columns, Activated activation) {
-    return std::make_unique<ActivationStep>(columns, std::move(activation));
+std::unique_ptr<Step> activation_step(std::int64_t columns, std::int64_t channels, Activated activation) {
+    return std::make_unique<ActivationStep>(columns, channels, std::move(activation));
 }
 
 std::unique_ptr<Step> dropout_step(std::int64_t columns, double keep, Key key) {

@@ -28,7 +28,8 @@ struct ResidualScales {
 enum class Norm { layer, rms };
 enum class Pooling { mean, max };
 
-std::unique_ptr<Step> activation_step(std::int64_t columns, Activated activation);
+// Of the last `channels` columns each is a unit, over places.
+std::unique_ptr<Step> activation_step(std::int64_t columns, std::int64_t channels, Activated activation);
 // Columns are dropped with their own word of the generator, and the rest divided by `keep`.
 std::unique_ptr<Step> dropout_step(std::int64_t columns, double keep, Key key);
 // Over every run of `group` columns.

@@ -50,8 +50,8 @@ GATES = {
 }  # fmt: skip
 # What the package of propagation takes from the modules beside it.
 BESIDE = {"_activations", "_args", "_fans", "_keys", "_run", "_types", "laws", "spec"}
-# Imports inside functions, of views that most reports are never shown in.
-LATE = {("propagation._report", "propagation._table"), ("propagation._report", "propagation._plot")}
+# Imports inside functions, of views that most reports are never shown in, and of the verdict on measured ones.
+LATE = {("propagation._report", f"propagation._{name}") for name in ("table", "plot", "verdict")}
 
 
 def imports(path: Path) -> set[str]:

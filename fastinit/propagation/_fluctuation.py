@@ -82,6 +82,11 @@ def batch_mean(own: float, pair: float, batch: int) -> float:
     return float(own / batch + (1.0 - 1.0 / batch) * pair)
 
 
+def amplified(before: Transfer, after: Transfer) -> bool:
+    """Whether a function is so steep that what means over the units fluctuate by is no small deviation behind it."""
+    return float(after.own[SECOND, SECOND]) > 4.0 * (1.0 + float(before.own[SECOND, SECOND]))
+
+
 def bounded(variance: float) -> float:
     """A variance, for use in a term of second order."""
     return min(_LARGEST, max(-_LARGEST, variance))

@@ -10,11 +10,11 @@ import numpy as np
 
 from .._activations import Function
 from .._types import Array
-from ._fluctuation import MEAN, SECOND, SHAPE, Transfer, bounded, cosine_noise, gaussian_noise, to_hermite, zero
+from ._fluctuation import MEAN, SECOND, SHAPE, Transfer, amplified, bounded, cosine_noise, gaussian_noise, to_hermite, zero
 from ._layers import Activation, BatchNorm, Dropout, LayerNorm, Pool, Residual
 from ._linear_layers import Conv, Dense, Gated
 from ._network import Step
-from ._node import GateStatistics, Node, bias_part
+from ._node import GateStatistics, Node, bias_part, follow_others
 from ._normalization import UNLIKE, batch_norm, norm, stray, units_of
 from ._pointwise import Branch, activation_step, depends_on_its_input, pointwise, with_masks
 from ._pooling import at_largest, channels_behind, mean_of, overlap, pixels_alike, pool, shared_taps, spared, unlike_behind
@@ -52,6 +52,7 @@ def walk(steps: tuple[Step, ...], signal: Signal, batch: int) -> tuple[Node, ...
             node = _residual(step, signal, batch)
         elif isinstance(step.layer, (Dense, Conv)):
             node = _dense(step, signal, _shared_taps(nodes))
+            node = replace(node, approximate=node.approximate or follow_others(nodes, step.weights[0]))
         else:
             node = _RULES[next(kind for kind in _RULES if isinstance(step.layer, kind))](step, signal)
         if following is not None and isinstance(following.layer, Residual) and isinstance(step.layer, Activation):
@@ -123,7 +124,7 @@ def _through(weights: Weights, x: Signal, taps: float = 1.0, groups: int = 1) ->
     fluctuate anew.
     """
     n, m = weights.fan_in * taps, weights.shape[-1]
-    shared = weights.mean * weights.mean * n * max(n - 1.0, 0.0)
+    shared = weights.pairs * n * max(n - 1.0, 0.0)
     factor = n * weights.second + shared * x.common
     log_q = log_add(x.log_q + log(factor), log(weights.bias_second))
     if log_q == -math.inf:
@@ -248,7 +249,7 @@ def _activation(step: Step, x: Signal) -> Node:
         step, x, after, factor=factor, transfer=by, slope_kurtosis=m.slope_kurtosis, slope_share=min(1.0, max(0.0, new)),
         linear=m.linear, slopes=share, slopes_bend=_slopes_bend(f, x) if step.spatial else 0.0, steep=steep,
         pull=np.array(m.curve.slope[:3]) @ to_hermite(x.mean), pull_noise=m.curve.slope[3] / x.width, curve=m.curve,
-        passage=passage, approximate=0.0 < x.inputs < _FEW and x.cosine > _SHARED,
+        passage=passage, approximate=(0.0 < x.inputs < _FEW and x.cosine > _SHARED) or amplified(x.state, after.state),
     )  # fmt: skip
 
 

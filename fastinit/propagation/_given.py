@@ -9,6 +9,7 @@ import numpy as np
 
 from .._types import Array
 
+_INDEPENDENT = math.log(1.25)
 _PROBES = 64  # random vectors for the spread of the spectrum, and units looked at for inputs that stand alone
 
 
@@ -17,6 +18,7 @@ class Given(NamedTuple):
 
     mean: float
     second: float
+    pairs: float
     sums: Array
     lone: bool
     spread: float
@@ -24,25 +26,44 @@ class Given(NamedTuple):
 
 def given_weights(array: Array, groups: int) -> Given:
     matrix = array.reshape(-1, array.shape[-1])
-    mean, second, sums = moments_of(matrix)
+    mean, second, sums, totals = moments_of(matrix)
     lone = _is_lone(matrix)
     if lone:  # no common sum
         mean = 0.0
-    return Given(mean, second, sums, lone, _spread_of(array, groups, mean))
+    n = len(matrix)
+    pairs = (float((totals * totals).mean()) - n * second) / (n * (n - 1.0)) if n > 1 and not lone else 0.0
+    return Given(mean, second, pairs, sums, lone, _spread_of(array, groups, mean))
 
 
-def moments_of(matrix: Array) -> tuple[float, float, Array]:
-    """E w, E w^2 and each column's sum of squares, in float64 by slabs; a mean within its own noise counts as 0."""
-    total = 0.0
-    sums = np.zeros(matrix.shape[-1])
+def aligned(before: Array, after: Array, means: tuple[float, float]) -> bool:
+    """Whether weights ``(..., n)`` and those ``(..., n, m)`` behind them are far from independent, as training makes them.
+
+    n |A B|^2 / (|A|^2 |B|^2), of matrices A and B, is 1 for independent ones, up to its deviation over draws,
+    sqrt(2 / (rows of A times columns of B)). Of large ones it is measured by random rows (Hutchinson 1990).
+    """
+    n = before.shape[-1]
+    a, b = (_of_size_one(array, mean) for array, mean in zip((before, after), means, strict=True))
+    a, b = a.reshape(-1, n), b.reshape(-1, n, after.shape[-1]).transpose(1, 0, 2).reshape(n, -1)
+    noise = math.sqrt(2.0 / (len(a) * b.shape[1]))
+    if min(len(a), b.shape[1]) > _PROBES:
+        a = np.random.default_rng(0).choice(np.array([-1.0, 1.0], np.float32), (_PROBES, len(a))) @ a
+    sizes = [float((part.astype(np.float64) ** 2).sum()) for part in (a, b, a @ b)]
+    if not sizes[0] * sizes[1] > 0.0:
+        return False
+    return abs(math.log(max(1e-300, n * sizes[2] / (sizes[0] * sizes[1])))) > _INDEPENDENT + 4.0 * noise
+
+
+def moments_of(matrix: Array) -> tuple[float, float, Array, Array]:
+    """E w, E w^2, each column's sum of squares and sum, in float64 by slabs; a mean within its own noise counts as 0."""
+    sums, totals = np.zeros((2, matrix.shape[-1]))
     for part in np.array_split(matrix, max(1, min(len(matrix), matrix.size >> 20))):
         wide = part.astype(np.float64)
-        total += float(wide.sum())
+        totals += wide.sum(0)
         sums += np.square(wide, out=wide).sum(0)
-    mean, second = total / matrix.size, float(sums.sum()) / matrix.size
+    mean, second = float(totals.sum()) / matrix.size, float(sums.sum()) / matrix.size
     if abs(mean) <= 5.0 * math.sqrt(second / matrix.size) and second > mean * mean * (1.0 + 1e-12):
         mean = 0.0
-    return mean, second, sums
+    return mean, second, sums, totals
 
 
 def ratio(values: Array) -> float:

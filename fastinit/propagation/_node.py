@@ -11,6 +11,8 @@ import numpy as np
 from .. import _core
 from .._types import Array
 from ._fluctuation import Transfer
+from ._given import aligned
+from ._layers import Pool
 from ._network import Step
 from ._signal import Curve, Signal, exp, log
 from ._units import Passage
@@ -20,6 +22,17 @@ from ._weights import Weights
 def bias_part(w: Weights, h: Signal) -> float:
     """The part of E h^2 that the biases make."""
     return exp(min(0.0, log(w.bias_second) - h.log_q)) if h.log_q > -math.inf else 0.0
+
+
+def follow_others(nodes: list[Node], w: Weights) -> bool:
+    """Whether given weights are far from independent of those next before."""
+    before = next((n for n in reversed(nodes) if n.step.weights or n.body or isinstance(n.step.layer, Pool)), None)
+    if w.array is None or before is None or len(before.step.weights) != 1:
+        return False
+    (v,) = before.step.weights
+    if v.array is None or v.shape[-1] != w.shape[-2] or v.groups * w.groups > 1:
+        return False
+    return aligned(v.array, w.array, (v.mean, w.mean))
 
 
 class GateStatistics(NamedTuple):

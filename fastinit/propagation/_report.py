@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._args import check_bool, check_choice, check_int
 from ._layer_report import LayerReport
-from ._measured import Measured
+from ._measured import Measured, Measurement
 from ._phases import DepthScales, JacobianSpectrum
 from ._plain import fields_of, plain_json
 
@@ -127,6 +127,9 @@ class Report:
         Power of two that keeps gradients from underflow in float16; None where none is needed, or helps.
     measured : Measured or None
         What a simulation has measured, where `with_measured` has added it.
+    measured_gradient_ratio, measured_signal_ratio : Measurement or None
+        log10 of the same two ratios as measured; None where they are not, or not finite. Where the gradient's is more than
+        half a decade, and two standard deviations, from the theory's, the verdict goes by it.
     """
 
     layers: tuple[LayerReport, ...]
@@ -163,6 +166,8 @@ class Report:
     remedy: Remedy | None = None
     loss_scale: float | None = None
     measured: Measured | None = None
+    measured_gradient_ratio: Measurement | None = None
+    measured_signal_ratio: Measurement | None = None
 
     @property
     def phase(self) -> str:
@@ -189,7 +194,7 @@ class Report:
         return "\n".join(lines)
 
     def with_measured(self, measured: Measured) -> Report:
-        """The report with the values of a simulation beside the theory.
+        """The report with the values of a simulation beside the theory, and a verdict that heeds them.
 
         Parameters
         ----------
@@ -215,6 +220,8 @@ class Report:
         >>> all(row.measured is not None for row in report.layers)
         True
         """
+        from ._verdict import graded, measured_ratios
+
         if not isinstance(measured, Measured):
             raise TypeError(f"measured must be what simulate returns, got {type(measured).__name__}")
         by_name = {layer.name: layer for layer in measured.layers}
@@ -222,7 +229,10 @@ class Report:
         if strange:
             raise ValueError(f"measured has layers that this network lacks: {', '.join(strange)}")
         rows = tuple(replace(row, measured=by_name.get(row.name)) for row in self.layers)
-        return replace(self, layers=rows, measured=measured)
+        report = replace(self, layers=rows, measured=measured)
+        gradient, signal = measured_ratios(report)
+        judged = graded(replace(report, measured_gradient_ratio=gradient, measured_signal_ratio=signal))
+        return judged if judged.level != "good" else replace(judged, remedy=None)
 
     def assert_trainable(self, allow: str = "warn") -> None:
         """Raise AssertionError with the verdict where the network is worse than `allow`.

@@ -67,6 +67,12 @@ def _factor(log10: float) -> str:
     return f"{10.0**log10:.2f}" if -2.0 <= log10 < 4.0 else from_log10(log10)
 
 
+def _log_ratio(value: Measurement | None) -> str:
+    if value is None:
+        return "-"
+    return fixed(value.value) + (f" +- {fixed(value.error)}" if math.isfinite(value.error) else "")
+
+
 def _rows(report: Report) -> list[tuple[LayerReport, LayerReport | None]]:
     """Layers with what their activation adds; activations alone only where nothing else is."""
     rows: list[tuple[LayerReport, LayerReport | None]] = []
@@ -148,6 +154,8 @@ def _network(report: Report) -> list[tuple[str, str]]:
     seen = report.measured
     if seen is not None:
         lines.append(("measured with", f"{counted(seen.batch, 'input')}, {counted(seen.repeats, 'repeat')}, {seen.dtype}"))
+        for name in ("gradient", "signal"):
+            lines.append((f"measured {name} ratio", f"log10 {_log_ratio(getattr(report, f'measured_{name}_ratio'))}"))
         if seen.jacobian_mean is not None and seen.jacobian_largest is not None:
             lines.append(("measured Jacobian", f"mean {number(seen.jacobian_mean.value)}, "
                                                f"largest {number(seen.jacobian_largest.value)}"))  # fmt: skip

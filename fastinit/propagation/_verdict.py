@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from .._args import FORMATS
+from ._layer_report import COMPARED, LayerReport
+from ._measured import Measurement
 from ._report import LEVELS, Report, counted, fixed
 from ._signal import LN10
 
@@ -64,6 +66,9 @@ def _gradient_findings(report: Report) -> Iterator[Finding]:
         if report.batch_norm != 1:  # which says so by itself
             yield 2, "No gradient reaches the first layer: the network is dead."
         return
+    seen = report.measured_gradient_ratio if _is_missed(report) else None
+    if seen is not None:
+        report = replace(report, log10_gradient_ratio=seen.value)
     kept = _kept(report)
     grade = gradient_grade(report)
     if grade == 0:
@@ -77,7 +82,10 @@ def _gradient_findings(report: Report) -> Iterator[Finding]:
     the = f"{' and '.join(aside)} aside, the".capitalize() if aside else "The"
     parts = "".join(f", of which {name} {size}" for name, size in aside.items())
     first = f"{the} gradient's squared length at the first of {counted(report.depth, 'layer')} is"
-    yield grade, f"{first} {words} (log10 ratio {fixed(total)} +- {fixed(report.log10_gradient_ratio_sd)}{parts})."
+    ratio = f"log10 ratio {fixed(total)} +- {fixed(report.log10_gradient_ratio_sd)}"
+    if seen is not None:
+        ratio = f"log10 ratio as measured {fixed(seen.value)}, in theory {fixed(total)}"
+    yield grade, f"{first} {words} ({ratio}{parts})."
     bare = report.log10_bare_ratio or 0.0
     if (without := grade_of(abs(bare), "gradient")) > grade:
         way = "smaller" if bare < 0 else "larger"
@@ -153,13 +161,47 @@ def _norm_findings(report: Report) -> Iterator[Finding]:
 def _theory_findings(report: Report) -> Iterator[Finding]:
     if report.approximate:
         layers = counted(len(report.approximate), "layer")
-        yield 0, f"Theory is approximate in {layers}, the first {report.approximate[0]}: simulate to be sure."
+        hint = ": simulate to be sure" if report.measured is None else ""
+        yield 0, f"Theory is approximate in {layers}, the first {report.approximate[0]}{hint}."
 
 
 def _kept(report: Report) -> float:
     """log10 of the gradient ratio that the weights meet: less what means over pixels, and a small last layer, take."""
     total = report.log10_gradient_ratio + report.log10_pooled
     return total + min(report.log10_head, max(0.0, -total))
+
+
+def measured_ratios(report: Report) -> tuple[Measurement | None, Measurement | None]:
+    """Of gradient and signal: what the theory's are, moved as the rows of their two layers are."""
+    top = [r for r in report.layers if "." not in r.name.split(":")[0]]
+    linear = [r for r in top if r.sigma_w2 is not None or "Residual" in r.name] or top
+    if report.silent_head:
+        linear = linear[:-1]
+    first, last = linear[0], linear[-1]
+    gradient = _moved(report.log10_gradient_ratio, "gradient", first, last)
+    return gradient, _moved(report.log10_signal_ratio, "second", last, first)
+
+
+def _moved(ratio: float, field: str, over: LayerReport, under: LayerReport) -> Measurement | None:
+    above, below = _away(over, field), _away(under, field)
+    value = ratio + above.value - below.value
+    return Measurement(value, math.hypot(above.error, below.error)) if math.isfinite(value) else None
+
+
+def _away(row: LayerReport, field: str) -> Measurement:
+    """log10 of a measured value over that of the theory."""
+    seen: Measurement | None = getattr(row.measured, field, None)
+    if seen is None or not seen.value > 0.0:
+        return Measurement(math.nan, math.nan)
+    return Measurement(math.log10(seen.value) - getattr(row, COMPARED[field]), seen.error / seen.value / LN10)
+
+
+def _is_missed(report: Report) -> bool:
+    """Whether the gradient's ratio is measured where theory does not expect it."""
+    seen = report.measured_gradient_ratio
+    error = 0.0 if seen is None or math.isnan(seen.error) else seen.error
+    slack = max(0.5, 2.0 * math.hypot(report.log10_gradient_ratio_sd, error))
+    return seen is not None and abs(seen.value - report.log10_gradient_ratio) > slack
 
 
 def _limits(report: Report) -> str:

@@ -59,6 +59,8 @@ class Weights:
         What the core draws each element from; None for arrays, structured and orthogonal weights.
     mean, second : float
         E W and E W^2 of an element.
+    pairs : float
+        E W W' of two weights of one unit: E W squared, and of given arrays what units with sums of their own add.
     orthogonal : bool
         Rows or columns are orthogonal: products keep lengths.
     spread : float
@@ -88,6 +90,7 @@ class Weights:
     law: Law | None
     mean: float
     second: float
+    pairs: float
     orthogonal: bool
     spread: float
     sums: Array | None = field(repr=False)
@@ -140,6 +143,7 @@ class Weights:
         factor = sigma_w2 / self.sigma_w2 if self.second else 1.0
         return replace(
             self, array=None, mean=self.mean * math.sqrt(factor), second=self.second * factor,
+            pairs=self.pairs * factor,
             sums=None if self.sums is None else self.sums * factor, bias=None, bias_std=bias_std, bias_mean=0.0,
             bias_second=bias_std * bias_std, bias_excess=0.0,
         )  # fmt: skip
@@ -213,10 +217,11 @@ def resolve_weights(
     free = taps if init == "orthogonal" and fan_in > shape[-1] // groups else 1
     law, orthogonal, sums = None, False, None
     if array is not None:
-        mean, second, sums, lone, spread = given_weights(array, groups)
+        mean, second, pairs, sums, lone, spread = given_weights(array, groups)
     else:
         with named_errors(name):
             law, mean, second = _of_init(init, shape, kwargs, fan_in, fan_out, groups)
+        pairs = mean * mean
         lone = diagonal or (init == "sparse" and _kept(shape, kwargs) <= _FEW)
         orthogonal, spread = diagonal or init in ORTHOGONAL, 1.0 + per_output
         if orthogonal:
@@ -228,7 +233,7 @@ def resolve_weights(
         bias_excess = max(0.0, ratio(wide * wide) - 3.0)
     return Weights(
         shape=shape, fan_in=fan_in, fan_out=fan_out, init=None if array is not None else init, kwargs=dict(kwargs),
-        array=array, law=law, mean=mean if second else 0.0, second=second,
+        array=array, law=law, mean=mean if second else 0.0, second=second, pairs=pairs,
         orthogonal=orthogonal, spread=spread, sums=sums, bias_excess=bias_excess, lone=lone, bias=bias,
         bias_std=bias_std, bias_mean=bias_mean, bias_second=bias_second,
     )  # fmt: skip
@@ -264,7 +269,7 @@ def _of_init(
     if not isinstance(init, str):
         count = min(_DRAWS, -(-_ENOUGH // math.prod(shape)))
         draws = [drawn(init, shape, seed=Key(0).fold_in(i), **kwargs).ravel() for i in range(count)]
-        mean, second, _ = moments_of(finite_array(np.concatenate(draws), "the drawn weights")[:, None])
+        mean, second, *_ = moments_of(finite_array(np.concatenate(draws), "the drawn weights")[:, None])
         return _Moments(None, mean, second)
     if init in ORTHOGONAL:
         return _of_orthogonal(init, shape, kwargs)

@@ -1,0 +1,120 @@
+"""Weights given as arrays: what their sums do, and where they depend on those before, as trained ones do."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from fastinit.propagation import Activation, Conv, Dense, Report, propagate, simulate
+from fastinit.propagation._given import aligned
+
+A, D = Activation, Dense
+
+
+@pytest.mark.parametrize("offset", [0.0, -0.02])
+def test_units_with_sums_of_their_own(offset: float) -> None:
+    """Inputs with a mean give each unit a mean of its own, by the sum of its weights."""
+    rng = np.random.default_rng(0)
+    x = rng.random((64, 256))
+    w = rng.normal(0.0, 0.06, (256, 128)) + rng.normal(0.0, 0.03, 128) + offset
+    report = propagate([D(weight=w), A("relu"), D(10)], batch=x)
+    h = x @ w
+    f = np.maximum(h, 0.0)
+    for row, value in zip(report.layers, (h, f), strict=False):
+        assert row.log10_second == pytest.approx(math.log10((value**2).mean()), abs=0.05)
+    assert report.layers[1].dead == pytest.approx((h <= 0.0).all(0).mean(), abs=0.05)
+    unit = h / np.linalg.norm(h, axis=1, keepdims=True)
+    cosine = ((unit.sum(0) ** 2).sum() - 64) / (64 * 63)
+    assert report.layers[0].correlation == pytest.approx(cosine, abs=0.01)
+    scaled = propagate([D(weight=2.0 * w)], batch=x).layers[0].log10_second
+    assert scaled == pytest.approx(report.layers[0].log10_second + math.log10(4.0))
+
+
+@pytest.mark.parametrize("shape", [(64, 64, 64), (300, 100, 200), (200, 40, 1), (2, 64, 8), (3, 3, 8, 16, 32)])
+def test_independent_weights_are_not_called_aligned(shape: tuple[int, ...]) -> None:
+    *outer, n, m = shape
+    rng = np.random.default_rng(0)
+    for draw in range(20):
+        a = rng.standard_normal((*outer, n)).astype(np.float32)
+        b = rng.standard_normal((*outer[:-1], n, m)) + (3.0 if draw % 2 else 0.0)
+        assert not aligned(a, b, (0.0, 3.0 if draw % 2 else 0.0))
+    zero = np.zeros((*outer, n))
+    assert not aligned(zero, b, (0.0, 0.0))
+
+
+@pytest.mark.parametrize("rows", [32, 200])
+@pytest.mark.parametrize("kernel", [(), (3, 3)])
+def test_weights_that_follow_others_are_marked(rows: int, kernel: tuple[int, ...]) -> None:
+    rng = np.random.default_rng(1)
+    a = rng.standard_normal((*kernel, rows, 100))
+    _, _, vt = np.linalg.svd(a.reshape(-1, 100), full_matrices=False)
+    b = rng.standard_normal((*kernel, 100, 80)) + 30.0 * np.outer(vt[0], rng.standard_normal(80))
+    assert aligned(a, b, (0.0, 0.0))
+    layer = (lambda w: Conv(weight=w, image=8)) if kernel else (lambda w: D(weight=w))
+    layers = [layer(a), A("relu"), layer(b)]
+    names = [r.name for r in propagate(layers).layers]
+    assert propagate(layers).approximate == (names[2],)
+    assert propagate([layer(a), A("relu"), layer(rng.permuted(b, axis=-2))]).approximate == ()
+
+
+def trained() -> tuple[list[D | A], np.ndarray]:
+    """Two hidden layers after steps of gradient descent on a linear target, in NumPy."""
+    rng = np.random.default_rng(0)
+    x, teacher = rng.standard_normal((512, 32)), rng.standard_normal((32, 4))
+    y = np.tanh(x @ teacher / 2.0)
+    ws = [rng.standard_normal((n, m)) * math.sqrt(2.0 / n) for n, m in ((32, 64), (64, 64), (64, 4))]
+    for _ in range(400):
+        values = [x]
+        for w in ws[:-1]:
+            values.append(np.maximum(values[-1] @ w, 0.0))
+        g = (values[-1] @ ws[-1] - y) / len(x)
+        for k in (2, 1, 0):
+            step = values[k].T @ g
+            g = (g @ ws[k].T) * (values[k] > 0.0)
+            ws[k] = ws[k] - 0.3 * step
+    layers: list[D | A] = [layer for w in ws for layer in (D(weight=w), A("relu"))]
+    return layers[:-1], x
+
+
+def test_trained_weights() -> None:
+    """Their ratio is not that of independent ones: said, and where it was measured the verdict goes by that."""
+    layers, x = trained()
+    report = propagate(layers, batch=x)
+    assert "4: Dense(4)" in report.approximate
+    assert any("simulate to be sure" in reason for reason in report.reasons)
+    seen = report.with_measured(simulate(layers, x, repeats=4, jacobian=False))
+    ws = [layer.weight for layer in layers[::2]]  # type: ignore[union-attr]
+    h = [x @ ws[0]]
+    for w in ws[1:]:
+        h.append(np.maximum(h[-1], 0.0) @ w)
+    exact = 0.0
+    for one, two in zip(h[0], h[1], strict=True):
+        j = (ws[1] * (one > 0.0)[:, None]) @ (ws[2] * (two > 0.0)[:, None])
+        exact += float((j**2).sum()) / 4.0 / len(x)
+    assert seen.measured_gradient_ratio is not None and seen.measured_signal_ratio is not None
+    assert seen.measured_gradient_ratio.value == pytest.approx(math.log10(exact), abs=0.05)
+    signal = math.log10((h[-1] ** 2).mean() / (h[0] ** 2).mean())
+    assert seen.measured_signal_ratio.value == pytest.approx(signal, abs=1e-3)
+    assert not any("simulate to be sure" in reason for reason in seen.reasons)
+    assert "measured gradient ratio  log10" in seen.table()
+
+
+def test_the_verdict_heeds_what_is_measured() -> None:
+    """Theory of independent weights, and weights that are one and the same orthogonal matrix and its inverse."""
+    q = np.linalg.qr(np.random.default_rng(0).standard_normal((64, 64)))[0] * np.geomspace(1.0, 30.0, 64)
+    layers = [D(weight=q), D(weight=q.T @ np.eye(64))] * 2
+
+    def judged() -> Report:
+        return propagate(layers).with_measured(simulate(layers, 64, repeats=2, jacobian=False))
+
+    report, plain = judged(), propagate(layers)
+    assert report.measured_gradient_ratio is not None
+    assert abs(report.measured_gradient_ratio.value - plain.log10_gradient_ratio) > 0.5
+    assert "log10 ratio as measured" in "".join(report.reasons)
+    assert report.to_dict()["measured_gradient_ratio"]["value"] == report.measured_gradient_ratio.value
+    he = [D(256), A("relu")] * 8
+    fine = propagate(he).with_measured(simulate(he, 64, repeats=4))
+    assert fine.reasons == propagate(he).reasons and fine.level == "good"
+    assert fine.measured_gradient_ratio is not None and abs(fine.measured_gradient_ratio.value) < 0.5

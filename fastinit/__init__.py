@@ -95,4 +95,4 @@ else:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), "propagation"})
+    return sorted({*__all__, "propagation", *(name for name in globals() if name.startswith("__"))})

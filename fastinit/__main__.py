@@ -51,7 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     fill.add_argument("initializer", metavar="INIT", help="one of " + ", ".join(INITIALIZERS))
     fill.add_argument("shape", metavar="SHAPE", help="such as 4096x4096")
-    fill.add_argument("-o", "--output", required=True, metavar="FILE", help="the .npy file to write")
+    fill.add_argument("-o", "--output", required=True, metavar="FILE", help="the .npy file to write, or to write over")
     fill.add_argument("--dtype", default="float32", help="default float32")
     fill.add_argument("--seed", type=int, default=0, help="default 0")
     fill.add_argument("--shard", help="block of the tensor, such as 0:1024,:")
@@ -98,6 +98,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = _options(sys.argv[1:] if argv is None else argv)
     program = f"fastinit {options.command}" if options.command else "fastinit"
     try:
+        fastinit.get_num_threads()  # what is wrong with its variables is no layer's fault
         if options.command == "fill":
             result = _fill_command.run(options)
             text = _fill_command.describe(result)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from . import _core
-from ._args import check_number, named_errors, unknown_name
+from ._args import check_number, items_of, named_errors, unknown_name
 from ._run import at_once
 
 Function = _core.Activation  # with its integrals
@@ -62,9 +62,10 @@ def _named_values(name: str, params: dict[str, Any]) -> tuple[float, ...]:
 
 
 def _check_kinks(kinks: Any) -> list[float]:
-    if isinstance(kinks, (str, bytes)) or not isinstance(kinks, (Sequence, np.ndarray)):
+    items = items_of(kinks)
+    if items is None:
         raise TypeError(f"kinks must be a sequence of real numbers, got {kinks!r}")
-    return sorted(check_number(k, "kinks") for k in kinks)
+    return sorted(check_number(k, "kinks") for k in items)
 
 
 def resolve(activation: Any, params: dict[str, Any]) -> _core.Activation:

@@ -75,7 +75,7 @@ def check_dtype(dtype: Any, name: str = "dtype", also: tuple[str, ...] = ()) -> 
     """The dtype as NumPy's object, found by name, if it is one that can be filled, or in `also`."""
     try:
         found = _DTYPES.get(dtype)
-    except TypeError:
+    except (TypeError, ValueError):  # what cannot be hashed, a timedelta without a unit among it
         found = None
     if found is not None:
         return found
@@ -93,8 +93,9 @@ def check_dtype(dtype: Any, name: str = "dtype", also: tuple[str, ...] = ()) -> 
     if resolved is not None and resolved.name in also and resolved.isnative and dtype is not None:
         return resolved
     if resolved is None or dtype is None or code_of(resolved) is None:
-        known = ", ".join((*FORMATS, *also))
-        raise TypeError(f"{name} must be one of {known} in native byte order, got {dtype!r}")
+        known = (*FORMATS, *also)
+        meant = likely(str(dtype).rpartition(".")[2], known)  # of a framework's dtype the name
+        raise TypeError(f"{name} must be one of {', '.join(known)} in native byte order, got {dtype!r}{meant}")
     if isinstance(dtype, (str, type)):
         _DTYPES[dtype] = resolved
     return resolved
@@ -203,8 +204,13 @@ def check_bounds(lower: Any, upper: Any) -> tuple[float, float]:
 
 
 def _is_real_scalar(value: Any) -> bool:
-    kind = getattr(getattr(value, "dtype", None), "kind", "")
-    return getattr(value, "shape", None) == () and (kind in "iuf" or str(value.dtype) in FORMATS)
+    """A number of NumPy's or of a framework's; not what has such attributes too: a dtype, a class, a masked number."""
+    if isinstance(value, (np.dtype, type)) or value is np.ma.masked or not hasattr(value, "__float__"):
+        return False
+    dtype = getattr(value, "dtype", None)
+    kind, name = getattr(dtype, "kind", None), str(dtype).rpartition(".")[2]
+    integer = name.startswith(("int", "uint")) if kind is None else kind in "iuf"
+    return getattr(value, "shape", None) == () and (integer or name in FORMATS)
 
 
 def check_fits(value: float, name: str, dtype: np.dtype[Any]) -> float:
@@ -232,13 +238,18 @@ def check_window(low: float, high: float, dtype: np.dtype[Any]) -> None:
         check_stored(low if low > 0 else high, "the window of lower and upper", dtype)
 
 
-def unknown_name(value: Any, name: str, choices: Iterable[str]) -> ValueError:
-    """The error of a name that is none of the choices, with the one that was likely meant."""
+def likely(value: str, choices: Iterable[str]) -> str:
+    """In brackets the choice that was likely meant; nothing where none is near."""
     import difflib
 
+    near = difflib.get_close_matches(value.lower(), list(choices), 1)
+    return f" (did you mean {near[0]!r}?)" if near else ""
+
+
+def unknown_name(value: Any, name: str, choices: Iterable[str]) -> ValueError:
+    """The error of a name that is none of the choices, with the one that was likely meant."""
     known = list(choices)
-    near = difflib.get_close_matches(value.lower(), known, 1) if isinstance(value, str) else []
-    meant = f" (did you mean {near[0]!r}?)" if near else ""
+    meant = likely(value, known) if isinstance(value, str) else ""
     return ValueError(f"{name} must be one of {', '.join(known)}; got {value!r}{meant}")
 
 

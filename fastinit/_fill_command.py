@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from ._args import COMPLEX, check_dtype, check_shape, unknown_name
+from ._args import COMPLEX, check_dtype, check_int, check_shape, unknown_name
 from ._keys import Key
 from ._target import slice_of
 from ._types import Array
@@ -36,7 +36,10 @@ _PAGE = 4096  # bytes of a row that a slab of columns takes at least: whole page
 
 def integers(text: str) -> int | tuple[int, ...]:
     """``3`` as an int, ``1024,512`` as a tuple."""
-    numbers = tuple(int(part) for part in text.split(","))
+    try:
+        numbers = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be an int, or several such as 1024,512; got {text!r}") from None
     return numbers if len(numbers) > 1 else numbers[0]
 
 
@@ -181,6 +184,8 @@ def _final_path(output: str) -> str:
         raise ValueError(f"--output must be in a folder that exists, got {output!r}")
     if os.path.basename(output) in ("", "-") or (os.path.exists(path) and not stat.S_ISREG(os.stat(path).st_mode)):
         raise ValueError(f"--output must name a regular file, got {output!r}")
+    if os.path.exists(path) and not os.access(path, os.W_OK):  # a rename would not ask
+        raise PermissionError(f"--output must be a file that may be written over, got {output!r}")
     if os.path.splitext(output)[1].lower() not in ("", ".npy"):
         raise ValueError(f"--output must end in .npy, or have no suffix: the file is one of NumPy's; got {output!r}")
     return path
@@ -264,7 +269,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     block = tuple(range(*s.indices(n)) for s, n in zip(slices, shape, strict=True))
     local = tuple(map(len, block))
     size = math.prod(local) * dtype.itemsize
-    key = Key(options.seed)
+    key = Key(check_int(options.seed, "--seed", low=0))
     function = INITIALIZERS[options.initializer]
 
     def make(part: tuple[slice, ...], out: Array, **more: Any) -> None:

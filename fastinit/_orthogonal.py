@@ -15,6 +15,7 @@ from ._target import Target, span
 from ._types import Array, Progress
 
 _TEMPORARY = 1 << 26  # bytes of finished matrices that wait for their rounding
+_AT_ONCE = 1 << 16  # matrices whose keys are held at once
 
 
 class Axes(NamedTuple):
@@ -80,10 +81,7 @@ def fill(target: Target, axes: Axes, key: Key, scale: float, method: str, progre
     out = target.out.transpose(*axes.batch, *axes.rows, axes.column)
     lead = len(axes.batch)
     batch = math.prod(out.shape[:lead])
-    keys = [key.bits]
-    if axes.batch:
-        numbers = _flat([ranges[a] for a in axes.batch], [shape[a] for a in axes.batch])
-        keys = fold_all(key.bits, numbers.tolist())
+    stacked = [(ranges[a], shape[a]) for a in axes.batch]
     rows = _selection([ranges[a] for a in axes.rows], [shape[a] for a in axes.rows])
     n_rows = math.prod(shape[a] for a in axes.rows)
     columns = ranges[axes.column]
@@ -99,14 +97,26 @@ def fill(target: Target, axes: Axes, key: Key, scale: float, method: str, progre
             view = out[..., first:last]
             stack = view.reshape(batch, math.prod(out.shape[lead:-1]), len(part))
             inside = np.may_share_memory(stack, view)
-            share = _Share(progress, done / target.out.size, stack.size / target.out.size)
-            _Stack(
-                stack, (n_rows, size), rows, _progression(range(part.start - begin, part.stop - begin, part.step)),
-                keys if axes.sizes is None else [fold_all(k, [j])[0] for k in keys], scale, method, target.threads,
-            ).fill(share)  # fmt: skip
+            made = _progression(range(part.start - begin, part.stop - begin, part.step))
+            for at in range(0, batch, _AT_ONCE):
+                some = stack[at : at + _AT_ONCE]
+                keys = fold_all(key.bits, _numbers(stacked, at, len(some))) if stacked else [key.bits]
+                if axes.sizes is not None:
+                    keys = [fold_all(k, [j])[0] for k in keys]
+                share = _Share(progress, done / target.out.size, some.size / target.out.size)
+                _Stack(some, (n_rows, size), rows, made, keys, scale, method, target.threads).fill(share)
+                done += some.size
             if not inside:
                 view[...] = stack.reshape(view.shape)
-            done += stack.size
+
+
+def _numbers(axes: Sequence[tuple[range, int]], first: int, count: int) -> list[int]:
+    """Flattened C-order indices of matrices first, ... of a block of the batch axes, each with its whole length."""
+    at = np.unravel_index(np.arange(first, first + count), [len(taken) for taken, _ in axes])
+    found = np.zeros(count, np.int64)
+    for (taken, n), i in zip(axes, at, strict=True):
+        found = found * n + taken.start + taken.step * i
+    return found.tolist()
 
 
 class _Share:

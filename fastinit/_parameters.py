@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from numbers import Real
+from types import ModuleType
 from typing import Any, Literal
 
 import numpy as np
@@ -18,6 +19,8 @@ _CHUNK = 2**13  # elements: what is computed of them stays in the cache
 
 def is_array(value: Any, name: str) -> bool:
     """Whether a parameter has one value per element."""
+    if isinstance(value, (type, ModuleType)):  # whose attributes are not a value's
+        raise TypeError(f"{name} must be a real number or an array of them, got {value!r}")
     try:
         return np.ndim(value) > 0
     except ValueError:  # a ragged sequence

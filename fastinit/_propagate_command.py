@@ -94,6 +94,7 @@ def settled(options: argparse.Namespace) -> argparse.Namespace:
     for name in ("repeats", "seed"):
         if name in vars(options) and "simulate" not in vars(options):
             raise ValueError(f"--{name} must be given with --simulate, as an option of the simulation alone")
+        check_int(getattr(options, name, 1), f"--{name}", low=1 if name == "repeats" else 0)
     return argparse.Namespace(**{**DEFAULTS, **vars(options)})
 
 

@@ -62,7 +62,7 @@ def run_weights(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
             "verdict of a chain of dense layers is not this model's; propagate takes their arrays layer by layer (weight=)."
         )
     result["caveats"] = caveats
-    return result, "\n".join([*lines, "", text, *caveats])
+    return result, "\n".join([*lines, *caveats, "", text])
 
 
 def read_tensors(file: str) -> dict[str, Array]:
@@ -79,7 +79,7 @@ def read_tensors(file: str) -> dict[str, Array]:
     try:
         return _read_npz(path) if kind == ".npz" else _read_safetensors(path)
     except _DAMAGES as error:
-        raise ValueError(f"FILE {file!r} is damaged or no {kind} file: {error}") from error
+        raise ValueError(f"FILE {file!r} cannot be read as {kind}: {error}") from error
 
 
 def _read_npz(path: Path) -> dict[str, Array]:
@@ -90,6 +90,8 @@ def _read_npz(path: Path) -> dict[str, Array]:
         archive = np.load(stream, allow_pickle=False)
         if isinstance(archive, np.ndarray):
             raise ValueError("it holds one array, as .npy; numpy.savez writes .npz")
+        if any(name.endswith("/data.pkl") for name in archive.files):
+            raise ValueError("it is one of torch.save's; safetensors.torch.save_file writes what is read here")
         members = ((name, _member(archive, name)) for name in archive.files)
         return {name: array for name, array in members if isinstance(array, np.ndarray)}  # others are bytes
 
@@ -204,6 +206,6 @@ def chain_of(
         taken |= {name, bias}
     if not used:
         raise ValueError(
-            f"FILE has no matrices of floating-point numbers; it has {', '.join(sorted(tensors)[:6]) or 'no arrays'}"
+            f"FILE must have matrices of floating-point numbers; it has {', '.join(sorted(tensors)[:6]) or 'no arrays'}"
         )
     return layers, sorted((n for n in tensors if n not in taken), key=lambda n: -tensors[n].ndim)

@@ -77,10 +77,11 @@ def householder_qr(
     if matrix.dtype not in (np.float32, np.float64):
         raise TypeError(f"a must be of float32 or float64, got {matrix.dtype}")
     if matrix.ndim != 2:
-        raise ValueError(f"a must be a matrix, got {matrix.ndim} dimensions")
+        raise ValueError(f"a must be a matrix, got shape {matrix.shape}")
     largest = max(float(matrix.max()), -float(matrix.min())) if matrix.size else 0.0
     if not np.isfinite(largest):
-        raise ValueError("a must be finite")
+        bad = matrix.size - int(np.isfinite(matrix).sum())
+        raise ValueError(f"a must be finite, got {bad} non-finite of {matrix.size} values")
     check_choice(mode, "mode", MODES)
     threads = check_num_threads(num_threads)
     check_progress(progress)

@@ -33,7 +33,8 @@ _FAR = 4.0  # scales
 class Generator:
     """`random`, `uniform`, `standard_normal` and `normal` in the argument order of `numpy.random.Generator`.
 
-    And `truncated_normal` and `spawn`; for NumPy's other distributions see `Philox4x32`. Each value takes one
+    And `truncated_normal` and `spawn`; for NumPy's other distributions, and wherever a generator of NumPy's is asked
+    for (``random_state=`` of SciPy), ``numpy.random.Generator(fastinit.Philox4x32(seed))``. Each value takes one
     element of one stream, so a fill split into several calls gives the same values, and the first draw equals
     the function of the same name in the same dtype, here by default float64.
 

@@ -135,6 +135,9 @@ class Spec:
         given = {"out": out, "num_threads": num_threads}
         given = {name: value for name, value in given.items() if value is not None}
         result = self.initializer(self.shape, seed=seed, **given, **self.kwargs)
+        dims = (self.shape,) if isinstance(self.shape, int) else self.shape
+        if tuple(getattr(result, "shape", None) or ()) != dims or not hasattr(result, "shape"):
+            raise ValueError(f"{self.initializer!r} must return an array of shape {dims}, got {_shown(result)}")
         if out is not None and result is not out:
             raise ValueError(f"out must be returned by {self.initializer!r}, which gave another object")
         return result
@@ -160,6 +163,10 @@ class Spec:
 
     def __delattr__(self, name: str) -> NoReturn:
         raise AttributeError(f"a Spec is immutable: cannot delete {name}")
+
+
+def _shown(value: Any) -> str:
+    return f"shape {tuple(value.shape)}" if hasattr(value, "shape") else type(value).__name__
 
 
 def _name_of(initializer: str | Callable[..., Any]) -> str | None:

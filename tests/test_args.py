@@ -51,6 +51,35 @@ def test_shapes(shape: Any, want: tuple[int, ...]) -> None:
     assert x.size == np.empty(shape).size
 
 
+NOT_NUMBERS = [np.dtype("f4"), np.float32, np.ma.masked, np, "1", None, 1j, True, np.datetime64(1, "s")]
+
+
+@pytest.mark.parametrize("value", NOT_NUMBERS, ids=lambda v: getattr(v, "__name__", repr(v)))
+def test_what_is_no_number(value: Any) -> None:
+    for call in (fi.normal, fi.uniform, fi.Generator(0).normal, fi.constant):
+        with pytest.raises(TypeError, match=r"(mean|low|loc|value) must be"):
+            call(*(() if "Generator" in repr(call) else (2,)), value)
+
+
+@pytest.mark.parametrize("dtype", [np.timedelta64(1), np.timedelta64(1, "s"), [], {}, "nope"], ids=repr)
+def test_what_is_no_dtype(dtype: Any) -> None:
+    with pytest.raises(TypeError, match="dtype must be one of float32"):
+        fi.normal(2, dtype=dtype)
+
+
+class OtherFloat32:
+    """A dtype of a framework, as it shows itself."""
+
+    def __repr__(self) -> str:
+        return "torch.float32"
+
+
+@pytest.mark.parametrize(("dtype", "meant"), [(OtherFloat32(), "float32"), ("bf16", "bfloat16"), ("float15", "float16")])
+def test_the_dtype_that_was_meant(dtype: Any, meant: str) -> None:
+    with pytest.raises(TypeError, match=rf"\(did you mean '{meant}'\?\)$"):
+        fi.normal(2, dtype=dtype)
+
+
 NOT_SHAPES = [
     "3", b"3", 3.0, (3, 2.0), True, (2, True), (None,), {2, 3}, {2: 3},
     np.array([1.5]), np.array([[1]]), np.array([True]), np.array(2.0),

@@ -141,7 +141,7 @@ def test_pieces_cover_each_element_once(
     ("he_normal 9", "at least 2 dimensions"),
     ("he_normal 3x3 --gain loud", "gain: activation must be one of linear"),
     ("he_normal 3x4 --blocks 3", "blocks"),
-    ("normal 3x3 --seed -1", "seed must be"),
+    ("normal 3x3 --seed -1", "--seed must be at least 0, got -1"),
     ("normal 3x3 --num-threads 0", "num_threads must be at least 1"),
 ])  # fmt: skip
 def test_fill_errors(line: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -154,7 +154,8 @@ def test_fill_errors(line: str, message: str, tmp_path: Path, capsys: pytest.Cap
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("line", ["", "normal", "normal 3x3", "normal 3 --unknown 1 -o w", "normal 3 --std x -o w"])
+@pytest.mark.parametrize("line", ["", "normal", "normal 3x3", "normal 3 --unknown 1 -o w", "normal 3 --std x -o w",
+                                  "he_normal 4x4 --blocks a -o w"])  # fmt: skip
 def test_usage_errors(line: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
         main(["fill", *line.split()])
@@ -167,6 +168,28 @@ def test_places_that_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureFix
         assert main(["fill", "normal", "3x3", "-o", str(place)]) == 2
         assert "--output must " in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+def test_a_file_that_may_not_be_written_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A rename would put another in its place all the same."""
+    path = tmp_path / "w.npy"
+    path.write_bytes(b"kept")
+    path.chmod(0o444)
+    monkeypatch.setattr(os, "access", lambda name, mode: mode != os.W_OK)  # as for others than root
+    assert main(["fill", "normal", "3", "-o", str(path)]) == 2
+    assert "--output must be a file that may be written over" in capsys.readouterr().err
+    assert path.read_bytes() == b"kept" and [*tmp_path.iterdir()] == [path]
+
+
+@pytest.mark.parametrize("line", ["fill normal 3 -o w.npy", "propagate --depth 2", "info", ""])
+def test_an_impossible_number_of_threads_in_the_environment(
+    line: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FASTINIT_NUM_THREADS", "0")
+    assert main(line.split()) == 2
+    assert "error: FASTINIT_NUM_THREADS must be an int of at least 1, got '0'" in capsys.readouterr().err
 
 
 @pytest.mark.skipif(os.name != "posix", reason="modes of files")

@@ -171,5 +171,6 @@ def test_functions_that_have_no_gain() -> None:
         fastinit.gain(lambda x: 1.0)
     with pytest.raises(ZeroDivisionError):
         fastinit.gain(lambda x: 1 / 0)
-    with pytest.raises(TypeError, match="kinks"):
-        fastinit.gain(np.tanh, kinks=3)
+    for kinks in (3, np.array(1), "x", np):
+        with pytest.raises(TypeError, match="kinks must be a sequence of real numbers"):
+            fastinit.gain(np.tanh, kinks=kinks)

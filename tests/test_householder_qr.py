@@ -58,7 +58,7 @@ def test_householder_qr_of_graded_columns(tiny: float) -> None:
 
 @pytest.mark.parametrize(("a", "mode", "error", "message"), [
     (np.eye(3, dtype=int), "r", TypeError, "a must be of float32 or float64, got int64"),
-    (np.ones(3), "r", ValueError, "a must be a matrix, got 1 dimensions"),
+    (np.ones(3), "r", ValueError, "a must be a matrix, got shape .3,."),
     (np.full((2, 2), np.nan), "r", ValueError, "a must be finite"),
     (np.full((9, 2), 3e38, np.float32), "r", ValueError, r"a must have columns of a length that float32 holds.*3e\+38"),
     (np.eye(3), "full", ValueError, "mode must be one of reduced, r; got 'full'"),

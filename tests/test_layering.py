@@ -123,13 +123,18 @@ def test_readme_example_runs(capsys: pytest.CaptureFixture[str]) -> None:
     assert "Does not train as it is." in shown and shown in text  # the verdict that it shows
     assert scope["part"].shape == (16, 65_536)  # type: ignore[attr-defined]
     (code,) = re.findall(r"```py\n(.*?)```", text, re.S)  # of PyTorch, for which NumPy arrays stand in
-    shapes = {"linear.weight": (64, 128), "linear.bias": (64,), "conv.weight": (64, 16, 3, 3)}
-    weights = {name: np.ones(shape, np.float32) for name, shape in shapes.items()}
-    inside = {name: Mock(ndim=w.ndim, **{"detach.return_value.numpy.return_value": w}) for name, w in weights.items()}
-    model = Mock(**{"named_parameters.return_value": inside.items()})
-    exec(compile(code, "README.md", "exec"), {"fi": fastinit, "model": model})
-    assert np.std(weights["linear.weight"]) == pytest.approx(math.sqrt(2 / 128), rel=0.05)
-    assert np.std(weights["conv.weight"]) == pytest.approx(math.sqrt(2 / (16 * 9)), rel=0.05)
-    assert (weights["linear.bias"] == 1.0).all()
+    shapes = {"Linear": (64, 128), "Conv1d": (64, 50, 3), "Conv2d": (64, 16, 3, 3), "Conv3d": (64, 8, 3, 3, 3)}
+    shapes["LSTM"] = (9, 9)
+    nn, weights = Mock(), {name: np.ones(shape, np.float32) for name, shape in shapes.items()}
+    modules = {}
+    for name, w in weights.items():
+        kind = type(name, (), {"weight": Mock(**{"detach.return_value.numpy.return_value": w})})
+        setattr(nn, name, kind)
+        modules[name] = kind()
+    model = Mock(**{"named_modules.return_value": modules.items()})
+    exec(compile(code, "README.md", "exec"), {"fi": fastinit, "model": model, "nn": nn})
+    assert (weights.pop("LSTM") == 1.0).all()
+    for name, w in weights.items():
+        assert np.std(w) == pytest.approx(math.sqrt(2 / math.prod(shapes[name][1:])), rel=0.05), name
     first = re.findall(r"```sh\n(.*?)```", text, re.S)[0].strip().splitlines()
     assert first == ["pip install . && python -m fastinit", "pip install '.[test]' && pytest"]

@@ -132,6 +132,21 @@ def test_same_bytes(method: str, dtype: str) -> None:
     assert len(seen) == 1
 
 
+@pytest.mark.parametrize("options", [{}, {"blocks": 2}, {"shard": (slice(4, 0, -1), ..., slice(1, None, 2))}], ids=str)
+def test_keys_of_some_matrices_at_a_time(options: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of millions of small ones the keys alone would take several times the memory of the matrices."""
+    if "shard" in options:
+        options = {"shard": (slice(4, 0, -1), slice(None), slice(None), slice(1, None, 2))}
+    told: list[float] = []
+    whole = fi.orthogonal((5, 3, 4, 6), batch_axis=(0, 2), seed=3, progress=told.append, **options)
+    assert told == sorted(told) and told[-1] == 1.0
+    monkeypatch.setattr("fastinit._orthogonal._AT_ONCE", 7)
+    told.clear()
+    again = fi.orthogonal((5, 3, 4, 6), batch_axis=(0, 2), seed=3, progress=told.append, **options)
+    assert again.tobytes() == whole.tobytes()
+    assert told == sorted(told) and told[-1] == 1.0
+
+
 @settings(max_examples=60, deadline=None)
 @given(data=st.data())
 def test_any_shape_batch_blocks_and_shard(data: st.DataObject) -> None:

@@ -368,6 +368,7 @@ def test_arguments_of_the_reports_methods(tmp_path: Any) -> None:
         (lambda: report.plot(3), TypeError, "path must be the name of a file, such as out.png, got 3"),
         (lambda: report.plot(""), ValueError, "path must be the name of a file.*got an empty name"),
         (lambda: report.plot(tmp_path), ValueError, "path must be the name of a file.*got a folder"),
+        (lambda: report.plot(tmp_path / "x.foo"), ValueError, "path must end in one of .*.png.*got .*x.foo"),
     ):  # fmt: skip
         with pytest.raises(kind, match=message):
             call()

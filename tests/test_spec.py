@@ -127,6 +127,9 @@ BAD = [
     ({"bad": Spec("normal", 3, dtype="int8")}, TypeError, "bad: dtype must be one of"),
     ({"bad": Spec("normal", 2**55)}, MemoryError, "bad: Unable to allocate"),
     ({"bad": Spec(lambda shape, seed: 1 / 0 if seed is None else int("x"), 3)}, ValueError, "bad: invalid literal"),
+    ({"bad": Spec(lambda shape, seed: "x", 3)}, ValueError, "bad: .* must return an array of shape .3,., got str"),
+    ({"bad": Spec(lambda shape, seed: np.ones(2), 3)}, ValueError, "bad: .* array of shape .3,., got shape .2,."),
+    ({"bad": Spec(lambda shape, seed: np.float32(1.0), (1,))}, ValueError, "got shape ..$"),
 ]
 
 

@@ -57,6 +57,7 @@ def check_drawable(place: str, name: str) -> None:
 def draw(report: Report, path: str | os.PathLike[str]) -> None:
     """Four panels, legible at the width of a README."""
     place = picture_path(path)
+    check_drawable(place, "path")
     rows = [r for r in report.layers if r.sigma_w2 is not None] or list(report.layers)
     figure = figure_type()(figsize=(9.0, 6.0), dpi=120, layout="constrained")
     panels = figure.subplots(2, 2).ravel()
@@ -69,6 +70,7 @@ def draw(report: Report, path: str | os.PathLike[str]) -> None:
         panel.set_axisbelow(True)
         panel.spines[["top", "right"]].set_visible(False)
     for panel in panels[:3]:  # over layers
+        panel.set_xlim(min(0.5, panel.get_xlim()[0]), max(len(rows) + 0.5, panel.get_xlim()[1]))
         panel.xaxis.get_major_locator().set_params(integer=True)
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
@@ -81,6 +83,11 @@ def draw(report: Report, path: str | os.PathLike[str]) -> None:
 def _line(rows: list[LayerReport]) -> str:
     """A line through one layer alone would not show."""
     return "-" if len(rows) > 1 else "D"
+
+
+def _point(points: list[Any]) -> float:
+    """The size of one of so many, between which the theory is to be seen."""
+    return 3.0 if len(points) <= 60 else 1.5
 
 
 def _note(panel: Any, text: str) -> None:
@@ -110,10 +117,12 @@ def _curve(panel: Any, rows: list[LayerReport], stored: str, measured: str, titl
         y = np.array([math.log10(m.value) for _, m in points])
         error = np.array([m.error if math.isfinite(m.error) else 0.0 for _, m in points])
         error /= np.array([m.value for _, m in points]) * LN10
-        panel.errorbar([x for x, _ in points], y, error, fmt="o", markersize=3, color=_MEASURED, label="measured")
+        at_points, size = [x for x, _ in points], _point(points)
+        panel.errorbar(at_points, y, error, fmt="o", markersize=size, color=_MEASURED, label="measured")
     if not np.isfinite(values).any():
         beyond = any(getattr(r, stored) == math.inf for r in rows)
         _note(panel, "beyond float64" if beyond else "all zero")
+        panel.set_yticks([])
     else:
         _show_flat(panel, np.nanmin(low), np.nanmax(high))
     panel.set_title(title, fontsize=11, loc="left")
@@ -127,8 +136,10 @@ def _correlation(panel: Any, rows: list[LayerReport]) -> None:
     panel.plot(at, values, _line(rows), color=_THEORY, linewidth=1.8)
     seen = [(x, r.measured.correlation) for x, r in zip(at, rows, strict=True) if r.measured and r.measured.correlation]
     if seen:
-        panel.plot([x for x, _ in seen], [m.value for _, m in seen], "o", markersize=3, color=_MEASURED)
+        panel.plot([x for x, _ in seen], [m.value for _, m in seen], "o", markersize=_point(seen), color=_MEASURED)
     low = float(np.nanmin(values)) if np.isfinite(values).any() else 0.0
+    if not np.isfinite(values).any():
+        _note(panel, "all zero: no cosine")
     panel.set_ylim(min(-0.03, low - 0.03), 1.03)
     panel.set_title("correlation of two inputs", fontsize=11, loc="left")
     panel.set_xlabel("layer")

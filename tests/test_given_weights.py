@@ -101,6 +101,17 @@ def test_trained_weights() -> None:
     assert "measured gradient ratio  log10" in seen.table()
 
 
+def test_inputs_of_few_features_are_marked() -> None:
+    """Two inputs of one feature are alike or opposite: the mean cosine, 0, does not tell that behind a ReLU."""
+    rng = np.random.default_rng(0)
+    layers = [D(256, fan_in=1), A("relu"), D(256), A("relu"), D(4)]
+    assert "1: Activation(relu)" in propagate(layers).approximate
+    even, uneven = rng.standard_normal((2, 64, 13))
+    uneven[:, 0] *= 100.0
+    marked = [propagate([D(256, fan_in=13), A("relu"), D(1)], batch=x).approximate for x in (even, uneven)]
+    assert marked == [(), ("1: Activation(relu)",)]
+
+
 def test_the_verdict_heeds_what_is_measured() -> None:
     """Theory of independent weights, and weights that are one and the same orthogonal matrix and its inverse."""
     q = np.linalg.qr(np.random.default_rng(0).standard_normal((64, 64)))[0] * np.geomspace(1.0, 30.0, 64)

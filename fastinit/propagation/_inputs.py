@@ -17,6 +17,8 @@ from ._network import Network, columns, first_with_weights, resolve_network
 from ._signal import Signal, log
 from ._weights import finite_array
 
+_PAIRED = 256  # inputs, of which the cosines vary as those of all do
+
 
 @dataclass(frozen=True)
 class Input:
@@ -78,7 +80,8 @@ def measured_input(batch: Array, network: Network) -> Signal:
         return Signal.silent(width)
     unit = x / np.sqrt(np.maximum(lengths, 1e-300) * x.shape[1])[:, None]
     together = unit.sum(0)
-    cosine = (float(together @ together) - float((unit * unit).sum())) / (count * (count - 1)) if count > 1 else 0.0
+    pairs = count * (count - 1)
+    cosine = (float(together @ together) - float((unit * unit).sum())) / pairs if count > 1 else 0.0
     ratio = mean / math.sqrt(q)
     apart = None
     if network.image is not None and math.prod(network.image) > 1:  # pixels of one image are alike in their own way
@@ -87,7 +90,10 @@ def measured_input(batch: Array, network: Network) -> Signal:
         apart = min(2.0, max(0.0, 1.0 - alike / (n - 1)))
     # the lengths are those of the batch: known, not drawn
     scatter = float(np.var(np.log(lengths[lengths > 0.0] / q)))
+    some = unit[:: -(-count // _PAIRED)]
+    cosines = (some @ some.T)[~np.eye(len(some), dtype=bool)]
     return Signal(
         width, math.log(q), ratio, ratio * ratio, float(((x / math.sqrt(q)) ** 4).mean()), min(2.0, max(0.0, 1.0 - cosine)),
         state=Transfer(own=np.diag((0.0, scatter, 0.0))), gaussian=False, apart=apart,
+        scatter=float(cosines.var()) if cosines.size else 0.0,
     )  # fmt: skip

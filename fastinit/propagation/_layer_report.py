@@ -48,12 +48,13 @@ class LayerReport:
         gradient is.
     approximate : bool
         Something was left out: an activation, or a maximum of a window, sees what is not Gaussian (given units
-        of very different scales, or of few weights and inputs that are alike, as behind depthwise convolutions); a
-        residual branch depends on its own input; given weights are far from independent of those before, as trained
-        ones are; the pixels of given images are alike where they are near; a BatchNorm stands behind a padded
-        convolution whose places differ, or has too few inputs for the tails of its signal, or lets single inputs
-        outgrow its batch; a function is so steep that its fluctuations are not small; E x^2 leaves an unstable fixed
-        point, by which draws part ways.
+        of very different scales, or of few weights and inputs that are alike, as behind depthwise convolutions); inputs
+        of a few features, or of one much larger than the others, are alike and opposite by turns, which their mean
+        cosine does not tell; a residual branch depends on its own input; given weights are far from independent of
+        those before, as trained ones are; the pixels of given images are alike where they are near; a BatchNorm stands
+        behind a padded convolution whose places differ, or has too few inputs for the tails of its signal, or lets
+        single inputs outgrow its batch; a function is so steep that its fluctuations are not small; E x^2 leaves an
+        unstable fixed point, by which draws part ways.
     measured : MeasuredLayer or None
     """
 

@@ -205,7 +205,7 @@ def check_bounds(lower: Any, upper: Any) -> tuple[float, float]:
 
 def _is_real_scalar(value: Any) -> bool:
     """A number of NumPy's or of a framework's; not what has such attributes too: a dtype, a class, a masked number."""
-    if isinstance(value, (np.dtype, type)) or value is np.ma.masked or not hasattr(value, "__float__"):
+    if isinstance(value, (np.dtype, type)) or np.ma.is_masked(value) or not hasattr(value, "__float__"):
         return False
     dtype = getattr(value, "dtype", None)
     kind, name = getattr(dtype, "kind", None), str(dtype).rpartition(".")[2]

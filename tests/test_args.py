@@ -51,7 +51,9 @@ def test_shapes(shape: Any, want: tuple[int, ...]) -> None:
     assert x.size == np.empty(shape).size
 
 
-NOT_NUMBERS = [np.dtype("f4"), np.float32, np.ma.masked, np, "1", None, 1j, True, np.datetime64(1, "s")]
+NOT_NUMBERS = [
+    np.dtype("f4"), np.float32, np.ma.masked, np.ma.array(2.0, mask=True), np, "1", None, 1j, True, np.datetime64(1, "s"),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("value", NOT_NUMBERS, ids=lambda v: getattr(v, "__name__", repr(v)))

@@ -34,5 +34,10 @@ def test_dead_channels() -> None:
     assert fraction_always(((-math.inf, 0.0),), 0.0, 1.0, 0.5, 4, 0.1, 9) == pytest.approx(want, abs=0.004)
     stack = [Conv(32, 3, image=16, fan_in=3), A("relu"), *[Conv(32, 3), A("relu")] * 11]
     assert propagate(stack, batch=16).dead < 0.01  # padding keeps places from becoming alike
+    alike = np.broadcast_to(np.random.default_rng(1).standard_normal((2, 1, 1, 64)), (2, 8, 8, 64))
+    kernels = [Conv(512, 3, fan_in=64, image=8, padding="valid"), A("relu"), Conv(512, 3, padding="valid"), A("relu")]
+    constant = propagate(kernels, batch=alike)  # two images, each the same at all places
+    assert [constant.layers[k].dead for k in (1, 3)] == [pytest.approx(0.25, abs=0.01), pytest.approx(0.29, abs=0.02)]
     unknown = propagate([Conv(32, 3, fan_in=3), A("relu")]).layers[1]
     assert unknown.dead is None and unknown.zero == 0.5
+    assert "dead units            -\n" in propagate([Conv(32, 3, fan_in=3), A("relu")]).table()

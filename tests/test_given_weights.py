@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
 
-from fastinit.propagation import Activation, Conv, Dense, Report, propagate, simulate
+from fastinit import propagation as P
+from fastinit.propagation import Activation, Conv, Dense, LayerNorm, Report, propagate, simulate
 from fastinit.propagation._given import aligned
 
 A, D = Activation, Dense
@@ -99,6 +101,65 @@ def test_trained_weights() -> None:
     assert seen.measured_signal_ratio.value == pytest.approx(signal, abs=1e-3)
     assert not any("simulate to be sure" in reason for reason in seen.reasons)
     assert "measured gradient ratio  log10" in seen.table()
+
+
+def planted(n: int = 64) -> np.ndarray:
+    """Of one direction that the product of many keeps, which moments do not tell."""
+    rng = np.random.default_rng(0)
+    u = rng.choice([-1.0, 1.0], n)
+    return 0.8 * rng.standard_normal((n, n)) / math.sqrt(n) + 0.6 * np.outer(u, u) / math.sqrt(n)
+
+
+def seen(layers: list[P.Layer], batch: Any = 256, dtype: str = "float32") -> tuple[Report, Report]:
+    plain = propagate(layers, batch=batch, dtype=dtype)
+    return plain, plain.with_measured(simulate(layers, batch, dtype=dtype, jacobian=False))
+
+
+def test_infinities_and_zeros_that_are_measured() -> None:
+    plain, report = seen([D(weight=planted())] * 20, dtype="float16")
+    assert plain.level != "bad" and report.level == "bad"
+    assert report.reasons[0] == "As measured, outputs of 13: Dense(64) are infinite or not a number (1 of all)."
+    rng = np.random.default_rng(1)
+    one, two, three = (rng.standard_normal((64, 64)) / 8.0 for _ in range(3))
+    two[:, 32:], three[:32] = 0.0, 0.0  # a product of zeros
+    plain, report = seen([D(weight=w) for w in (one, two, three)])
+    assert plain.level == "good" and report.reasons[0] == "As measured, no gradient reaches the first layer."
+    _, silent = seen([D(64), A("relu"), D(10, "zeros")])
+    assert silent.level == "good" and silent.measured_gradient_ratio is None
+    assert "measured gradient ratio  -\n" in silent.table()
+
+
+def test_no_remedy_by_numbers_that_are_refuted() -> None:
+    _, report = seen([D(weight=planted())] * 24)
+    assert report.measured_gradient_ratio is not None and report.measured_gradient_ratio.value > 10.0
+    assert report.level == "bad" and report.remedy is None and "exploding" in report.verdict
+    assert any("as measured, by" in reason for reason in report.reasons)  # the signal's ratio too
+    halved, again = seen([D(256, "xavier_normal"), A("relu")] * 12)
+    assert halved.remedy is not None and again.remedy == halved.remedy
+
+
+def test_one_draw_of_a_narrow_network_refutes_nothing() -> None:
+    layers: list[P.Layer] = [D(3, "lecun_normal")] * 12
+    plain = propagate(layers)
+    for seed in range(40):
+        report = plain.with_measured(simulate(layers, 64, seed=seed, repeats=1 + seed % 2, jacobian=False))
+        assert report.level == plain.level, report.reasons
+
+
+def test_explosions_behind_the_last_norm() -> None:
+    layers = [D(64), LayerNorm(), A("tanh")] * 3 + [D(weight=planted())] * 6 + [D(10, "lecun_normal")]
+    plain, report = seen(layers)
+    assert plain.level == "good" and plain.log10_bare_ratio is not None and abs(plain.log10_bare_ratio) < 0.5
+    assert report.level == "bad"
+
+
+def test_means_over_pixels_take_nothing_from_what_explodes() -> None:
+    x = np.broadcast_to(np.random.default_rng(0).standard_normal((32, 1, 1, 3)), (32, 16, 16, 3))
+    layers = [Conv(64, image=16), *[Conv(weight=planted()[None, None])] * 3, P.Pool(2), D(10)]
+    plain, report = seen(layers, x)
+    assert plain.log10_pooled > 2.0 and report.measured_gradient_ratio is not None
+    assert abs(report.measured_gradient_ratio.value) < 1.0 and report.level == "good"
+    assert "over pixels" not in report.verdict
 
 
 def test_inputs_of_few_features_are_marked() -> None:

@@ -51,7 +51,7 @@ GATES = {
 # What the package of propagation takes from the modules beside it.
 BESIDE = {"_activations", "_args", "_fans", "_keys", "_run", "_types", "laws", "spec"}
 # Imports inside functions, of views that most reports are never shown in, and of the verdict on measured ones.
-LATE = {("propagation._report", f"propagation._{name}") for name in ("table", "plot", "verdict")}
+LATE = {("propagation._report", f"propagation._{name}") for name in ("table", "plot", "verdict", "heeded")}
 
 
 def imports(path: Path) -> set[str]:

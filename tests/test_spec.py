@@ -130,6 +130,7 @@ BAD = [
     ({"bad": Spec(lambda shape, seed: "x", 3)}, ValueError, "bad: .* must return an array of shape .3,., got str"),
     ({"bad": Spec(lambda shape, seed: np.ones(2), 3)}, ValueError, "bad: .* array of shape .3,., got shape .2,."),
     ({"bad": Spec(lambda shape, seed: np.float32(1.0), (1,))}, ValueError, "got shape ..$"),
+    ({"bad": Spec(lambda shape, seed: type("T", (), {"shape": 3}), 3)}, ValueError, "got shape 3$"),
 ]
 
 

@@ -50,6 +50,8 @@ def test_cosines_count_as_the_network_leaves_them() -> None:
     given = np.random.default_rng(0).standard_normal((64, 1)) + 1e-3 * np.random.default_rng(1).standard_normal((64, 256))
     alike = propagate([D(256, "lecun_normal", bias_std=0.3), A("tanh")] * 4, batch=np.abs(given))
     assert not any("All inputs" in r for r in alike.reasons)  # they were before
+    lone = propagate([D(256, "xavier_normal"), A("sigmoid")] * 4, batch=1)
+    assert not any("All inputs" in r for r in lone.reasons)
 
 
 @pytest.mark.parametrize("gain", [0.0, 1e-6, 0.01, 1.0])
@@ -64,6 +66,11 @@ def test_small_last_layers_learn_first(gain: float) -> None:
         assert report.log10_head == pytest.approx(2.0 * math.log10(1.0 / gain) + math.log10(2.0 * 17 / 64), abs=1e-6)
         assert report.log10_gradient_ratio == pytest.approx(policy(1.0).log10_gradient_ratio + 2.0 * math.log10(gain))
         assert "of which the small last layer" in report.reasons[0]
+    assert policy(0.3).log10_head == 0.0  # less than ten times as small
+    explodes = propagate([D(256, "normal", std=0.2), A("relu")] * 3 + [D(10, "normal", std=1e-4)])
+    assert explodes.level == "warn" and "larger (exploding)" in explodes.reasons[0]
+    silent = propagate([D(256), A("relu"), D(256, "normal", std=1e-4), A("relu"), D(10, "zeros")])
+    assert silent.level == "bad" and silent.log10_head == 0.0  # that one is hidden
     lost = propagate([D(64, "normal", std=0.01), A("tanh")] * 5 + [D(6, "normal", std=0.001)])
     assert lost.level == "bad" and lost.remedy is not None
 

@@ -65,7 +65,7 @@ def analyse(network: Network, start: Input, dtype: str, *, brief: bool = False) 
         log10_gradient_ratio=ratio,
         log10_gradient_ratio_sd=spread,
         log10_pooled=min(_pooled(trunk), max(0.0, -ratio)),  # norms behind give back some of it
-        log10_head=_head_size(trunk),
+        log10_head=_head_size(nodes) if whole else 0.0,
         log10_bare_ratio=_bare_ratio(trunk, rows_of),
         log10_input_gradient=end.log_g / LN10,
         log10_signal_ratio=_signal_ratio(trunk),
@@ -262,13 +262,14 @@ def _normed(nodes: tuple[Node, ...], i: int) -> bool:
 
 
 def _head_size(nodes: tuple[Node, ...]) -> float:
-    """log10 of the least sigma_w2 before over that of a last layer that is smaller, else 0."""
+    """log10 of the least sigma_w2 before over that of a last layer where that is ten times as small, else 0."""
     trunk = _before_head(nodes)
     if len(trunk) == len(nodes):
         return 0.0
     others = [w.sigma_w2 for node in trunk for w in _weights(node) if w.second]
     head = nodes[len(trunk)].step.weights[0].sigma_w2
-    return max(0.0, math.log10(min(others) / head)) if others and head else 0.0
+    size = math.log10(min(others) / head) if others and head else 0.0
+    return size if size >= 1.0 else 0.0
 
 
 def _weights(node: Node) -> list[Weights]:

@@ -47,7 +47,7 @@ def aligned(before: Array, after: Array, means: tuple[float, float]) -> bool:
     noise = math.sqrt(2.0 / (len(a) * b.shape[1]))
     if min(len(a), b.shape[1]) > _PROBES:
         a = np.random.default_rng(0).choice(np.array([-1.0, 1.0], np.float32), (_PROBES, len(a))) @ a
-    sizes = [float((part.astype(np.float64) ** 2).sum()) for part in (a, b, a @ b)]
+    sizes = [float(np.einsum("ij,ij->", part, part, dtype=np.float64)) for part in (a, b, a @ b)]
     if not sizes[0] * sizes[1] > 0.0:
         return False
     return abs(math.log(max(1e-300, n * sizes[2] / (sizes[0] * sizes[1])))) > _INDEPENDENT + 4.0 * noise

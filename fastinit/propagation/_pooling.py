@@ -173,7 +173,7 @@ def unlike_behind(node: Node, before: float) -> float:
     x, layer = node.before, node.step.layer
     if not isinstance(layer, (Conv, Activation, Dropout)):
         return 0.0
-    gap = max(before, x.below)
+    gap = max(before, x.below_places)
     if isinstance(layer, Conv):
         kept = node.after.elastic / x.elastic if x.elastic else 1.0  # without the bias
         # a mean of the weights adds up what all units share, which is not followed

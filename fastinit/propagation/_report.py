@@ -86,8 +86,8 @@ class Report:
         gradients of weights are sums over pixels and get it back, as far as their inputs are alike too, as in smooth
         images. The verdict adds it.
     log10_head : float
-        log10 of the least sigma_w2 of the other layers over that of a last one that is smaller, else 0. The verdict adds
-        it where ratios are below 0: such a layer is the first to learn, as one of zeros is.
+        log10 of the least sigma_w2 of the other layers over that of a last one where that is ten times as small or more,
+        else 0. The verdict adds it to both ratios: such a layer is the first to learn, as one of zeros is.
     log10_bare_ratio : float or None
         The gradient ratio from the first layer that no norm follows, less what means over pixels take; None where that is
         the first of all. Weights in front of norms bear larger gradients.
@@ -99,7 +99,7 @@ class Report:
         Probability that an input's gradient reaches the first layer: that no layer is so narrow that
         all its slopes are 0.
     dead : float
-        Mean fraction of units whose slope is 0 for all inputs.
+        Mean fraction of units whose slope is 0 for all inputs; of images of unknown size nobody knows it.
     saturated : float or None
         Mean fraction of saturated units of the activations; ReLU and others whose outputs are 0 there are left out.
     overflow, underflow, gradient_underflow : dict of str to float
@@ -128,8 +128,8 @@ class Report:
     measured : Measured or None
         What a simulation has measured, where `with_measured` has added it.
     measured_gradient_ratio, measured_signal_ratio : Measurement or None
-        log10 of the same two ratios as measured; None where they are not, or not finite. Where the gradient's is more than
-        half a decade, and two standard deviations, from the theory's, the verdict goes by it.
+        log10 of the same two ratios as measured; None where they are not, or not finite. The verdict goes by them where
+        they are further from the theory's than its deviations, half a decade for gradients and a decade for the signal.
     """
 
     layers: tuple[LayerReport, ...]
@@ -194,7 +194,9 @@ class Report:
         return "\n".join(lines)
 
     def with_measured(self, measured: Measured) -> Report:
-        """The report with the values of a simulation beside the theory, and a verdict that heeds them.
+        """The report with the values of a simulation beside the theory, and a verdict that heeds its ratios.
+
+        And its infinities. Where theory has missed the gradient's ratio, there is no remedy.
 
         Parameters
         ----------
@@ -220,7 +222,8 @@ class Report:
         >>> all(row.measured is not None for row in report.layers)
         True
         """
-        from ._verdict import graded, measured_ratios
+        from ._heeded import measured_ratios, missed_gradient
+        from ._verdict import graded
 
         if not isinstance(measured, Measured):
             raise TypeError(f"measured must be what simulate returns, got {type(measured).__name__}")
@@ -232,7 +235,9 @@ class Report:
         report = replace(self, layers=rows, measured=measured)
         gradient, signal = measured_ratios(report)
         judged = graded(replace(report, measured_gradient_ratio=gradient, measured_signal_ratio=signal))
-        return judged if judged.level != "good" else replace(judged, remedy=None)
+        # a remedy by numbers that theory has missed is none
+        mends = judged.level != "good" and missed_gradient(judged) is None
+        return judged if mends else replace(judged, remedy=None)
 
     def assert_trainable(self, allow: str = "warn") -> None:
         """Raise AssertionError with the verdict where the network is worse than `allow`.

@@ -70,7 +70,7 @@ def _factor(log10: float) -> str:
 def _log_ratio(value: Measurement | None) -> str:
     if value is None:
         return "-"
-    return fixed(value.value) + (f" +- {fixed(value.error)}" if math.isfinite(value.error) else "")
+    return f"log10 {fixed(value.value)}" + (f" +- {fixed(value.error)}" if math.isfinite(value.error) else "")
 
 
 def _rows(report: Report) -> list[tuple[LayerReport, LayerReport | None]]:
@@ -142,7 +142,7 @@ def _network(report: Report) -> list[tuple[str, str]]:
         q = "as it is" if s.xi_q == math.inf and 0.0 < s.q < math.inf else number(s.q)  # every q is one that stays
         lines.append(("goes to", f"q {q}, correlation {number(s.c)}"))
     lines += [
-        ("dead units", percent(report.dead)),
+        ("dead units", "-" if all(r.dead is None for r in report.layers) else percent(report.dead)),
         ("Jacobian J J^T", f"mean {number(j.mean)}, variance {number(j.variance)}, largest {number(j.largest)}"),
         ("condition number", number(report.condition)),
         ("overflow", ", ".join(f"{k} {number(v, 2)}" for k, v in report.overflow.items() if not k.startswith("float8"))),
@@ -155,7 +155,7 @@ def _network(report: Report) -> list[tuple[str, str]]:
     if seen is not None:
         lines.append(("measured with", f"{counted(seen.batch, 'input')}, {counted(seen.repeats, 'repeat')}, {seen.dtype}"))
         for name in ("gradient", "signal"):
-            lines.append((f"measured {name} ratio", f"log10 {_log_ratio(getattr(report, f'measured_{name}_ratio'))}"))
+            lines.append((f"measured {name} ratio", _log_ratio(getattr(report, f"measured_{name}_ratio"))))
         if seen.jacobian_mean is not None and seen.jacobian_largest is not None:
             lines.append(("measured Jacobian", f"mean {number(seen.jacobian_mean.value)}, "
                                                f"largest {number(seen.jacobian_largest.value)}"))  # fmt: skip

@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from .._args import FORMATS
-from ._layer_report import COMPARED, LayerReport
-from ._measured import Measurement
+from ._heeded import measured_findings, missed_gradient, missed_signal
 from ._report import LEVELS, Report, counted, fixed
 from ._signal import LN10
 
@@ -43,8 +42,8 @@ Finding = tuple[int, str]  # a grade, and a sentence
 def findings(report: Report) -> list[Finding]:
     """Everything that is not good, worst first; what is good if nothing is bad."""
     parts = (
-        _symmetry_findings, _gradient_findings, _signal_findings, _unit_findings, _norm_findings, _range_findings,
-        _theory_findings,
+        _symmetry_findings, measured_findings, _gradient_findings, _signal_findings, _unit_findings, _norm_findings,
+        _range_findings, _theory_findings,
     )  # fmt: skip
     return sorted((found for part in parts for found in part(report)), key=lambda found: -found[0])
 
@@ -66,9 +65,10 @@ def _gradient_findings(report: Report) -> Iterator[Finding]:
         if report.batch_norm != 1:  # which says so by itself
             yield 2, "No gradient reaches the first layer: the network is dead."
         return
-    seen = report.measured_gradient_ratio if _is_missed(report) else None
-    if seen is not None:
-        report = replace(report, log10_gradient_ratio=seen.value)
+    seen = missed_gradient(report)
+    if seen is not None:  # of what lies behind the last norm only theory is known
+        bare = 0.0 if report.log10_bare_ratio == 0.0 else None
+        report = replace(report, log10_gradient_ratio=seen.value, log10_gradient_ratio_sd=0.0, log10_bare_ratio=bare)
     kept = _kept(report)
     grade = gradient_grade(report)
     if grade == 0:
@@ -77,15 +77,13 @@ def _gradient_findings(report: Report) -> Iterator[Finding]:
     else:
         way = "smaller (vanishing)" if kept < 0 else "larger (exploding)"
         words = f"{_times(abs(kept))} {way} than at the last"
-    taken = {"means over pixels": report.log10_pooled, "the small last layer": report.log10_head}
-    aside = {name: fixed(-size) for name, size in taken.items() if fixed(size) != "0.00"}
+    aside = {name: fixed(-size) for name, size in _taken(report).items() if fixed(size) != "0.00"}
     the = f"{' and '.join(aside)} aside, the".capitalize() if aside else "The"
     parts = "".join(f", of which {name} {size}" for name, size in aside.items())
     first = f"{the} gradient's squared length at the first of {counted(report.depth, 'layer')} is"
-    ratio = f"log10 ratio {fixed(total)} +- {fixed(report.log10_gradient_ratio_sd)}"
-    if seen is not None:
-        ratio = f"log10 ratio as measured {fixed(seen.value)}, in theory {fixed(total)}"
-    yield grade, f"{first} {words} ({ratio}{parts})."
+    told = f"{fixed(total)} +- {fixed(report.log10_gradient_ratio_sd)}"
+    ratio = told if seen is None else f"as measured {fixed(seen.value)}, in theory {fixed(total)}"
+    yield grade, f"{first} {words} (log10 ratio {ratio}{parts})."
     bare = report.log10_bare_ratio or 0.0
     if (without := grade_of(abs(bare), "gradient")) > grade:
         way = "smaller" if bare < 0 else "larger"
@@ -108,13 +106,14 @@ def _gradient_findings(report: Report) -> Iterator[Finding]:
 def _signal_findings(report: Report) -> Iterator[Finding]:
     if enters_nothing(report):
         yield 2, "All inputs are zero: the weights of the first layer get no gradient."
-    signal = report.log10_signal_ratio
-    kept = signal + min(report.log10_head, max(0.0, -signal))
-    if math.isfinite(signal) and (grade := grade_of(abs(kept), "signal")):
+    seen = missed_signal(report)
+    signal = report.log10_signal_ratio if seen is None else seen.value
+    if math.isfinite(signal) and (grade := grade_of(abs(signal + report.log10_head), "signal")):
         words = "shrinks" if signal < 0 else "grows"
-        yield grade, f"The signal {words}: log10 E x^2 changes by {fixed(signal)}."
+        as_measured = "" if seen is None else f" as measured, by {fixed(report.log10_signal_ratio)} in theory"
+        yield grade, f"The signal {words}: log10 E x^2 changes by {fixed(signal)}{as_measured}."
     scales = report.scales
-    if scales is not None and 0.0 < scales.xi_c < math.inf:
+    if scales is not None and 0.0 < scales.xi_c < math.inf and report.batch > 1:
         first, last = _cosines(report)
         depths = report.depth / scales.xi_c
         if grade := grade_of(min(depths, _foldings(first, last, scales.c)), "depth"):
@@ -165,43 +164,15 @@ def _theory_findings(report: Report) -> Iterator[Finding]:
         yield 0, f"Theory is approximate in {layers}, the first {report.approximate[0]}{hint}."
 
 
+def _taken(report: Report) -> dict[str, float]:
+    """What takes from the gradients between the two layers, but not from what the weights meet, as log10."""
+    pooled = min(report.log10_pooled, max(0.0, -report.log10_gradient_ratio))
+    return {"means over pixels": pooled, "the small last layer": report.log10_head}
+
+
 def _kept(report: Report) -> float:
-    """log10 of the gradient ratio that the weights meet: less what means over pixels, and a small last layer, take."""
-    total = report.log10_gradient_ratio + report.log10_pooled
-    return total + min(report.log10_head, max(0.0, -total))
-
-
-def measured_ratios(report: Report) -> tuple[Measurement | None, Measurement | None]:
-    """Of gradient and signal: what the theory's are, moved as the rows of their two layers are."""
-    top = [r for r in report.layers if "." not in r.name.split(":")[0]]
-    linear = [r for r in top if r.sigma_w2 is not None or "Residual" in r.name] or top
-    if report.silent_head:
-        linear = linear[:-1]
-    first, last = linear[0], linear[-1]
-    gradient = _moved(report.log10_gradient_ratio, "gradient", first, last)
-    return gradient, _moved(report.log10_signal_ratio, "second", last, first)
-
-
-def _moved(ratio: float, field: str, over: LayerReport, under: LayerReport) -> Measurement | None:
-    above, below = _away(over, field), _away(under, field)
-    value = ratio + above.value - below.value
-    return Measurement(value, math.hypot(above.error, below.error)) if math.isfinite(value) else None
-
-
-def _away(row: LayerReport, field: str) -> Measurement:
-    """log10 of a measured value over that of the theory."""
-    seen: Measurement | None = getattr(row.measured, field, None)
-    if seen is None or not seen.value > 0.0:
-        return Measurement(math.nan, math.nan)
-    return Measurement(math.log10(seen.value) - getattr(row, COMPARED[field]), seen.error / seen.value / LN10)
-
-
-def _is_missed(report: Report) -> bool:
-    """Whether the gradient's ratio is measured where theory does not expect it."""
-    seen = report.measured_gradient_ratio
-    error = 0.0 if seen is None or math.isnan(seen.error) else seen.error
-    slack = max(0.5, 2.0 * math.hypot(report.log10_gradient_ratio_sd, error))
-    return seen is not None and abs(seen.value - report.log10_gradient_ratio) > slack
+    """log10 of the gradient ratio that the weights meet."""
+    return report.log10_gradient_ratio + sum(_taken(report).values())
 
 
 def _limits(report: Report) -> str:

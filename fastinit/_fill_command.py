@@ -17,7 +17,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -123,11 +123,17 @@ def arguments_of(options: argparse.Namespace) -> dict[str, Any]:
         if value is None:
             continue
         if key not in taken:
-            known = [f"--{o}" for o in every if o.replace("-", "_") in taken]
-            takes = f"it takes {', '.join(known)}" if known else "it takes none"
-            raise ValueError(f"--{option} is not an option of {name}; {takes}")
+            raise no_option(option, name, every)
         kwargs[key] = value
     return kwargs
+
+
+def no_option(option: str, name: str, every: Iterable[str]) -> ValueError:
+    """The error of an option that an initializer does not take, with those that it does."""
+    taken = inspect.signature(INITIALIZERS[name]).parameters
+    known = [f"--{o}" for o in every if o.replace("-", "_") in taken]
+    takes = f"it takes {', '.join(known)}" if known else "it takes none"
+    return ValueError(f"--{option} is not an option of {name}; {takes}")
 
 
 def stored_as(dtype: np.dtype[Any]) -> np.dtype[Any]:

@@ -8,12 +8,14 @@ from typing import Any
 from tqdm import tqdm
 
 from ._args import check_int, check_number
-from ._fill_command import number_or_name
+from ._fill_command import no_option, number_or_name
 from .propagation import Layer, propagate, simulate
 from .propagation._compare import NORMS, Chain, compare_rows, compare_table, scheme_reports
 from .propagation._plot import check_drawable, picture_path
 from .propagation._report import counted
+from .spec import INITIALIZERS, parameters_of
 
+_OF_INIT = ("gain", "nonlinearity", "std", "scale")  # options that are arguments of the initializer
 #: Options that a comparison has no use for, and what the others are without them.
 DEFAULTS: dict[str, Any] = {
     "init": "he_normal", "gain": None, "nonlinearity": None, "std": None, "scale": None, "simulate": False,
@@ -79,7 +81,10 @@ def run_propagate(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     if options.compare:
         return _compare(options)
     options = settled(options)
-    kwargs = {k: v for k in ("gain", "nonlinearity", "std", "scale") if (v := getattr(options, k)) is not None}
+    kwargs = {k: v for k in _OF_INIT if (v := getattr(options, k)) is not None}
+    strange = next((k for k in kwargs if options.init in INITIALIZERS and k not in parameters_of(options.init)), None)
+    if strange is not None:
+        raise no_option(strange, options.init, _OF_INIT)
     return report_of(asked_chain(options).layers(options.init, **kwargs), options)
 
 

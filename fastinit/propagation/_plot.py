@@ -70,8 +70,10 @@ def draw(report: Report, path: str | os.PathLike[str]) -> None:
         panel.set_axisbelow(True)
         panel.spines[["top", "right"]].set_visible(False)
     for panel in panels[:3]:  # over layers
-        panel.set_xlim(min(0.5, panel.get_xlim()[0]), max(len(rows) + 0.5, panel.get_xlim()[1]))
         panel.xaxis.get_major_locator().set_params(integer=True)
+        if len(rows) <= 5:
+            panel.set_xlim(0.5, len(rows) + 0.5)
+            panel.set_xticks(range(1, len(rows) + 1))
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
     phase = f"{report.phase}, log10 gradient ratio {fixed(report.log10_gradient_ratio)}"

@@ -143,7 +143,7 @@ def test_one_draw_of_a_narrow_network_refutes_nothing() -> None:
     plain = propagate(layers)
     for seed in range(40):
         report = plain.with_measured(simulate(layers, 64, seed=seed, repeats=1 + seed % 2, jacobian=False))
-        assert report.level == plain.level, report.reasons
+        assert report.level != "bad", report.reasons
 
 
 def test_explosions_behind_the_last_norm() -> None:

@@ -80,6 +80,10 @@ def test_weights_in_front_of_norms_bear_larger_gradients() -> None:
     chains = {depth: propagate([D(128), BatchNorm(), A("relu")] * depth + [D(10)]) for depth in (20, 35, 60)}
     assert [r.level for r in chains.values()] == ["good", "warn", "bad"]
     assert all(r.log10_bare_ratio == 0.0 for r in chains.values())
+    late = propagate([D(128), A("relu"), BatchNorm()] * 20 + [D(10)])  # which takes the scale away too
+    assert late.log10_gradient_ratio > 3.0 and late.level == "warn" and late.log10_bare_ratio == 0.0
+    curved = propagate([D(128), A("gelu"), BatchNorm()] * 20 + [D(10)])
+    assert curved.log10_bare_ratio is None
     plain = propagate([D(128, "normal", std=0.15), A("relu")] * 20 + [D(10)])
     assert plain.log10_gradient_ratio > 1.0 and plain.log10_bare_ratio is None and plain.level != "good"
     behind = propagate([D(128), BatchNorm(), A("relu")] * 10 + [D(128, "xavier_normal"), A("relu")] * 11 + [D(10)])
@@ -92,6 +96,34 @@ def test_weights_in_front_of_norms_bear_larger_gradients() -> None:
         last = report.layers[-1].log10_gradient
         want = bare if bare is not None else first - last + math.log10(128 / 10)
         assert report.log10_bare_ratio == pytest.approx(want)
+
+
+def test_inputs_that_stay_alike() -> None:
+    """SGD and Adam fail with digits + 100, of cosine 0.99995, and train behind a BatchNorm."""
+    x = np.random.default_rng(0).standard_normal((64, 64))
+    leaky = [layer for _ in range(5) for layer in (D(128), A("leaky_relu", negative_slope=0.1))]
+    for mean, level in ((0.0, "good"), (3.0, "good"), (10.0, "warn"), (100.0, "bad")):
+        report = propagate([*leaky, D(10)], batch=x + mean)
+        assert report.level == level, report.verdict
+        assert ("subtract their mean" in report.verdict) == (level != "good")
+    normed = [layer for _ in range(5) for layer in (D(128), BatchNorm(), A("relu"))]
+    assert propagate([*normed, D(10)], batch=x + 100.0).level == "good"
+    twice = propagate(leaky, batch=np.ones((2, 64)))
+    assert "alike" not in twice.verdict  # the same on purpose
+
+
+def test_typical_draws() -> None:
+    """Half of all draws of a narrow network lie far below their mean; of some the deviation is an upper bound alone."""
+    narrow = propagate([D(6), A("relu")] * 12)
+    less = 0.5 * math.log(10.0) * narrow.log10_gradient_ratio_sd**2
+    assert narrow.log10_typical_ratio == pytest.approx(narrow.log10_gradient_ratio - less) and less > 1.0
+    assert any("half of all draws" in reason for reason in narrow.reasons)
+    parted = propagate([D(128), A("gelu")] * 20 + [D(10)])
+    images = propagate([Conv(16, 3, image=8, fan_in=1), A("relu"), *[Conv(16, 3), A("relu")] * 29, D(10)])
+    for report in (parted, images):
+        assert report.log10_gradient_ratio_sd > 1.0
+        assert report.log10_typical_ratio == report.log10_gradient_ratio
+        assert "half of all draws" not in report.verdict
 
 
 def test_verdicts_of_fifty_layers() -> None:

@@ -16,7 +16,7 @@ from ._fluctuation import SECOND
 from ._forward import walk
 from ._inputs import Input
 from ._layer_report import LayerReport
-from ._layers import Activation, BatchNorm, Dropout, LayerNorm
+from ._layers import Activation, BatchNorm, Dropout, LayerNorm, Pool
 from ._linear_layers import Conv, Dense
 from ._network import Network, columns
 from ._node import Node
@@ -64,6 +64,7 @@ def analyse(network: Network, start: Input, dtype: str, *, brief: bool = False) 
         input_correlation=1.0 - start.signal.below,
         log10_gradient_ratio=ratio,
         log10_gradient_ratio_sd=spread,
+        log10_typical_ratio=ratio - (0.0 if _is_loose(nodes) else _below_mean(spread)),
         log10_pooled=min(_pooled(trunk), max(0.0, -ratio)),  # norms behind give back some of it
         log10_head=_head_size(nodes) if whole else 0.0,
         log10_bare_ratio=_bare_ratio(trunk, rows_of),
@@ -237,6 +238,17 @@ def _gradient_ratio(rows: list[Back]) -> tuple[float, float]:
     return value, math.sqrt(max(0.0, variances[0] - variances[1])) / LN10
 
 
+def _below_mean(sd: float) -> float:
+    """By how much log10 of half of all draws lies below that of their mean, of lognormal numbers; little counts as 0."""
+    less = 0.5 * LN10 * sd * sd
+    return less if less > 0.25 else 0.0
+
+
+def _is_loose(nodes: tuple[Node, ...]) -> bool:
+    """Whether the deviation over draws is an upper bound alone: where these part ways, and over places of an image."""
+    return any(n.after.runs_away() or n.step.places > 1 or _is_loose(n.body) for n in nodes)
+
+
 def _pooled(nodes: tuple[Node, ...]) -> float:
     """log10 of what means over alike pixels take from that ratio."""
     linear = [i for i, n in enumerate(nodes) if n.step.weights or n.body]
@@ -258,7 +270,15 @@ def _normed(nodes: tuple[Node, ...], i: int) -> bool:
     inner = nodes[i].body
     if inner:
         return all(_normed(inner, k) for k, n in enumerate(inner) if n.step.weights or n.body)
-    return i + 1 < len(nodes) and isinstance(nodes[i + 1].step.layer, LayerNorm)
+    for node in nodes[i + 1 :]:
+        layer = node.step.layer
+        if isinstance(layer, LayerNorm):
+            return True
+        # a homogeneous function, a mask or a window passes the scale on, where no bias stands beside the weights
+        same = isinstance(layer, Activation) and abs(node.after.elastic - node.before.elastic) < 1e-9 * node.before.elastic
+        if not (same or isinstance(layer, (Dropout, Pool))) or any(w.bias_second for w in nodes[i].step.weights):
+            break
+    return False
 
 
 def _head_size(nodes: tuple[Node, ...]) -> float:

@@ -43,8 +43,16 @@ def _away(row: LayerReport, field: str) -> Measurement:
 
 def missed_gradient(report: Report) -> Measurement | None:
     """The measured ratio of gradients where theory does not expect it: of one lognormal number its median lies lower."""
-    less = 0.5 * LN10 * report.log10_gradient_ratio_sd**2
+    less = report.log10_gradient_ratio - report.log10_typical_ratio
     return _missed(report.measured_gradient_ratio, report.log10_gradient_ratio, less, 2.0 * report.log10_gradient_ratio_sd)
+
+
+def refutes_typical(report: Report) -> bool:
+    """Whether the measured ratio is nearer to the mean over draws than to that of a typical one."""
+    seen = report.measured_gradient_ratio
+    if seen is None:
+        return False
+    return abs(seen.value - report.log10_gradient_ratio) < abs(seen.value - report.log10_typical_ratio)
 
 
 def missed_signal(report: Report) -> Measurement | None:

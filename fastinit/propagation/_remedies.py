@@ -139,7 +139,7 @@ def _candidates(steps: Steps, report: Report) -> Iterator[Change | None]:
         yield from _gains(swapped, "", 2.0 / (1.0 + 0.1**2), 0.0,
                           f"{prefix}leaky_relu with negative_slope 0.1 instead of {' and '.join(names)}, and ")  # fmt: skip
     bare = _without_norms(steps)
-    if second > 0.0 and len(_flattened(bare)) < len(flat):
+    if report.level == "bad" and second > 0.0 and len(_flattened(bare)) < len(flat):  # they help too
         yield from _gains(bare, f"exact gain{dropped}", keep / second, 0.0, f"{prefix}leave the normalizations out, and ")
 
 

@@ -81,6 +81,8 @@ class Report:
     log10_gradient_ratio, log10_gradient_ratio_sd : float
         log10 of the squared length of the gradient by the first layer's outputs over that by the last
         one's, and of one input its standard deviation over draws at these widths.
+    log10_typical_ratio : float
+        Below which the ratio of half of all draws lies, of one input: their median where it is far from the mean.
     log10_pooled : float
         log10 of what means over alike pixels, between those two layers, take from that ratio where it is below 0. The
         gradients of weights are sums over pixels and get it back, as far as their inputs are alike too, as in smooth
@@ -142,6 +144,7 @@ class Report:
     input_correlation: float
     log10_gradient_ratio: float
     log10_gradient_ratio_sd: float
+    log10_typical_ratio: float
     log10_pooled: float
     log10_head: float
     log10_bare_ratio: float | None

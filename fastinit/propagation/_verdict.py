@@ -7,9 +7,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from .._args import FORMATS
-from ._heeded import measured_findings, missed_gradient, missed_signal
+from ._heeded import measured_findings, missed_gradient, missed_signal, refutes_typical
 from ._report import LEVELS, Report, counted, fixed
-from ._signal import LN10
 
 #: Where a quantity starts to be a warning, and where it is bad.
 THRESHOLDS = {
@@ -22,12 +21,16 @@ THRESHOLDS = {
     "depth": (3.0, 6.0),  # depth / xi_c: e^-6 of a correlation's deviation is left
     "blocked": (0.05, 0.5),  # probability that no gradient of an input reaches the first layer
     "shared": (0.5, 0.9),
+    "alike": (50.0, 2000.0),  # one over 1 - cosine of two inputs, where the network leaves them so
     "batch_norm": (1 / 8, 1 / 4),  # one over the numbers that it takes a variance of: E 1/v is finite from 4 on
     "dead": (0.2, 0.5),
     "saturated": (0.3, 0.7),
     "overflow": (1e-3, 1e-3),  # probability that an input overflows somewhere
     "underflow": (0.1, 0.5),  # part of a layer that is rounded to 0
 }
+
+
+_EQUAL = 1e-9  # 1 - cosine of inputs that are the same on purpose
 
 
 def grade_of(value: float, name: str) -> int:
@@ -42,8 +45,8 @@ Finding = tuple[int, str]  # a grade, and a sentence
 def findings(report: Report) -> list[Finding]:
     """Everything that is not good, worst first; what is good if nothing is bad."""
     parts = (
-        _symmetry_findings, measured_findings, _gradient_findings, _signal_findings, _unit_findings, _norm_findings,
-        _range_findings, _theory_findings,
+        _symmetry_findings, measured_findings, _gradient_findings, _signal_findings, _cosine_findings, _unit_findings,
+        _norm_findings, _range_findings, _theory_findings,
     )  # fmt: skip
     return sorted((found for part in parts for found in part(report)), key=lambda found: -found[0])
 
@@ -68,7 +71,9 @@ def _gradient_findings(report: Report) -> Iterator[Finding]:
     seen = missed_gradient(report)
     if seen is not None:  # of what lies behind the last norm only theory is known
         bare = 0.0 if report.log10_bare_ratio == 0.0 else None
-        report = replace(report, log10_gradient_ratio=seen.value, log10_gradient_ratio_sd=0.0, log10_bare_ratio=bare)
+        report = replace(
+            report, log10_gradient_ratio=seen.value, log10_typical_ratio=seen.value, log10_bare_ratio=bare
+        )
     kept = _kept(report)
     grade = gradient_grade(report)
     if grade == 0:
@@ -89,7 +94,7 @@ def _gradient_findings(report: Report) -> Iterator[Finding]:
         way = "smaller" if bare < 0 else "larger"
         yield without, f"At the first layer without a norm behind it, it is {_times(abs(bare))} {way} than at the last."
     typical = _typical(report)
-    if (narrow := grade_of(abs(typical), _limits(report))) > grade:
+    if (narrow := grade_of(abs(typical), _limits(report))) > grade and not refutes_typical(report):
         yield narrow, (
             f"Narrow layers scatter it: of one input, half of all draws have a log10 ratio below {fixed(typical)}."
         )
@@ -106,20 +111,42 @@ def _gradient_findings(report: Report) -> Iterator[Finding]:
 def _signal_findings(report: Report) -> Iterator[Finding]:
     if enters_nothing(report):
         yield 2, "All inputs are zero: the weights of the first layer get no gradient."
-    seen = missed_signal(report)
-    signal = report.log10_signal_ratio if seen is None else seen.value
+    normed = any(_is_norm(row.name) for row in report.layers)
+    seen = None if normed else missed_signal(report)
+    signal = _behind_norms(report) if seen is None else seen.value
     if math.isfinite(signal) and (grade := grade_of(abs(signal + report.log10_head), "signal")):
         words = "shrinks" if signal < 0 else "grows"
         as_measured = "" if seen is None else f" as measured, by {fixed(report.log10_signal_ratio)} in theory"
         yield grade, f"The signal {words}: log10 E x^2 changes by {fixed(signal)}{as_measured}."
+
+
+def _cosine_findings(report: Report) -> Iterator[Finding]:
+    if report.batch == 1:
+        return
+    first, last = _cosines(report)
+    if first > _EQUAL and (grade := min(grade_of(1.0 / max(1e-300, below), "alike") for below in (first, last))):
+        yield grade, f"Inputs are alike, of cosine {report.input_correlation:.5g}, and stay so: subtract their mean."
     scales = report.scales
-    if scales is not None and 0.0 < scales.xi_c < math.inf and report.batch > 1:
-        first, last = _cosines(report)
-        depths = report.depth / scales.xi_c
-        if grade := grade_of(min(depths, _foldings(first, last, scales.c)), "depth"):
-            end = "become the same" if scales.c > 1.0 - 1e-6 else f"become as much alike, near {scales.c:.2f}"
+    if scales is not None and 0.0 < scales.xi_c < math.inf:
+        depths, folds = report.depth / scales.xi_c, _foldings(first, last, scales.c)
+        if grade := grade_of(min(depths, folds), "depth"):
+            end = "the same" if scales.c > 1.0 - 1e-6 and grade == 2 else "alike"
             way = f"from {1.0 - first:.2f} to {1.0 - last:.4f}"
-            yield grade, f"All inputs {end}: the cosine of two goes {way} (depth / xi_c = {depths:.1f})."
+            nearer = f"{min(depths, folds):.1f} factors of e nearer to {scales.c:.2f}"
+            yield grade, f"All inputs become {end}: the cosine of two goes {way}, {nearer}."
+
+
+def _is_norm(name: str) -> bool:
+    return "Norm" in name and "." not in name.split(":")[0]
+
+
+def _behind_norms(report: Report) -> float:
+    """log10 of the signal's ratio, from the first layer behind the last norm on: before it E x^2 is of no account."""
+    last = max((i for i, row in enumerate(report.layers) if _is_norm(row.name)), default=None)
+    if last is None:
+        return report.log10_signal_ratio
+    rows = [row.log10_second for row in report.layers[last + 1 :] if row.sigma_w2 is not None] or [0.0]
+    return rows[-1] - rows[0] if math.isfinite(rows[-1] - rows[0]) else 0.0
 
 
 def _cosines(report: Report) -> tuple[float, float]:
@@ -185,9 +212,8 @@ def gradient_grade(report: Report) -> int:
 
 
 def _typical(report: Report) -> float:
-    """log10 of that ratio of half of all draws: the median of a lognormal number, where it is not near the mean."""
-    less = 0.5 * LN10 * report.log10_gradient_ratio_sd**2
-    return _kept(report) - (less if less > 0.25 else 0.0)
+    """The same of half of all draws."""
+    return report.log10_typical_ratio + sum(_taken(report).values())
 
 
 def _times(log10: float) -> str:

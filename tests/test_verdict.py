@@ -108,6 +108,10 @@ def test_inputs_that_stay_alike() -> None:
         assert ("subtract their mean" in report.verdict) == (level != "good")
     normed = [layer for _ in range(5) for layer in (D(128), BatchNorm(), A("relu"))]
     assert propagate([*normed, D(10)], batch=x + 100.0).level == "good"
+    normal = [LayerNorm(), Residual([D(64, "normal", std=1e-5)]), Residual([D(64)])]
+    assert not any("signal" in reason for reason in propagate(normal).reasons)  # branches are no layers of the ratio
+    lost = [D(64), LayerNorm(), D(64), *[D(64, "normal", std=1e-3)] * 3]
+    assert any("The signal shrinks: log10 E x^2 changes by -12" in reason for reason in propagate(lost).reasons)
     twice = propagate(leaky, batch=np.ones((2, 64)))
     assert "alike" not in twice.verdict  # the same on purpose
 

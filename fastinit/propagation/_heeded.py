@@ -20,10 +20,20 @@ def measured_ratios(report: Report) -> tuple[Measurement | None, Measurement | N
     return gradient, _moved(report.log10_signal_ratio, "second", last, first)
 
 
+def top_rows(report: Report) -> list[tuple[str, LayerReport]]:
+    """Those that stand in no branch, with their kinds."""
+    split = [r.name.split(": ", 1) for r in report.layers]
+    return [(kind, r) for (index, kind), r in zip(split, report.layers, strict=True) if "." not in index]
+
+
+def linear_rows(rows: list[tuple[str, LayerReport]]) -> list[LayerReport]:
+    """Layers with weights, and residual blocks, which ratios are of."""
+    return [r for kind, r in rows if r.sigma_w2 is not None or kind == "Residual"]
+
+
 def _ends(report: Report) -> tuple[LayerReport, LayerReport]:
     """The two layers of the ratios."""
-    top = [r for r in report.layers if "." not in r.name.split(":")[0]]
-    linear = [r for r in top if r.sigma_w2 is not None or "Residual" in r.name] or top
+    linear = linear_rows(top_rows(report)) or list(report.layers)
     return linear[0], linear[-2 if report.silent_head else -1]
 
 

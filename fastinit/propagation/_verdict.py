@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from .._args import FORMATS
-from ._heeded import measured_findings, missed_gradient, missed_signal, refutes_typical
+from ._heeded import linear_rows, measured_findings, missed_gradient, missed_signal, refutes_typical, top_rows
 from ._report import LEVELS, Report, counted, fixed
 
 #: Where a quantity starts to be a warning, and where it is bad.
@@ -28,8 +28,7 @@ THRESHOLDS = {
     "overflow": (1e-3, 1e-3),  # probability that an input overflows somewhere
     "underflow": (0.1, 0.5),  # part of a layer that is rounded to 0
 }
-
-
+_NORMS = ("LayerNorm", "RMSNorm", "BatchNorm")
 _EQUAL = 1e-9  # 1 - cosine of inputs that are the same on purpose
 
 
@@ -111,9 +110,11 @@ def _gradient_findings(report: Report) -> Iterator[Finding]:
 def _signal_findings(report: Report) -> Iterator[Finding]:
     if enters_nothing(report):
         yield 2, "All inputs are zero: the weights of the first layer get no gradient."
-    normed = any(_is_norm(row.name) for row in report.layers)
-    seen = None if normed else missed_signal(report)
-    signal = _behind_norms(report) if seen is None else seen.value
+    behind = _behind_norms(report)
+    seen = missed_signal(report) if behind is None else None
+    signal = report.log10_signal_ratio if behind is None else behind
+    if seen is not None:
+        signal = seen.value
     if math.isfinite(signal) and (grade := grade_of(abs(signal + report.log10_head), "signal")):
         words = "shrinks" if signal < 0 else "grows"
         as_measured = "" if seen is None else f" as measured, by {fixed(report.log10_signal_ratio)} in theory"
@@ -136,17 +137,14 @@ def _cosine_findings(report: Report) -> Iterator[Finding]:
             yield grade, f"All inputs become {end}: the cosine of two goes {way}, {nearer}."
 
 
-def _is_norm(name: str) -> bool:
-    return "Norm" in name and "." not in name.split(":")[0]
-
-
-def _behind_norms(report: Report) -> float:
+def _behind_norms(report: Report) -> float | None:
     """log10 of the signal's ratio, from the first layer behind the last norm on: before it E x^2 is of no account."""
-    last = max((i for i, row in enumerate(report.layers) if _is_norm(row.name)), default=None)
+    rows = top_rows(report)
+    last = max((i for i, (kind, _) in enumerate(rows) if kind in _NORMS), default=None)
     if last is None:
-        return report.log10_signal_ratio
-    rows = [row.log10_second for row in report.layers[last + 1 :] if row.sigma_w2 is not None] or [0.0]
-    return rows[-1] - rows[0] if math.isfinite(rows[-1] - rows[0]) else 0.0
+        return None
+    logs = [row.log10_second for row in linear_rows(rows[last + 1 :])] or [0.0]
+    return logs[-1] - logs[0]
 
 
 def _cosines(report: Report) -> tuple[float, float]:

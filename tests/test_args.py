@@ -63,7 +63,17 @@ def test_what_is_no_number(value: Any) -> None:
             call(*(() if "Generator" in repr(call) else (2,)), value)
 
 
-@pytest.mark.parametrize("dtype", [np.timedelta64(1), np.timedelta64(1, "s"), [], {}, "nope"], ids=repr)
+class Unhashable:
+    """As NumPy's timedelta without a unit."""
+
+    def __repr__(self) -> str:
+        return "Unhashable()"
+
+    def __hash__(self) -> int:
+        raise ValueError("can't hash")
+
+
+@pytest.mark.parametrize("dtype", [Unhashable(), np.timedelta64(1, "s"), [], {}, "nope"], ids=repr)
 def test_what_is_no_dtype(dtype: Any) -> None:
     with pytest.raises(TypeError, match="dtype must be one of float32"):
         fi.normal(2, dtype=dtype)

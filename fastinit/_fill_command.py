@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import errno
-import inspect
 import itertools
 import math
 import mmap
@@ -28,7 +27,7 @@ from ._args import COMPLEX, check_dtype, check_int, check_shape, unknown_name
 from ._keys import Key
 from ._target import slice_of
 from ._types import Array
-from .spec import INITIALIZERS
+from .spec import INITIALIZERS, parameters_of
 
 _SLAB = 1 << 26  # bytes between two steps of the progress bar
 _PAGE = 4096  # bytes of a row that a slab of columns takes at least: whole pages of the file
@@ -114,7 +113,7 @@ def arguments_of(options: argparse.Namespace) -> dict[str, Any]:
     name = options.initializer
     if name not in INITIALIZERS:
         raise unknown_name(name, "INIT", INITIALIZERS)
-    taken = inspect.signature(INITIALIZERS[name]).parameters
+    taken = parameters_of(name)
     kwargs: dict[str, Any] = {}
     every = (*(option for option, _, _ in OPTIONS), *FLAGS)
     for option in every:
@@ -130,7 +129,7 @@ def arguments_of(options: argparse.Namespace) -> dict[str, Any]:
 
 def no_option(option: str, name: str, every: Iterable[str]) -> ValueError:
     """The error of an option that an initializer does not take, with those that it does."""
-    taken = inspect.signature(INITIALIZERS[name]).parameters
+    taken = parameters_of(name)
     known = [f"--{o}" for o in every if o.replace("-", "_") in taken]
     takes = f"it takes {', '.join(known)}" if known else "it takes none"
     return ValueError(f"--{option} is not an option of {name}; {takes}")
@@ -289,7 +288,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     temporary = os.path.join(os.path.dirname(path), f".fastinit-{secrets.token_hex(8)}.tmp")
     start = time.perf_counter()
     try:
-        _write(temporary, dtype, block, make, "progress" in inspect.signature(function).parameters, columns)
+        _write(temporary, dtype, block, make, "progress" in parameters_of(options.initializer), columns)
         _sync(temporary)
         if os.path.exists(path):  # a file written over keeps who may read it
             shutil.copymode(path, temporary)

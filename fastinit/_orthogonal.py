@@ -55,7 +55,7 @@ def _selection(ranges: Sequence[range], shape: Sequence[int]) -> Selection:
         return _progression(ranges[0])
     if all(r == range(n) for r, n in zip(ranges, shape, strict=True)):
         return _progression(range(math.prod(shape)))  # without a list of them: tall matrices have many
-    indices = _flat(ranges, shape)
+    indices = _flat([*zip(ranges, shape, strict=True)], 0, math.prod(map(len, ranges)))
     if len(indices) == 1:
         return _progression(range(int(indices[0]), int(indices[0]) + 1))
     steps = np.unique(np.diff(indices))
@@ -66,10 +66,12 @@ def _selection(ranges: Sequence[range], shape: Sequence[int]) -> Selection:
     return Selection(low, 1, int(indices.max()) - low + 1, indices - low)
 
 
-def _flat(ranges: Sequence[range], shape: Sequence[int]) -> Array:
-    found = np.zeros(1, np.int64)
-    for r, n in zip(ranges, shape, strict=True):
-        found = (found[:, None] * n + np.arange(r.start, r.stop, r.step)[None, :]).ravel()
+def _flat(axes: Sequence[tuple[range, int]], first: int, count: int) -> Array:
+    """Flattened C-order indices of elements first, ... of a block of axes, each with its whole length."""
+    at = np.unravel_index(np.arange(first, first + count), [len(taken) for taken, _ in axes])
+    found = np.zeros(count, np.int64)
+    for (taken, n), i in zip(axes, at, strict=True):
+        found = found * n + taken.start + taken.step * i
     return found
 
 
@@ -100,7 +102,7 @@ def fill(target: Target, axes: Axes, key: Key, scale: float, method: str, progre
             made = _progression(range(part.start - begin, part.stop - begin, part.step))
             for at in range(0, batch, _AT_ONCE):
                 some = stack[at : at + _AT_ONCE]
-                keys = fold_all(key.bits, _numbers(stacked, at, len(some))) if stacked else [key.bits]
+                keys = fold_all(key.bits, _flat(stacked, at, len(some)).tolist()) if stacked else [key.bits]
                 if axes.sizes is not None:
                     keys = [fold_all(k, [j])[0] for k in keys]
                 share = _Share(progress, done / target.out.size, some.size / target.out.size)
@@ -108,15 +110,6 @@ def fill(target: Target, axes: Axes, key: Key, scale: float, method: str, progre
                 done += some.size
             if not inside:
                 view[...] = stack.reshape(view.shape)
-
-
-def _numbers(axes: Sequence[tuple[range, int]], first: int, count: int) -> list[int]:
-    """Flattened C-order indices of matrices first, ... of a block of the batch axes, each with its whole length."""
-    at = np.unravel_index(np.arange(first, first + count), [len(taken) for taken, _ in axes])
-    found = np.zeros(count, np.int64)
-    for (taken, n), i in zip(axes, at, strict=True):
-        found = found * n + taken.start + taken.step * i
-    return found.tolist()
 
 
 class _Share:

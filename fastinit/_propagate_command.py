@@ -96,10 +96,11 @@ def check_common(options: argparse.Namespace) -> None:
 
 
 def settled(options: argparse.Namespace) -> argparse.Namespace:
-    for name in ("repeats", "seed"):
-        if name in vars(options) and "simulate" not in vars(options):
-            raise ValueError(f"--{name} must be given with --simulate, as an option of the simulation alone")
-        check_int(getattr(options, name, 1), f"--{name}", low=1 if name == "repeats" else 0)
+    for name, low in (("repeats", 1), ("seed", 0)):
+        if name in vars(options):
+            if "simulate" not in vars(options):
+                raise ValueError(f"--{name} must be given with --simulate, as an option of the simulation alone")
+            check_int(getattr(options, name), f"--{name}", low=low)
     return argparse.Namespace(**{**DEFAULTS, **vars(options)})
 
 

@@ -23,6 +23,7 @@ from fastinit.propagation import (
     propagate,
     simulate,
 )
+from fastinit.propagation._verdict import THRESHOLDS
 
 A, D = Activation, Dense
 
@@ -114,6 +115,16 @@ def test_inputs_that_stay_alike() -> None:
     assert any("The signal shrinks: log10 E x^2 changes by -12" in reason for reason in propagate(lost).reasons)
     twice = propagate(leaky, batch=np.ones((2, 64)))
     assert "alike" not in twice.verdict  # the same on purpose
+
+
+def test_the_docstring_has_the_limits() -> None:
+    text = " ".join((propagate.__doc__ or "").split())
+    said = {"alike": "0.02, 0.0005", "batch_norm": "1/8, 1/4", "overflow": "0.1 %"}
+    for name, (warn, bad) in THRESHOLDS.items():
+        part = f"{warn:.0%}, {bad:.0%}".replace("%", " %") if bad < 1.0 else f"{warn:g}, {bad:g}"
+        assert said.get(name, part) in text, name
+    assert [round(1.0 / limit, 6) for limit in THRESHOLDS["alike"]] == [0.02, 0.0005]
+    assert THRESHOLDS["batch_norm"] == (1 / 8, 1 / 4) and THRESHOLDS["overflow"] == (1e-3, 1e-3)
 
 
 def test_typical_draws() -> None:

@@ -60,7 +60,8 @@ def propagate(
     3, 6; depth / xi_c 3, 6, or if they are fewer the factors of e by which cosines come nearer to their limit; 1 -
     cosine of inputs, and of what the network makes of them, below 0.02, 0.0005; dead units 20 %, 50 %; saturated ones
     30 %, 70 %; a layer's numbers rounded to 0 10 %, 50 %; probability that no gradient passes 5 %, 50 %; E h^2 that all
-    units share 50 %, 90 %; that an input overflows somewhere has a probability of 0.1 %: "bad".
+    units share 50 %, 90 %; one over the numbers that a BatchNorm averages over 1/8, 1/4; that an input overflows
+    somewhere has a probability of 0.1 %: "bad".
 
     References
     ----------
